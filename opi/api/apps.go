@@ -1,0 +1,191 @@
+package api
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+type appsHandler struct {
+	lrps     LRPs
+	logger   lager.Logger
+	refusals *refusals
+}
+
+// desire answers PUT /apps/:process_guid. Cloud Controller ignores the answer and
+// repairs by its sync, so a refusal is also kept for /instances to show.
+func (h *appsHandler) desire(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	var wire desireRequest
+	if err := readJSON(r, &wire); err != nil {
+		h.fail(w, "desire", params.ByName(guidParameter), err)
+		return
+	}
+	id := opi.LRPIdentifier{GUID: wire.GUID, Version: wire.Version}
+	err := checkPath(params.ByName(guidParameter), id)
+	if err != nil {
+		h.fail(w, "desire", params.ByName(guidParameter), err)
+		return
+	}
+	if err = h.desireLRP(r, wire); err != nil {
+		h.refusals.keep(id, wire.Instances, reason(err))
+		h.fail(w, "desire", id.ProcessGUID(), err)
+		return
+	}
+	h.refusals.forget(id)
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (h *appsHandler) desireLRP(r *http.Request, wire desireRequest) error {
+	lrp, err := wire.lrp()
+	if err != nil {
+		return err
+	}
+	if err := lrp.Validate(); err != nil {
+		return err
+	}
+	request, err := wire.withoutSecrets()
+	if err != nil {
+		return err
+	}
+	return h.lrps.Desire(r.Context(), lrp, request)
+}
+
+// update answers POST /apps/:process_guid; success is exactly 200.
+func (h *appsHandler) update(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	var wire updateRequest
+	err := readJSON(r, &wire)
+	if err == nil {
+		err = h.updateLRP(r, params.ByName(guidParameter), wire)
+	}
+	if err != nil {
+		h.fail(w, "update", params.ByName(guidParameter), err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest) error {
+	id := opi.LRPIdentifier{GUID: wire.GUID, Version: wire.Version}
+	if err := checkPath(path, id); err != nil {
+		return err
+	}
+	update, err := wire.lrpUpdate()
+	if err != nil {
+		return err
+	}
+	if err := update.Validate(); err != nil {
+		return err
+	}
+	return h.lrps.Update(r.Context(), id, update)
+}
+
+// list answers GET /apps. On failure the body is no JSON: Cloud Controller looks at
+// the body alone, and would desire everything again on an empty list.
+func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
+	lrps, err := h.lrps.List(r.Context())
+	if err != nil {
+		h.logger.Error("list-failed", err)
+		http.Error(w, reason(err), status(err))
+		return
+	}
+	slices.SortFunc(lrps, func(a, b opi.DesiredLRP) int {
+		return cmp.Or(cmp.Compare(a.GUID, b.GUID), cmp.Compare(a.Version, b.Version))
+	})
+	respond(w, http.StatusOK, newListResponse(lrps))
+}
+
+// get answers GET /apps/:process_guid/:version_guid; Cloud Controller takes 404 for
+// "absent" and desires the LRP.
+func (h *appsHandler) get(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	id := identifier(params)
+	lrp, err := h.lrps.Get(r.Context(), id)
+	if err != nil {
+		h.fail(w, "get", id.ProcessGUID(), err)
+		return
+	}
+	respond(w, http.StatusOK, newGetResponse(lrp))
+}
+
+// instances answers GET …/instances. Cloud Controller takes any text in "error" for
+// a failure and retries it for seconds, whatever the status; an LRP that does not
+// exist is therefore an empty list, or what was last refused about it.
+func (h *appsHandler) instances(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	id := identifier(params)
+	instances, err := h.lrps.Instances(r.Context(), id)
+	switch {
+	case errors.Is(err, opi.ErrNotFound):
+		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.instances(id)))
+	case err != nil:
+		h.logger.Error("instances-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
+		respond(w, status(err), instancesResponse{ProcessGUID: id.ProcessGUID(), Error: reason(err), Instances: []instanceResponse{}})
+	default:
+		respond(w, http.StatusOK, newInstancesResponse(id, instances))
+	}
+}
+
+// stop answers PUT …/stop; an LRP that does not exist is stopped already.
+func (h *appsHandler) stop(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	id := identifier(params)
+	if err := h.lrps.Stop(r.Context(), id); err != nil {
+		h.fail(w, "stop", id.ProcessGUID(), err)
+		return
+	}
+	h.refusals.forget(id)
+	w.WriteHeader(http.StatusOK)
+}
+
+func (h *appsHandler) stopInstance(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	id := identifier(params)
+	index, err := strconv.ParseUint(params.ByName(indexParameter), 10, 31)
+	if err != nil {
+		h.fail(w, "stop-instance", id.ProcessGUID(), malformed("index", fmt.Sprintf("%q is not a number of 0 or more", params.ByName(indexParameter))))
+		return
+	}
+	err = h.lrps.StopInstance(r.Context(), id, int(index))
+	if len(opi.FieldErrors(err)) > 0 {
+		// An index that is not desired is as wrong as one that is no number.
+		err = &malformedError{fields: opi.FieldErrors(err)}
+	}
+	if err != nil {
+		h.fail(w, "stop-instance", id.ProcessGUID(), err)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+func (h *appsHandler) fail(w http.ResponseWriter, action, processGUID string, err error) {
+	code := status(err)
+	data := lager.Data{"process_guid": processGUID, "status": code}
+	if code >= http.StatusInternalServerError {
+		h.logger.Error(action+"-failed", err, data)
+	} else {
+		data["reason"] = reason(err)
+		h.logger.Info(action+"-refused", data)
+	}
+	respondError(w, code, reason(err))
+}
+
+func identifier(params httprouter.Params) opi.LRPIdentifier {
+	return opi.LRPIdentifier{GUID: params.ByName(guidParameter), Version: params.ByName(versionParameter)}
+}
+
+// checkPath makes sure that path and body speak of the same LRP.
+func checkPath(path string, id opi.LRPIdentifier) error {
+	switch {
+	case id.GUID == "":
+		return malformed("guid", "is missing")
+	case id.Version == "":
+		return malformed("version", "is missing")
+	case path != id.ProcessGUID():
+		return malformed("process_guid", fmt.Sprintf("the path names %q, guid and version in the body %q", path, id.ProcessGUID()))
+	}
+	return nil
+}

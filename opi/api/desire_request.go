@@ -1,0 +1,228 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// desireRequest is the body of PUT /apps/:process_guid (contract 1.2). Fields that
+// it does not name are ignored.
+type desireRequest struct {
+	GUID                    string            `json:"guid"`
+	Version                 string            `json:"version"`
+	ProcessGUID             string            `json:"process_guid,omitempty"`
+	ProcessType             string            `json:"process_type"`
+	AppGUID                 string            `json:"app_guid"`
+	AppName                 string            `json:"app_name"`
+	SpaceGUID               string            `json:"space_guid"`
+	SpaceName               string            `json:"space_name"`
+	OrganizationGUID        string            `json:"organization_guid"`
+	OrganizationName        string            `json:"organization_name"`
+	Environment             map[string]string `json:"environment,omitempty"`
+	EgressRules             []egressRule      `json:"egress_rules,omitempty"`
+	PlacementTags           []string          `json:"placement_tags"`
+	Instances               int32             `json:"instances"`
+	MemoryMB                int64             `json:"memory_mb"`
+	DiskMB                  int64             `json:"disk_mb"`
+	CPUWeight               int64             `json:"cpu_weight"`
+	HealthCheckType         string            `json:"health_check_type"`
+	HealthCheckHTTPEndpoint string            `json:"health_check_http_endpoint,omitempty"`
+	HealthCheckTimeoutMs    int64             `json:"health_check_timeout_ms"`
+	StartTimeoutMs          int64             `json:"start_timeout_ms"`
+	LastUpdated             string            `json:"last_updated"`
+	VolumeMounts            []volumeMount     `json:"volume_mounts"`
+	Ports                   []int32           `json:"ports"`
+	Routes                  wireRoutes        `json:"routes"`
+	Lifecycle               lifecycle         `json:"lifecycle"`
+	UserDefinedAnnotations  map[string]string `json:"user_defined_annotations,omitempty"`
+}
+
+type volumeMount struct {
+	VolumeID string `json:"volume_id"`
+	MountDir string `json:"mount_dir"`
+}
+
+// lifecycle says how the app was built; exactly one form is given.
+type lifecycle struct {
+	Buildpack *buildpackLifecycle `json:"buildpack_lifecycle,omitempty"`
+	Docker    *dockerLifecycle    `json:"docker_lifecycle,omitempty"`
+}
+
+type buildpackLifecycle struct {
+	StartCommand string `json:"start_command"`
+	DropletHash  string `json:"droplet_hash"`
+	DropletGUID  string `json:"droplet_guid"`
+}
+
+type dockerLifecycle struct {
+	Command          []string `json:"command"`
+	Image            string   `json:"image"`
+	RegistryUsername string   `json:"registry_username,omitempty"`
+	RegistryPassword string   `json:"registry_password,omitempty"`
+}
+
+// egressRule is a security group rule in proto3's JSON, which leaves zeros out.
+type egressRule struct {
+	Protocol     string     `json:"protocol"`
+	Destinations []string   `json:"destinations,omitempty"`
+	Ports        []int32    `json:"ports,omitempty"`
+	PortRange    *portRange `json:"portRange,omitempty"`
+	ICMPInfo     *icmpInfo  `json:"icmpInfo,omitempty"`
+	Log          bool       `json:"log,omitempty"`
+	Annotations  []string   `json:"annotations,omitempty"`
+}
+
+type portRange struct {
+	Start int32 `json:"start"`
+	End   int32 `json:"end"`
+}
+
+type icmpInfo struct {
+	Type int32 `json:"type"`
+	Code int32 `json:"code"`
+}
+
+// lrp converts the request. It refuses what the wire alone can get wrong; the
+// rules of the domain are opi.LRP.Validate's.
+func (r desireRequest) lrp() (opi.LRP, error) {
+	id := opi.LRPIdentifier{GUID: r.GUID, Version: r.Version}
+	if r.ProcessGUID != "" && r.ProcessGUID != id.ProcessGUID() {
+		return opi.LRP{}, malformed("process_guid", fmt.Sprintf("is %q, guid and version make %q", r.ProcessGUID, id.ProcessGUID()))
+	}
+	lrp := opi.LRP{
+		LRPIdentifier: id,
+		ProcessType:   r.ProcessType,
+		App:           opi.Owner{GUID: r.AppGUID, Name: r.AppName},
+		Space:         opi.Owner{GUID: r.SpaceGUID, Name: r.SpaceName},
+		Organization:  opi.Owner{GUID: r.OrganizationGUID, Name: r.OrganizationName},
+		Environment:   r.Environment,
+		Instances:     int(r.Instances),
+		Limits:        opi.Limits{MemoryMiB: r.MemoryMB, DiskMiB: r.DiskMB, CPUWeight: r.CPUWeight},
+		Ports:         r.Ports,
+		PlacementTags: r.PlacementTags,
+		Annotation:    r.LastUpdated,
+
+		UserAnnotations: r.UserDefinedAnnotations,
+	}
+	var err error
+	if lrp.Checks, err = r.checks(); err != nil {
+		return opi.LRP{}, err
+	}
+	if routes := r.Routes.routes(); routes != nil {
+		lrp.Routes = *routes
+	}
+	for _, mount := range r.VolumeMounts {
+		lrp.Volumes = append(lrp.Volumes, opi.Volume{ID: mount.VolumeID, Directory: mount.MountDir})
+	}
+	for _, rule := range r.EgressRules {
+		lrp.EgressRules = append(lrp.EgressRules, rule.egressRule())
+	}
+	if err := r.Lifecycle.apply(&lrp); err != nil {
+		return opi.LRP{}, err
+	}
+	return lrp, nil
+}
+
+// checks makes the three checks of the one that the wire has. It asks the first
+// port; a process without ports has nothing to ask.
+func (r desireRequest) checks() (opi.Checks, error) {
+	if r.StartTimeoutMs < 0 {
+		return opi.Checks{}, malformed("start_timeout_ms", fmt.Sprintf("must not be negative, is %d", r.StartTimeoutMs))
+	}
+	if r.HealthCheckTimeoutMs < 0 {
+		return opi.Checks{}, malformed("health_check_timeout_ms", fmt.Sprintf("must not be negative, is %d", r.HealthCheckTimeoutMs))
+	}
+	var check opi.Check
+	switch r.HealthCheckType {
+	case "http":
+		check = opi.Check{Kind: opi.CheckHTTP, Path: r.HealthCheckHTTPEndpoint}
+		if check.Path == "" {
+			check.Path = "/"
+		}
+	case "port":
+		check = opi.Check{Kind: opi.CheckPort}
+	case "process", "none", "":
+	default:
+		return opi.Checks{}, malformed("health_check_type", fmt.Sprintf("%q is not one of http, port, process or none", r.HealthCheckType))
+	}
+	if len(r.Ports) == 0 {
+		check = opi.Check{}
+	} else if check.Kind != opi.CheckNone {
+		check.Port = r.Ports[0]
+	}
+	return opi.Checks{
+		Startup:      check,
+		StartTimeout: time.Duration(min(r.StartTimeoutMs, maxMilliseconds)) * time.Millisecond,
+		Liveness:     check,
+		Readiness:    check,
+	}, nil
+}
+
+// maxMilliseconds keeps a time.Duration from overflowing; the domain's own bound is
+// far below it.
+const maxMilliseconds = int64(1 << 40)
+
+func (l lifecycle) apply(lrp *opi.LRP) error {
+	switch {
+	case l.Buildpack != nil && l.Docker != nil:
+		return malformed("lifecycle", "buildpack_lifecycle and docker_lifecycle exclude each other")
+	case l.Buildpack != nil:
+		lrp.Droplet = &opi.Droplet{
+			GUID:     l.Buildpack.DropletGUID,
+			Checksum: opi.Checksum{Algorithm: "sha1", Value: l.Buildpack.DropletHash},
+		}
+		var command []string
+		if l.Buildpack.StartCommand != "" {
+			command = []string{l.Buildpack.StartCommand}
+		}
+		lrp.Processes = []opi.Process{{Command: command}}
+	case l.Docker != nil:
+		image := &opi.Image{Reference: l.Docker.Image}
+		if l.Docker.RegistryUsername != "" || l.Docker.RegistryPassword != "" {
+			image.Credentials = &opi.RegistryCredentials{Username: l.Docker.RegistryUsername, Password: l.Docker.RegistryPassword}
+		}
+		lrp.RootFS.Image = image
+		lrp.Processes = []opi.Process{{Command: l.Docker.Command}}
+	default:
+		return malformed("lifecycle", "has neither buildpack_lifecycle nor docker_lifecycle")
+	}
+	return nil
+}
+
+func (r egressRule) egressRule() opi.EgressRule {
+	rule := opi.EgressRule{
+		Protocol:     strings.ToLower(r.Protocol),
+		Destinations: r.Destinations,
+		Ports:        r.Ports,
+		Log:          r.Log,
+		Annotations:  r.Annotations,
+	}
+	if r.PortRange != nil {
+		rule.PortRange = &opi.PortRange{Start: r.PortRange.Start, End: r.PortRange.End}
+	}
+	if r.ICMPInfo != nil {
+		rule.ICMP = &opi.ICMP{Type: r.ICMPInfo.Type, Code: r.ICMPInfo.Code}
+	}
+	return rule
+}
+
+// withoutSecrets is the request for people to read: without environment and
+// registry credentials, and without fields that this release does not know, since
+// nobody can say what they hold.
+func (r desireRequest) withoutSecrets() (string, error) {
+	r.Environment = nil
+	if r.Lifecycle.Docker != nil {
+		docker := *r.Lifecycle.Docker
+		docker.RegistryUsername, docker.RegistryPassword = "", ""
+		r.Lifecycle.Docker = &docker
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("encode request for annotation: %w", err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,18 @@
+// Package api is the OPI front door: the HTTP routes that Cloud Controller calls,
+// their JSON, and the conversion between that JSON and the domain (package opi).
+// Nothing of the wire leaves this package.
+//
+// What it promises, after contract "Apps (LRPs)": a write answers success only
+// when the back end has committed it; a request that can't be honoured changes
+// nothing and says in JSON which field is wrong and why; the list of LRPs is
+// complete or not a list at all. Bodies are JSON whatever their content type says,
+// because Cloud Controller labels them as forms.
+//
+// Status codes: 400 for what can't be read (no JSON, wrong types, missing or
+// contradicting parts), 422 for what can be read and not be honoured, 413 for
+// bodies that are too large, 404 for unknown LRPs, 503 where the same request may
+// succeed later, 500 otherwise.
+//
+// The handler holds no goroutine. Its only state is a bounded memory of refusals,
+// by which an app that can't start says why.
+package api

@@ -1,0 +1,117 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// malformedError is a request that can't be understood, as opposed to one that is
+// understood and can't be honoured.
+type malformedError struct {
+	fields []*opi.FieldError
+}
+
+// Error joins the faults.
+func (e *malformedError) Error() string { return describe(e.fields) }
+
+func malformed(field, reason string) error {
+	return &malformedError{fields: []*opi.FieldError{{Field: field, Reason: reason}}}
+}
+
+// status is the HTTP status for an error, see the package comment.
+func status(err error) int {
+	var unreadable *malformedError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &unreadable):
+		return http.StatusBadRequest
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge
+	case len(fieldErrors(err)) > 0, errors.Is(err, opi.ErrRefused):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, opi.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, opi.ErrUnavailable):
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// reason is an error's text for the caller, with fields under the names that the
+// caller used.
+func reason(err error) string {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return fmt.Sprintf("body: has more than %d bytes", tooLarge.Limit)
+	}
+	if fields := fieldErrors(err); len(fields) > 0 {
+		return describe(fields)
+	}
+	return err.Error()
+}
+
+// fieldErrors finds the fields that are wrong, also below what the back end has
+// wrapped around them.
+func fieldErrors(err error) []*opi.FieldError {
+	var fields []*opi.FieldError
+	for err != nil {
+		if fields = opi.FieldErrors(err); len(fields) > 0 {
+			return fields
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil
+}
+
+func describe(fields []*opi.FieldError) string {
+	texts := make([]string, 0, len(fields))
+	for _, field := range fields {
+		texts = append(texts, wireName(field.Field)+": "+field.Reason)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// wireNames translates the domain's field paths. The first match counts.
+var wireNames = []struct {
+	domain *regexp.Regexp
+	wire   string
+}{
+	{regexp.MustCompile(`^(app|space|organization)\.(guid|name)$`), "${1}_${2}"},
+	{regexp.MustCompile(`^limits\.memory$`), "memory_mb"},
+	{regexp.MustCompile(`^limits\.disk$`), "disk_mb"},
+	{regexp.MustCompile(`^limits\.cpuWeight$`), "cpu_weight"},
+	{regexp.MustCompile(`^checks\.startTimeout$`), "start_timeout_ms"},
+	{regexp.MustCompile(`^checks\.\w+\.path$`), "health_check_http_endpoint"},
+	{regexp.MustCompile(`^checks\.\w+\.port$`), "ports[0]"},
+	{regexp.MustCompile(`^checks\.\w+\.kind$`), "health_check_type"},
+	{regexp.MustCompile(`^routes\.http(\[\d+\])`), "routes.cf-router${1}"},
+	{regexp.MustCompile(`^volumes(\[\d+\])\.id$`), "volume_mounts${1}.volume_id"},
+	{regexp.MustCompile(`^volumes(\[\d+\])\.directory$`), "volume_mounts${1}.mount_dir"},
+	{regexp.MustCompile(`^egressRules(\[\d+\])\.icmp$`), "egress_rules${1}.icmpInfo"},
+	{regexp.MustCompile(`^egressRules(\[\d+\])`), "egress_rules${1}"},
+	{regexp.MustCompile(`^placementTags(\[\d+\])`), "placement_tags${1}"},
+	{regexp.MustCompile(`^userAnnotations`), "user_defined_annotations"},
+	{regexp.MustCompile(`^rootFS\.image\.reference$`), "lifecycle.docker_lifecycle.image"},
+	{regexp.MustCompile(`^rootFS\.image\.credentials$`), "lifecycle.docker_lifecycle.registry_username"},
+	{regexp.MustCompile(`^rootFS\.image$`), "lifecycle.docker_lifecycle.image"},
+	{regexp.MustCompile(`^droplet\.guid$`), "lifecycle.buildpack_lifecycle.droplet_guid"},
+	{regexp.MustCompile(`^droplet\.checksum$`), "lifecycle.buildpack_lifecycle.droplet_hash"},
+	{regexp.MustCompile(`^droplet$`), "lifecycle.buildpack_lifecycle"},
+	{regexp.MustCompile(`^processes\[0\]\.command`), "lifecycle.command"},
+	{regexp.MustCompile(`^annotation$`), "last_updated"},
+}
+
+func wireName(field string) string {
+	for _, name := range wireNames {
+		if name.domain.MatchString(field) {
+			return name.domain.ReplaceAllString(field, name.wire)
+		}
+	}
+	return field
+}

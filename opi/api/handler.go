@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// LRPs is the back end. Errors wrap opi.ErrNotFound, opi.ErrUnavailable or
+// opi.ErrRefused, or are *opi.FieldError; anything else is the platform's fault.
+type LRPs interface {
+	// Desire makes sure that the LRP exists; request is its JSON without secrets,
+	// for people to read.
+	Desire(ctx context.Context, lrp opi.LRP, request string) error
+	Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error
+	Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, error)
+	// List returns all LRPs or fails.
+	List(ctx context.Context) ([]opi.DesiredLRP, error)
+	Instances(ctx context.Context, id opi.LRPIdentifier) ([]opi.Instance, error)
+	Stop(ctx context.Context, id opi.LRPIdentifier) error
+	StopInstance(ctx context.Context, id opi.LRPIdentifier, index int) error
+}
+
+// Names under which the router keeps path parameters. In paths of one segment the
+// first is "<guid>-<version>", in longer ones the guid alone.
+const (
+	guidParameter    = "process_guid"
+	versionParameter = "version_guid"
+	indexParameter   = "instance"
+)
+
+// NewHandler returns the API. It sets each request's Pattern to the route that it
+// took, as net/http's own router does, for logs and metrics.
+func NewHandler(lrps LRPs, logger lager.Logger) http.Handler {
+	apps := &appsHandler{lrps: lrps, logger: logger.Session("api"), refusals: newRefusals()}
+	router := httprouter.New()
+	handle := func(method, pattern string, handler httprouter.Handle) {
+		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+			r.Pattern = pattern
+			handler(w, r, params)
+		})
+	}
+	handle(http.MethodGet, "/apps", apps.list)
+	handle(http.MethodPut, "/apps/:process_guid", apps.desire)
+	handle(http.MethodPost, "/apps/:process_guid", apps.update)
+	handle(http.MethodGet, "/apps/:process_guid/:version_guid", apps.get)
+	handle(http.MethodGet, "/apps/:process_guid/:version_guid/instances", apps.instances)
+	handle(http.MethodPut, "/apps/:process_guid/:version_guid/stop", apps.stop)
+	handle(http.MethodPut, "/apps/:process_guid/:version_guid/stop/:instance", apps.stopInstance)
+
+	router.RedirectTrailingSlash = false // Cloud Controller follows no redirects
+	router.RedirectFixedPath = false
+	router.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		respondError(w, http.StatusNotFound, "there is no "+r.URL.Path+" here")
+	})
+	router.MethodNotAllowed = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		respondError(w, http.StatusMethodNotAllowed, r.Method+" is not possible on "+r.URL.Path)
+	})
+	return router
+}

@@ -1,0 +1,34 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// readJSON reads a body that is exactly one JSON object. The content type is not
+// looked at: Cloud Controller sends application/x-www-form-urlencoded.
+func readJSON(r *http.Request, into any) error {
+	content, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	if err != nil {
+		return malformed("body", "can't be read: "+err.Error())
+	}
+	err = json.Unmarshal(content, into)
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return malformed(wrongType.Field, fmt.Sprintf("can't be a JSON %s", wrongType.Value))
+	case errors.As(err, &wrongType):
+		return malformed("body", fmt.Sprintf("must be a JSON object, is a JSON %s", wrongType.Value))
+	default:
+		return malformed("body", "is not JSON: "+err.Error())
+	}
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Bounds of the memory of refusals: about 2 MiB.
+const (
+	maxRefusals           = 2000
+	maxRefusalBytes       = 1 << 10
+	maxRefusedInstances   = 1000
+	truncatedRefusalLabel = "…"
+)
+
+// refusals remembers why the last PUT of each LRP failed. Cloud Controller ignores
+// that answer, so without it an app that can't start would never say why. It is a
+// help for people, not a promise: each replica has its own and a restart empties it.
+type refusals struct {
+	cache *lru.Cache[opi.LRPIdentifier, refusal]
+}
+
+type refusal struct {
+	reason    string
+	instances int
+	since     time.Time
+}
+
+func newRefusals() *refusals {
+	cache, err := lru.New[opi.LRPIdentifier, refusal](maxRefusals)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	return &refusals{cache: cache}
+}
+
+// keep remembers a refusal. When the same reason is given again, as by every sync,
+// the time of the first stays.
+func (r *refusals) keep(id opi.LRPIdentifier, instances int32, reason string) {
+	if len(reason) > maxRefusalBytes {
+		reason = reason[:maxRefusalBytes] + truncatedRefusalLabel
+	}
+	since := time.Now()
+	if earlier, known := r.cache.Get(id); known && earlier.reason == reason {
+		since = earlier.since
+	}
+	r.cache.Add(id, refusal{
+		reason:    reason,
+		instances: min(max(1, int(instances)), maxRefusedInstances),
+		since:     since,
+	})
+}
+
+func (r *refusals) forget(id opi.LRPIdentifier) { r.cache.Remove(id) }
+
+// instances shows a refusal as instances that can't be placed.
+func (r *refusals) instances(id opi.LRPIdentifier) []opi.Instance {
+	refused, known := r.cache.Get(id)
+	if !known {
+		return nil
+	}
+	instances := make([]opi.Instance, 0, refused.instances)
+	for index := range refused.instances {
+		instances = append(instances, opi.Instance{
+			Index:          index,
+			State:          opi.InstanceUnclaimed,
+			Since:          refused.since,
+			PlacementError: refused.reason,
+		})
+	}
+	return instances
+}

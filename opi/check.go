@@ -1,0 +1,86 @@
+package opi
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// CheckKind is how a check asks an instance for its health.
+type CheckKind string
+
+const (
+	// CheckNone asks nothing: an instance is healthy while its process runs.
+	CheckNone CheckKind = ""
+	// CheckPort connects to a TCP port.
+	CheckPort CheckKind = "port"
+	// CheckHTTP sends GET and wants a status of 200 to 399.
+	CheckHTTP CheckKind = "http"
+)
+
+// Check is one question about an instance's health. Zero durations mean the
+// platform's defaults.
+type Check struct {
+	Kind CheckKind `json:"kind,omitempty"`
+	// Port is the port asked, 0 only for CheckNone.
+	Port int32 `json:"port,omitempty"`
+	// Path is the absolute path of CheckHTTP, with a query or without.
+	Path string `json:"path,omitempty"`
+	// Interval is the time between two questions.
+	Interval time.Duration `json:"interval,omitempty"`
+	// Timeout is how long one answer may take.
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Checks are the questions asked while an instance starts, while it runs, and to
+// decide whether it gets requests.
+type Checks struct {
+	// Startup is asked until it is first answered.
+	Startup Check `json:"startup,omitzero"`
+	// StartTimeout bounds Startup; after it the instance is restarted.
+	StartTimeout time.Duration `json:"startTimeout,omitempty"`
+	// Liveness failing restarts the instance.
+	Liveness Check `json:"liveness,omitzero"`
+	// Readiness failing takes the instance's routes away.
+	Readiness Check `json:"readiness,omitzero"`
+}
+
+// Validate checks kinds, ports, paths and durations.
+func (c Checks) Validate() error {
+	errs := []error{
+		Within("checks.startup", c.Startup.validate()),
+		Within("checks.liveness", c.Liveness.validate()),
+		Within("checks.readiness", c.Readiness.validate()),
+	}
+	if c.StartTimeout < 0 {
+		errs = append(errs, Invalid("checks.startTimeout", "must not be negative, is %s", c.StartTimeout))
+	}
+	if c.StartTimeout > 24*time.Hour {
+		errs = append(errs, Invalid("checks.startTimeout", "must not be longer than 24h, is %s", c.StartTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Check) validate() error {
+	var errs []error
+	switch c.Kind {
+	case CheckNone:
+		return nil
+	case CheckPort, CheckHTTP:
+	default:
+		errs = append(errs, Invalid("kind", "%q is not one of port, http, process or none", abbreviate(string(c.Kind))))
+	}
+	if c.Port < 1 || c.Port > 65535 {
+		errs = append(errs, Invalid("port", "must be between 1 and 65535, is %d", c.Port))
+	}
+	if c.Kind == CheckHTTP && !strings.HasPrefix(c.Path, "/") {
+		errs = append(errs, Invalid("path", "%q must begin with '/'", abbreviate(c.Path)))
+	}
+	if strings.ContainsAny(c.Path, "\x00\r\n") || len(c.Path) > 2048 {
+		errs = append(errs, Invalid("path", "must have at most 2048 bytes and no control characters"))
+	}
+	if c.Interval < 0 || c.Timeout < 0 {
+		errs = append(errs, Invalid("interval", "interval and timeout must not be negative"))
+	}
+	return errors.Join(errs...)
+}

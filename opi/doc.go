@@ -1,0 +1,13 @@
+// Package opi is Irene's domain: long-running processes (LRPs) and their
+// instances, routes, tasks and builds, with the rules that hold for them
+// whoever asks and wherever they run.
+//
+// It promises plain values: no I/O, no Kubernetes, no clock, no goroutines and
+// no caller's wire format. A front door (opi/api is the first) converts its
+// requests into these values and calls Validate; a back end (k8s) turns valid
+// values into objects.
+//
+// The JSON tags are the stored form of a value. The back end keeps an LRP in
+// that form for as long as the LRP runs, so a tag may be added but never
+// renamed or given another meaning.
+package opi

@@ -1,0 +1,296 @@
+package opi
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// LRPIdentifier names one LRP: a process of an app at one version. Cloud
+// Controller makes a new version for every change that needs new instances, so
+// two LRPs of one process may run side by side while one replaces the other.
+type LRPIdentifier struct {
+	// GUID is Cloud Controller's process guid.
+	GUID string `json:"guid"`
+	// Version is the process version.
+	Version string `json:"version"`
+}
+
+// ProcessGUID is the form in which Cloud Controller names an LRP in reports and
+// lists: "<guid>-<version>".
+func (id LRPIdentifier) ProcessGUID() string { return id.GUID + "-" + id.Version }
+
+// String is ProcessGUID.
+func (id LRPIdentifier) String() string { return id.ProcessGUID() }
+
+// Validate checks that both parts are there and fit a Kubernetes label value,
+// which is how an LRP is found again.
+func (id LRPIdentifier) Validate() error {
+	return errors.Join(
+		validateIdentifier("guid", id.GUID),
+		validateIdentifier("version", id.Version),
+	)
+}
+
+// Owner is something in Cloud Controller that an LRP belongs to: an app, a
+// space or an organization.
+type Owner struct {
+	// GUID is Cloud Controller's guid; it must fit a label value or be empty.
+	GUID string `json:"guid,omitempty"`
+	// Name is the name that users gave: any text.
+	Name string `json:"name,omitempty"`
+}
+
+// LRP is a desired long-running process: what runs, how many of it, within what
+// limits, how its health is judged and how it is reached.
+type LRP struct {
+	LRPIdentifier
+	// ProcessType is the process's name within the app: web, worker, any text.
+	ProcessType  string `json:"processType,omitempty"`
+	App          Owner  `json:"app,omitzero"`
+	Space        Owner  `json:"space,omitzero"`
+	Organization Owner  `json:"organization,omitzero"`
+
+	// RootFS is what the instances' file system starts from.
+	RootFS RootFS `json:"rootFS,omitzero"`
+	// Droplet is the built app to put on the root file system. Nil where the
+	// image is the app.
+	Droplet *Droplet `json:"droplet,omitempty"`
+	// Processes are the process itself, first, and its sidecars.
+	Processes []Process `json:"processes,omitempty"`
+	// Environment is what Cloud Controller computed for the process. Values may
+	// be secret: a back end never stores them beside the rest.
+	Environment map[string]string `json:"environment,omitempty"`
+
+	// Instances is how many instances are desired, 0 for none yet.
+	Instances int `json:"instances,omitempty"`
+	// Limits bound every instance.
+	Limits Limits `json:"limits,omitzero"`
+	// Ports are the ports that the process listens on, the main one first; none
+	// for a worker.
+	Ports []int32 `json:"ports,omitempty"`
+	// Checks judge an instance's health.
+	Checks Checks `json:"checks,omitzero"`
+	// Routes are how clients reach the LRP.
+	Routes Routes `json:"routes,omitzero"`
+
+	// Volumes are mounted into every instance.
+	Volumes []Volume `json:"volumes,omitempty"`
+	// EgressRules are the destinations that instances may connect to.
+	EgressRules []EgressRule `json:"egressRules,omitempty"`
+	// PlacementTags name the isolation segment: a cell must carry all of them.
+	PlacementTags []string `json:"placementTags,omitempty"`
+	// MetricTags go with every metric of an instance.
+	MetricTags map[string]string `json:"metricTags,omitempty"`
+	// OrganizationalUnits go into an instance's identity certificate.
+	OrganizationalUnits []string `json:"organizationalUnits,omitempty"`
+	// Files are placed into every instance.
+	Files []File `json:"files,omitempty"`
+	// UserAnnotations are the app's annotations that concern the platform, such
+	// as prometheus.io/port.
+	UserAnnotations map[string]string `json:"userAnnotations,omitempty"`
+
+	// Annotation is the caller's note of which state it last sent. It is opaque:
+	// stored and returned byte for byte, never ordered.
+	Annotation string `json:"annotation,omitempty"`
+}
+
+// RootFS is where an instance's root file system comes from: a stack by name or
+// an image. With neither, the platform's default stack.
+type RootFS struct {
+	// Stack is the name of a stack, such as cflinuxfs4.
+	Stack string `json:"stack,omitempty"`
+	// Image is an OCI image that brings its own root file system.
+	Image *Image `json:"image,omitempty"`
+}
+
+// Image is an OCI image and, for a private one, how to pull it.
+type Image struct {
+	// Reference is an image reference as container runtimes take it, without a
+	// URL scheme: "org/app", "registry:5000/app:tag", "app@sha256:…".
+	Reference string `json:"reference"`
+	// Credentials are nil for a public image. Never stored beside the rest.
+	Credentials *RegistryCredentials `json:"-"`
+}
+
+// RegistryCredentials are a user name and password for an image registry.
+type RegistryCredentials struct {
+	Username string
+	Password string
+}
+
+// Checksum is a digest over some content.
+type Checksum struct {
+	// Algorithm is sha1 or sha256.
+	Algorithm string `json:"algorithm"`
+	// Value is the digest in lower-case hex.
+	Value string `json:"value"`
+}
+
+// Droplet is a built app: a tar archive with the app, its dependencies and its
+// start command.
+type Droplet struct {
+	// GUID is Cloud Controller's guid of the droplet.
+	GUID     string   `json:"guid,omitempty"`
+	Checksum Checksum `json:"checksum,omitzero"`
+	// URL is where to fetch the droplet; empty when only the registry has it.
+	URL string `json:"url,omitempty"`
+}
+
+// Process is one program that runs in an instance.
+type Process struct {
+	// Name is empty for the LRP's main process and the sidecar's name otherwise.
+	Name string `json:"name,omitempty"`
+	// Command is the start command as a list; empty means the image's own, or
+	// for a droplet the command that staging found.
+	Command []string `json:"command,omitempty"`
+	// User runs the process; empty means the image's own, vcap for a droplet.
+	User string `json:"user,omitempty"`
+	// Environment is added to the LRP's for this process alone.
+	Environment map[string]string `json:"environment,omitempty"`
+	// MemoryMiB bounds a sidecar within the LRP's memory; 0 means no bound.
+	MemoryMiB int64 `json:"memoryMiB,omitempty"`
+}
+
+// Volume is storage that outlives an instance.
+type Volume struct {
+	// Driver names the volume plugin; empty for a claim that exists already.
+	Driver string `json:"driver,omitempty"`
+	// ID names the volume; for an empty driver, the claim.
+	ID string `json:"id"`
+	// Directory is the absolute path inside the instance.
+	Directory string `json:"directory"`
+	// ReadOnly mounts without writing.
+	ReadOnly bool `json:"readOnly,omitempty"`
+	// Config is the driver's own configuration.
+	Config map[string]string `json:"config,omitempty"`
+}
+
+// File is a small file with content of the platform's making.
+type File struct {
+	// Path is relative to the directory of platform files.
+	Path    string `json:"path"`
+	Content []byte `json:"content,omitempty"`
+}
+
+// MainProcess returns the LRP's own process, the first one; a zero Process when
+// there is none.
+func (l LRP) MainProcess() Process {
+	if len(l.Processes) == 0 {
+		return Process{}
+	}
+	return l.Processes[0]
+}
+
+// Validate checks everything that must hold for an LRP, whoever desires it. The
+// error joins one *FieldError for each fault.
+func (l LRP) Validate() error {
+	errs := []error{
+		l.LRPIdentifier.Validate(),
+		validateOwner("app", l.App),
+		validateOwner("space", l.Space),
+		validateOwner("organization", l.Organization),
+		l.validateContent(),
+		ValidateEnvironment(l.Environment),
+		l.Limits.Validate(),
+		validatePorts(l.Ports),
+		l.Checks.Validate(),
+		l.Routes.Validate(),
+		validateVolumes(l.Volumes),
+		validatePlacementTags(l.PlacementTags),
+		validateUserAnnotations(l.UserAnnotations),
+	}
+	if l.Instances < 0 {
+		errs = append(errs, Invalid("instances", "must not be negative, is %d", l.Instances))
+	}
+	if strings.ContainsRune(l.Annotation, 0) {
+		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
+	}
+	for i, process := range l.Processes {
+		for j, argument := range process.Command {
+			field := fmt.Sprintf("processes[%d].command[%d]", i, j)
+			errs = append(errs, validateExecString(field, argument))
+		}
+	}
+	for i, rule := range l.EgressRules {
+		if err := rule.Validate(); err != nil {
+			errs = append(errs, Within(fmt.Sprintf("egressRules[%d]", i), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l LRP) validateContent() error {
+	switch {
+	case l.RootFS.Image != nil && l.Droplet != nil:
+		return Invalid("rootFS", "an image and a droplet exclude each other")
+	case l.RootFS.Image != nil:
+		return Within("rootFS.image", l.RootFS.Image.Validate())
+	case l.Droplet != nil:
+		return Within("droplet", l.Droplet.Validate())
+	default:
+		return Invalid("rootFS", "neither an image nor a droplet is given")
+	}
+}
+
+// Validate checks the droplet's guid and checksum, which name its image in the
+// registry.
+func (d Droplet) Validate() error {
+	var errs []error
+	if !repositoryComponent.MatchString(d.GUID) {
+		errs = append(errs, Invalid("guid", "%q can't be part of an image name (lower-case letters, digits, and single '.', '_' or '-' between them)", abbreviate(d.GUID)))
+	}
+	if !tagComponent.MatchString(d.Checksum.Value) {
+		errs = append(errs, Invalid("checksum", "%q can't be part of an image tag (up to 100 letters, digits, '_', '.' or '-')", abbreviate(d.Checksum.Value)))
+	}
+	return errors.Join(errs...)
+}
+
+func validateVolumes(volumes []Volume) error {
+	var errs []error
+	mounted := map[string]bool{}
+	for i, volume := range volumes {
+		field := fmt.Sprintf("volumes[%d]", i)
+		if volume.Driver == "" && !dnsSubdomain.MatchString(volume.ID) {
+			errs = append(errs, Invalid(field+".id", "%q is not the name of a claim (lower-case letters, digits, '-' and '.')", abbreviate(volume.ID)))
+		}
+		directory := path.Clean(volume.Directory)
+		switch {
+		case !path.IsAbs(volume.Directory) || directory == "/":
+			errs = append(errs, Invalid(field+".directory", "%q is not an absolute path below /", abbreviate(volume.Directory)))
+		case strings.Contains(volume.Directory, ":"):
+			errs = append(errs, Invalid(field+".directory", "%q must not contain a colon", abbreviate(volume.Directory)))
+		case mounted[directory]:
+			errs = append(errs, Invalid(field+".directory", "%q is mounted twice", abbreviate(volume.Directory)))
+		}
+		mounted[directory] = true
+	}
+	return errors.Join(errs...)
+}
+
+func validatePlacementTags(tags []string) error {
+	var errs []error
+	for i, tag := range tags {
+		if tag == "" || len(tag) > 255 {
+			errs = append(errs, Invalid(fmt.Sprintf("placementTags[%d]", i), "must have 1 to 255 bytes, has %d", len(tag)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validatePorts(ports []int32) error {
+	var errs []error
+	seen := map[int32]bool{}
+	for i, port := range ports {
+		field := fmt.Sprintf("ports[%d]", i)
+		switch {
+		case port < 1 || port > 65535:
+			errs = append(errs, Invalid(field, "must be between 1 and 65535, is %d", port))
+		case seen[port]:
+			errs = append(errs, Invalid(field, "%d is listed twice", port))
+		}
+		seen[port] = true
+	}
+	return errors.Join(errs...)
+}

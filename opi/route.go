@@ -1,0 +1,101 @@
+package opi
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Routes are how clients reach an LRP, by kind.
+type Routes struct {
+	HTTP     []HTTPRoute     `json:"http,omitempty"`
+	TCP      []TCPRoute      `json:"tcp,omitempty"`
+	Internal []InternalRoute `json:"internal,omitempty"`
+}
+
+// HTTPRoute sends requests for a host, and perhaps a path, to a port.
+type HTTPRoute struct {
+	// Hostname is "host.domain", "*.domain" or either followed by a path.
+	Hostname string `json:"hostname"`
+	// Port is the instance's port.
+	Port int32 `json:"port"`
+	// Protocol is http1 (also when empty) or http2.
+	Protocol string `json:"protocol,omitempty"`
+	// RouteServiceURL receives requests first; https only.
+	RouteServiceURL string `json:"routeServiceURL,omitempty"`
+	// IsolationSegment names the routers that serve the route; empty for shared.
+	IsolationSegment string `json:"isolationSegment,omitempty"`
+	// Options are the router's per-route settings, such as loadbalancing.
+	Options map[string]string `json:"options,omitempty"`
+}
+
+// TCPRoute sends connections on a router group's port to an instance's port.
+type TCPRoute struct {
+	RouterGroupGUID string `json:"routerGroupGUID"`
+	ExternalPort    int32  `json:"externalPort"`
+	Port            int32  `json:"port"`
+}
+
+// InternalRoute is a name by which other apps find the instances' addresses.
+type InternalRoute struct {
+	Hostname string `json:"hostname"`
+}
+
+// routeHost allows what Cloud Controller allows in hosts and domains: letters,
+// digits, '-' and '_' in labels, and a first label that is "*".
+var routeHost = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*$`)
+
+// Validate checks host names and ports of all routes: one bad route would make
+// the router drop a whole message.
+func (r Routes) Validate() error {
+	var errs []error
+	for i, route := range r.HTTP {
+		if err := route.validate(); err != nil {
+			errs = append(errs, Within(fmt.Sprintf("routes.http[%d]", i), err))
+		}
+	}
+	for i, route := range r.TCP {
+		field := fmt.Sprintf("routes.tcp[%d]", i)
+		errs = append(errs, validatePort(field+".port", route.Port), validatePort(field+".externalPort", route.ExternalPort))
+	}
+	for i, route := range r.Internal {
+		field := fmt.Sprintf("routes.internal[%d].hostname", i)
+		if !isHost(route.Hostname) || strings.HasPrefix(route.Hostname, "*") {
+			errs = append(errs, Invalid(field, "%q is not a host name", abbreviate(route.Hostname)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r HTTPRoute) validate() error {
+	var errs []error
+	host, path, hasPath := strings.Cut(r.Hostname, "/")
+	if !isHost(host) {
+		errs = append(errs, Invalid("hostname", "%q does not begin with a host name", abbreviate(r.Hostname)))
+	}
+	if hasPath && (len(path) > 1024 || strings.ContainsFunc(path, isNotInPath)) {
+		errs = append(errs, Invalid("hostname", "%q has a path with spaces, control characters, '?' or '#', or one longer than 1024 bytes", abbreviate(r.Hostname)))
+	}
+	errs = append(errs, validatePort("port", r.Port))
+	switch r.Protocol {
+	case "", "http1", "http2":
+	default:
+		errs = append(errs, Invalid("protocol", "%q is neither http1 nor http2", abbreviate(r.Protocol)))
+	}
+	if r.RouteServiceURL != "" && !strings.HasPrefix(r.RouteServiceURL, "https://") {
+		errs = append(errs, Invalid("routeServiceURL", "must begin with https://"))
+	}
+	return errors.Join(errs...)
+}
+
+func isHost(host string) bool { return len(host) <= 253 && routeHost.MatchString(host) }
+
+func isNotInPath(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' || r == '#' }
+
+func validatePort(field string, port int32) error {
+	if port < 1 || port > 65535 {
+		return Invalid(field, "must be between 1 and 65535, is %d", port)
+	}
+	return nil
+}
