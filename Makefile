@@ -1,0 +1,92 @@
+# Everything is built and run from here; "make help" lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+STATE := $(CURDIR)/.irene
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+build := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+say = @printf '\n== %s\n'
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+.PHONY: run
+run: deps cluster-node binaries ## run Irene on an embedded Kubernetes with a sample app, and say what to look at
+	@$(BIN)/irene-dev up --dir $(STATE) --bin $(BIN)
+
+.PHONY: stop
+stop: ## remove all that "make run" started
+	@if [ -x $(BIN)/irene-dev ]; then $(BIN)/irene-dev down --dir $(STATE) --bin $(BIN); else echo "nothing was built, so nothing runs"; fi
+
+.PHONY: test
+test: deps lint unit test-control-plane test-node ## all tests, in three tiers; installs what it needs
+	@printf '\n== all tests passed\n'
+
+.PHONY: unit
+unit: ## unit tests: seconds, on any machine with Go
+	$(say) "unit tests"
+	$(GO) test -race ./...
+
+.PHONY: test-control-plane
+test-control-plane: deps-control-plane cluster-control-plane binaries ## tests against a real API server with fake nodes
+	$(say) "control plane tests"
+	$(GO) test -race -tags controlplane -timeout 20m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
+
+.PHONY: test-node
+test-node: deps cluster-node binaries ## tests with real containers; needs root
+	$(say) "node tests"
+	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v $(NODE_SUITES)
+
+# Suites stand apart from unit tests by their build tag.
+CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
+NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
+
+.PHONY: bench
+bench: deps-control-plane cluster-control-plane binaries ## measure desire, list and instances against a baseline in the same run
+	$(GO) test -tags bench -timeout 60m -count 1 -run '^$$' -bench . ./cmd/irene/acceptance/bench
+
+.PHONY: lint
+lint: ## what CI checks beside tests
+	$(say) "lint"
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags controlplane,node,bench ./...
+	$(GO) tool -modfile=.ci/lint/go.mod staticcheck -tags controlplane,node,bench ./...
+	$(GO) tool -modfile=.ci/lint/go.mod revive -config .ci/lint/revive.toml -exclude fixtures/cluster/... ./...
+	cd fixtures/cluster && CGO_ENABLED=0 $(GO) vet -trimpath . # the flags of its build, whose results it shares
+
+.PHONY: binaries
+binaries: | $(BIN) ## build irene, launch and irene-dev into bin
+	$(say) "build irene (about a minute the first time)"
+	$(build) -o $(BIN)/irene ./cmd/irene
+	$(build) -o $(BIN)/launch ./cmd/launch
+	$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
+	$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
+
+$(BIN):
+	@mkdir -p $@
+
+.PHONY: cluster-control-plane
+cluster-control-plane: | $(BIN) # the embedded Kubernetes without a node
+	$(say) "build the embedded Kubernetes"
+	@$(MAKE) --no-print-directory -C fixtures/cluster control-plane BIN=$(BIN)
+
+.PHONY: cluster-node
+cluster-node: cluster-control-plane # the same with containerd, runc and CNI plugins
+	@$(MAKE) --no-print-directory -C fixtures/cluster node BIN=$(BIN)
+
+.PHONY: deps
+deps: # Debian packages for everything
+	@$(MAKE) --no-print-directory -C fixtures/cluster deps
+
+.PHONY: deps-control-plane
+deps-control-plane: # nothing but Go at present
+	@true
+
+.PHONY: clean
+clean: stop ## remove everything that was built
+	rm -rf $(BIN) $(STATE)

@@ -1,0 +1,245 @@
+package bits
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+const (
+	// maxRememberedImages bounds the answers kept, some 200 bytes each.
+	maxRememberedImages = 4096
+	// maxConfigBytes bounds an image's config. Real ones have a few KiB.
+	maxConfigBytes = 8 << 20
+)
+
+// platform chooses among the images of an index. Nodes of other architectures
+// see other images, but not, in practice, other users.
+var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+
+// User is as whom an image runs.
+type User struct {
+	// Name is USER as the image's config has it: "", "node", "1000:1000",
+	// "node:staff".
+	Name string
+	// UID is the user's number. It is set whenever Lookup gives no error; an
+	// image without USER runs as root, 0.
+	UID *int64
+	// GID is the number of the group that USER names or, for a user given by
+	// name, of that user's own group. It is nil where neither says anything: a
+	// container runtime then takes the group from the image's /etc/passwd, or 0.
+	GID *int64
+}
+
+// ErrUnknownUser is found by errors.Is in an error that says that an image's USER
+// can't be turned into numbers. Asking again changes nothing as long as the image
+// stays the same. The error's text is fit for the image's owner.
+var ErrUnknownUser = errors.New("the image's user is not known")
+
+// unknownUser is an ErrUnknownUser with the USER and what is wrong with it.
+type unknownUser struct{ user, reason string }
+
+func (e *unknownUser) Error() string        { return fmt.Sprintf("USER %q %s", e.user, e.reason) }
+func (e *unknownUser) Is(target error) bool { return target == ErrUnknownUser }
+
+// ImageUsers asks registries for the users of images. It may be used by many
+// goroutines.
+//
+// Answers are remembered by the image's digest, so an image given by digest is
+// asked for once, and one given by tag costs a request for the tag's digest each
+// time. Lookups of one image with the same credentials that run at the same time
+// share one answer. What was learnt with some credentials is never told to others.
+type ImageUsers struct {
+	timeout   time.Duration
+	transport http.RoundTripper
+	answers   *lru.Cache[imageKey, answer]
+	running   singleflight.Group
+}
+
+// imageKey stands for an image and the credentials that it was read with, without
+// keeping those.
+type imageKey [sha256.Size]byte
+
+// answer is what one image says, which stays true: a user or an unknownUser.
+type answer struct {
+	user    User
+	unknown *unknownUser
+}
+
+func (a answer) result() (User, error) {
+	if a.unknown != nil {
+		return User{}, a.unknown
+	}
+	return a.user, nil
+}
+
+// Option changes how ImageUsers works.
+type Option func(*ImageUsers)
+
+// WithTransport makes registries be asked through transport.
+func WithTransport(transport http.RoundTripper) Option {
+	return func(u *ImageUsers) { u.transport = transport }
+}
+
+// NewImageUsers makes lookups that take at most timeout each.
+func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
+	answers, err := lru.New[imageKey, answer](maxRememberedImages)
+	if err != nil {
+		// Only for a size below 1.
+		panic(err)
+	}
+	u := &ImageUsers{timeout: timeout, transport: remote.DefaultTransport, answers: answers}
+	for _, option := range options {
+		option(u)
+	}
+	u.transport = boundedManifests{u.transport}
+	return u
+}
+
+// Lookup says as whom image runs, on the platform that this process runs on. With
+// errors.Is(err, ErrUnknownUser) the image is at fault; otherwise its registry
+// could not be asked: not reached in time, image missing, credentials refused
+// (errors.As finds go-containerregistry's *transport.Error).
+func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (User, error) {
+	reference, err := name.ParseReference(image.Reference)
+	if err != nil {
+		return User{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
+	}
+	if digest, ok := reference.(name.Digest); ok {
+		if known, ok := u.answers.Get(keyOf(digest, image.Credentials)); ok {
+			return known.result()
+		}
+	}
+
+	// The shared work has a life of its own: the first caller's giving up must not
+	// fail the others.
+	key := keyOf(reference, image.Credentials)
+	shared := u.running.DoChan(string(key[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), u.timeout,
+			fmt.Errorf("the registry did not answer within %s: %w", u.timeout, context.DeadlineExceeded))
+		defer cancel()
+		found, err := u.ask(ctx, reference, image.Credentials)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return found, err
+	})
+	select {
+	case <-ctx.Done():
+		err = ctx.Err()
+	case outcome := <-shared:
+		if err = outcome.Err; err == nil {
+			return outcome.Val.(answer).result()
+		}
+	}
+	return User{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
+}
+
+// ask finds the answer for reference, remembered or not.
+func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credentials *opi.RegistryCredentials) (answer, error) {
+	puller, err := remote.NewPuller(
+		remote.WithAuth(authenticator(credentials)),
+		remote.WithTransport(u.transport),
+		remote.WithUserAgent("irene"),
+		remote.WithPlatform(platform),
+	)
+	if err != nil {
+		return answer{}, err
+	}
+	digest, err := resolve(ctx, puller, reference)
+	if err != nil {
+		return answer{}, err
+	}
+	key := keyOf(digest, credentials)
+	if known, ok := u.answers.Get(key); ok {
+		return known, nil
+	}
+	found, err := read(ctx, puller, digest)
+	if err != nil {
+		return answer{}, err
+	}
+	u.answers.Add(key, found)
+	return found, nil
+}
+
+// authenticator is never the machine's own keychain: an app's owner must not pull
+// with the platform's credentials.
+func authenticator(credentials *opi.RegistryCredentials) authn.Authenticator {
+	if credentials == nil {
+		return authn.Anonymous
+	}
+	return &authn.Basic{Username: credentials.Username, Password: credentials.Password}
+}
+
+// resolve finds the digest that reference means now.
+func resolve(ctx context.Context, puller *remote.Puller, reference name.Reference) (name.Digest, error) {
+	if digest, ok := reference.(name.Digest); ok {
+		return digest, nil
+	}
+	// Registries that limit pulls don't count HEAD.
+	if descriptor, err := puller.Head(ctx, reference); err == nil {
+		return reference.Context().Digest(descriptor.Digest.String()), nil
+	}
+	// Some registries don't answer HEAD properly, and an answer to GET says what
+	// is wrong.
+	descriptor, err := puller.Get(ctx, reference)
+	if err != nil {
+		return name.Digest{}, err
+	}
+	return reference.Context().Digest(descriptor.Digest.String()), nil
+}
+
+// read fetches the image's config and, if a name stands there, its account files.
+func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answer, error) {
+	descriptor, err := puller.Get(ctx, digest)
+	if err != nil {
+		return answer{}, err
+	}
+	image, err := descriptor.Image()
+	if err != nil {
+		return answer{}, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return answer{}, err
+	}
+	if manifest.Config.Size > maxConfigBytes {
+		return answer{}, fmt.Errorf("its config has %d bytes, more than %d", manifest.Config.Size, maxConfigBytes)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return answer{}, fmt.Errorf("read its config: %w", err)
+	}
+	user, err := resolveUser(config.Config.User, func(wanted ...string) (accountFiles, error) {
+		return readAccountFiles(image, wanted...)
+	})
+	if unknown, ok := errors.AsType[*unknownUser](err); ok {
+		return answer{unknown: unknown}, nil
+	}
+	return answer{user: user}, err
+}
+
+// keyOf separates images and credentials. No separator occurs in a reference or
+// in a number.
+func keyOf(reference name.Reference, credentials *opi.RegistryCredentials) imageKey {
+	var b strings.Builder
+	b.WriteString(reference.Name())
+	if credentials != nil {
+		fmt.Fprintf(&b, "\n%d\n%s%s", len(credentials.Username), credentials.Username, credentials.Password)
+	}
+	return sha256.Sum256([]byte(b.String()))
+}

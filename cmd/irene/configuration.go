@@ -1,0 +1,254 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// Configuration is everything an operator can set, as read from one YAML file.
+// docs/configuration.md documents each key; a test keeps the two in step.
+type Configuration struct {
+	Listen         Listen         `json:"listen"`
+	Observe        Observe        `json:"observe"`
+	Log            Log            `json:"log"`
+	Shutdown       Shutdown       `json:"shutdown"`
+	Kubernetes     Kubernetes     `json:"kubernetes"`
+	LeaderElection LeaderElection `json:"leader_election"`
+	Registry       Registry       `json:"registry"`
+	Apps           Apps           `json:"apps"`
+}
+
+// Listen is where and how Cloud Controller reaches the API.
+type Listen struct {
+	// Address is host:port; an empty host is every address of the machine.
+	Address string `json:"address"`
+	// TLS is required unless Plaintext is set.
+	TLS TLS `json:"tls"`
+	// Plaintext serves without TLS and without knowing who asks. Only a loopback
+	// Address is taken with it.
+	Plaintext bool `json:"plaintext"`
+	// ReadHeaderTimeout bounds the reading of a request's header.
+	ReadHeaderTimeout Duration `json:"read_header_timeout"`
+	// ReadTimeout bounds the reading of a whole request.
+	ReadTimeout Duration `json:"read_timeout"`
+	// WriteTimeout bounds a request from its header to the end of its answer.
+	WriteTimeout Duration `json:"write_timeout"`
+	// IdleTimeout is how long an unused connection stays open. Cloud Controller
+	// reuses one for up to 15 s; closing sooner makes it send requests twice.
+	IdleTimeout Duration `json:"idle_timeout"`
+	// MaxBodyBytes is the largest request body in bytes.
+	MaxBodyBytes int64 `json:"max_body_bytes"`
+}
+
+// TLS is the API's own certificate and whose certificates it accepts. The files
+// are PEM and are read again when their content changes.
+type TLS struct {
+	CertificateFile string `json:"certificate_file"`
+	KeyFile         string `json:"key_file"`
+	// ClientCAFile holds the authorities that sign clients' certificates.
+	ClientCAFile string `json:"client_ca_file"`
+	// ClientNames lists who may call: a client's certificate must have one of
+	// them as its common name or among its DNS names, letter for letter.
+	ClientNames []string `json:"client_names"`
+}
+
+// Observe is where health and metrics are served, without TLS and without
+// anything secret.
+type Observe struct {
+	// Address is host:port, apart from Listen's.
+	Address string `json:"address"`
+}
+
+// Log is what is written to standard output.
+type Log struct {
+	// Level is the least level written: debug, info, error or fatal.
+	Level string `json:"level"`
+}
+
+// Shutdown is how the process ends on SIGTERM or SIGINT. The pod's
+// terminationGracePeriodSeconds has to exceed the sum of both.
+type Shutdown struct {
+	// Delay is the time between readiness turning false and the API's listener
+	// closing, so that whoever routes to this replica learns of it first.
+	Delay Duration `json:"delay"`
+	// Timeout bounds what follows: running requests, then controllers.
+	Timeout Duration `json:"timeout"`
+}
+
+// Kubernetes is the cluster that runs the apps.
+type Kubernetes struct {
+	// KubeconfigFile is empty inside the cluster, where the pod's service account
+	// is used.
+	KubeconfigFile string `json:"kubeconfig_file"`
+	// Namespace holds all apps, tasks and builds. It is required.
+	Namespace string `json:"namespace"`
+	// MaxParallelCalls bounds how many calls to the API server run at once.
+	MaxParallelCalls int `json:"max_parallel_calls"`
+	// ViewStaleAfter is how long watches may be silent before lists are refused.
+	// An API server sends a bookmark about once a minute.
+	ViewStaleAfter Duration `json:"view_stale_after"`
+	// LostNodeGrace is how long a node may be unreachable before its instances
+	// count as lost and are replaced.
+	LostNodeGrace Duration `json:"lost_node_grace"`
+}
+
+// LeaderElection chooses, by a Lease, the one replica that runs the controllers.
+type LeaderElection struct {
+	// Enabled false makes this process run the controllers unasked: right only
+	// when it is the only one.
+	Enabled bool `json:"enabled"`
+	// Namespace of the Lease; empty means Kubernetes.Namespace.
+	Namespace string `json:"namespace"`
+	LeaseName string `json:"lease_name"`
+	// LeaseDuration is how long the others wait for a silent leader.
+	LeaseDuration Duration `json:"lease_duration"`
+	// RenewDeadline is how long a leader tries to renew before it steps down.
+	RenewDeadline Duration `json:"renew_deadline"`
+	// RetryPeriod is the time between tries.
+	RetryPeriod Duration `json:"retry_period"`
+	// Identity names this replica; empty means its host name and a random part.
+	Identity string `json:"identity"`
+}
+
+// Registry is where app images are.
+type Registry struct {
+	// PullAddress is the registry as the nodes' container runtime reaches it,
+	// host[:port]. It is required.
+	PullAddress string `json:"pull_address"`
+	// Prefix is the path of all app repositories within the registry.
+	Prefix string `json:"prefix"`
+	// StackRevision ends the tag of every app image: <droplet hash>-<revision>.
+	// Empty means a tag of the hash alone.
+	StackRevision string `json:"stack_revision"`
+	// PullSecret names a Secret with the registry's credentials in the apps'
+	// namespace; empty means that none are needed.
+	PullSecret string `json:"pull_secret"`
+}
+
+// Apps is how app instances run. A change counts for what is desired from then
+// on; running apps keep what they were made with.
+type Apps struct {
+	// DefaultDiskMB is the disk limit in MiB of an app that asks for none.
+	DefaultDiskMB int64 `json:"default_disk_mb"`
+	// ServiceAccount of the pods; empty means the namespace's default one. Its
+	// token is never mounted.
+	ServiceAccount string `json:"service_account"`
+	// TerminationGrace is the time from the decision to stop an instance to its
+	// SIGKILL. It includes PreStopSleep.
+	TerminationGrace Duration `json:"termination_grace"`
+	// PreStopSleep delays an instance's SIGTERM, so that routers forget it first.
+	PreStopSleep Duration `json:"pre_stop_sleep"`
+	// UserNamespaces says whether the nodes support user namespaces.
+	UserNamespaces Switch `json:"user_namespaces"`
+	// ImageUserLookupTimeout bounds reading a docker image's user from its
+	// registry.
+	ImageUserLookupTimeout Duration  `json:"image_user_lookup_timeout"`
+	Placement              Placement `json:"placement"`
+	// OrphanMinAge is the age below which a Secret without an app is left alone,
+	// because its app may be on its way.
+	OrphanMinAge Duration `json:"orphan_min_age"`
+	Probes       Probes   `json:"probes"`
+}
+
+// Placement maps isolation segments to nodes.
+type Placement struct {
+	// NodeLabel is the label whose value is the name of a node's segment.
+	NodeLabel string `json:"node_label"`
+	// Shared says where apps without a segment run.
+	Shared SharedNodes `json:"shared"`
+}
+
+// SharedNodes are the nodes for apps without an isolation segment.
+type SharedNodes string
+
+const (
+	// SharedAny is every node.
+	SharedAny SharedNodes = "any"
+	// SharedUnlabelled are the nodes that belong to no segment.
+	SharedUnlabelled SharedNodes = "unlabelled"
+)
+
+// Probes are the checks of a started instance. Periods and the timeout are whole
+// seconds, as in Kubernetes. (Before the start, the check runs every second for
+// as long as the app's own start timeout says.)
+type Probes struct {
+	LivenessPeriod Duration `json:"liveness_period"`
+	// LivenessFailures in a row restart the instance.
+	LivenessFailures int32    `json:"liveness_failures"`
+	ReadinessPeriod  Duration `json:"readiness_period"`
+	// ReadinessFailures in a row take the instance out of routing.
+	ReadinessFailures int32 `json:"readiness_failures"`
+	// Timeout bounds one check, unless the app brings its own.
+	Timeout Duration `json:"timeout"`
+}
+
+// DefaultConfiguration is what an empty file means. It isn't valid by itself:
+// kubernetes.namespace, registry.pull_address and listen.tls have no default.
+func DefaultConfiguration() Configuration {
+	seconds := func(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
+	return Configuration{
+		Listen: Listen{
+			Address:           ":8085",
+			ReadHeaderTimeout: seconds(10),
+			ReadTimeout:       seconds(60),
+			WriteTimeout:      seconds(120),
+			IdleTimeout:       seconds(90),
+			MaxBodyBytes:      8 << 20,
+		},
+		Observe:  Observe{Address: ":9102"},
+		Log:      Log{Level: "info"},
+		Shutdown: Shutdown{Delay: seconds(5), Timeout: seconds(30)},
+		Kubernetes: Kubernetes{
+			MaxParallelCalls: 100,
+			ViewStaleAfter:   seconds(120),
+			LostNodeGrace:    seconds(60),
+		},
+		LeaderElection: LeaderElection{
+			Enabled:       true,
+			LeaseName:     "irene",
+			LeaseDuration: seconds(15),
+			RenewDeadline: seconds(10),
+			RetryPeriod:   seconds(2),
+		},
+		Registry: Registry{Prefix: "cloudfoundry"},
+		Apps: Apps{
+			DefaultDiskMB:          2048,
+			TerminationGrace:       seconds(15),
+			PreStopSleep:           seconds(5),
+			UserNamespaces:         Off,
+			ImageUserLookupTimeout: seconds(10),
+			Placement:              Placement{NodeLabel: "cloudfoundry.org/isolation-segment", Shared: SharedAny},
+			OrphanMinAge:           seconds(600),
+			Probes: Probes{
+				LivenessPeriod:    seconds(10),
+				LivenessFailures:  4,
+				ReadinessPeriod:   seconds(10),
+				ReadinessFailures: 2,
+				Timeout:           seconds(1),
+			},
+		},
+	}
+}
+
+// Load reads the file at path over the defaults and validates the outcome. Its
+// error lists every fault, each with the key that it concerns.
+func Load(path string) (Configuration, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Configuration{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	configuration, err := parseConfiguration(content)
+	if err != nil {
+		return Configuration{}, fmt.Errorf("configuration %s:\n%w", path, err)
+	}
+	return configuration, nil
+}
+
+// LeaseNamespace is the namespace of the leader's Lease.
+func (c Configuration) LeaseNamespace() string {
+	if c.LeaderElection.Namespace != "" {
+		return c.LeaderElection.Namespace
+	}
+	return c.Kubernetes.Namespace
+}

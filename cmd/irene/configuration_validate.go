@@ -1,0 +1,251 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/google/go-containerregistry/pkg/name"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	// maxTagRevision is what the 128 bytes of an image tag leave beside a checksum
+	// of 100 bytes, the longest that is accepted, and a hyphen.
+	maxTagRevision = 27
+	// bookmarkInterval is how often an API server sends a bookmark on a watch
+	// where nothing happens.
+	bookmarkInterval = time.Minute
+	// cloudControllerReuse is how long Cloud Controller's HTTP client keeps an
+	// idle connection for the next request.
+	cloudControllerReuse = 15 * time.Second
+	// electionJitter is the factor by which client-go stretches the retry period.
+	electionJitter = 1.2
+	// desireTime is how long a desire may take between its first and its second
+	// write: Cloud Controller's own limit for the whole request.
+	desireTime = time.Minute
+)
+
+// Validate says what is wrong, one line for each key; nil means that the values
+// are usable together. It reads no files.
+func (c Configuration) Validate() error {
+	var wrong faults
+	c.validate(&wrong)
+	return wrong.err()
+}
+
+func (c Configuration) validate(wrong *faults) {
+	c.Listen.validate(wrong)
+	wrong.address("observe.address", c.Observe.Address)
+	if c.Observe.Address == c.Listen.Address && !strings.HasSuffix(c.Observe.Address, ":0") {
+		wrong.add("observe.address", "must differ from listen.address: health and metrics have a port of their own")
+	}
+	if _, err := lager.LogLevelFromString(c.Log.Level); err != nil {
+		wrong.add("log.level", "%q is none of debug, info, error, fatal", c.Log.Level)
+	}
+	wrong.duration("shutdown.delay", c.Shutdown.Delay, 0)
+	wrong.positive("shutdown.timeout", c.Shutdown.Timeout)
+	c.Kubernetes.validate(wrong)
+	c.LeaderElection.validate(wrong)
+	c.Registry.validate(wrong)
+	c.Apps.validate(wrong)
+}
+
+func (l Listen) validate(wrong *faults) {
+	wrong.address("listen.address", l.Address)
+	if l.Plaintext {
+		if !isLoopback(l.Address) {
+			wrong.add("listen.plaintext", "is only allowed with a listen.address on loopback, such as 127.0.0.1:8085, not %q", l.Address)
+		}
+		if l.TLS.CertificateFile != "" || l.TLS.KeyFile != "" || l.TLS.ClientCAFile != "" || len(l.TLS.ClientNames) > 0 {
+			wrong.add("listen.plaintext", "is true although listen.tls is given; choose one")
+		}
+	} else {
+		wrong.required("listen.tls.certificate_file", l.TLS.CertificateFile)
+		wrong.required("listen.tls.key_file", l.TLS.KeyFile)
+		wrong.required("listen.tls.client_ca_file", l.TLS.ClientCAFile)
+		if len(l.TLS.ClientNames) == 0 {
+			wrong.add("listen.tls.client_names", "is required: the common names or DNS names of the clients that may call, such as cloud_controller")
+		}
+		if slices.Contains(l.TLS.ClientNames, "") {
+			wrong.add("listen.tls.client_names", "holds an empty name")
+		}
+	}
+	wrong.positive("listen.read_header_timeout", l.ReadHeaderTimeout)
+	wrong.positive("listen.read_timeout", l.ReadTimeout)
+	wrong.positive("listen.write_timeout", l.WriteTimeout)
+	if wrong.positive("listen.idle_timeout", l.IdleTimeout) && l.IdleTimeout.Duration <= cloudControllerReuse {
+		wrong.add("listen.idle_timeout", "%s is too short: Cloud Controller reuses a connection for up to %s", l.IdleTimeout, cloudControllerReuse)
+	}
+	if l.MaxBodyBytes < 1 {
+		wrong.add("listen.max_body_bytes", "%d must be at least 1", l.MaxBodyBytes)
+	}
+}
+
+func (k Kubernetes) validate(wrong *faults) {
+	if wrong.required("kubernetes.namespace", k.Namespace) {
+		wrong.name("kubernetes.namespace", k.Namespace, validation.IsDNS1123Label)
+	}
+	if k.MaxParallelCalls < 1 {
+		wrong.add("kubernetes.max_parallel_calls", "%d must be at least 1", k.MaxParallelCalls)
+	}
+	if wrong.positive("kubernetes.view_stale_after", k.ViewStaleAfter) && k.ViewStaleAfter.Duration <= bookmarkInterval {
+		wrong.add("kubernetes.view_stale_after", "%s is too short: a quiet API server is only heard about once in %s", k.ViewStaleAfter, bookmarkInterval)
+	}
+	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, 0)
+}
+
+func (l LeaderElection) validate(wrong *faults) {
+	if l.Namespace != "" {
+		wrong.name("leader_election.namespace", l.Namespace, validation.IsDNS1123Label)
+	}
+	if wrong.required("leader_election.lease_name", l.LeaseName) {
+		wrong.name("leader_election.lease_name", l.LeaseName, validation.IsDNS1123Subdomain)
+	}
+	lease := wrong.duration("leader_election.lease_duration", l.LeaseDuration, time.Second)
+	if lease && l.LeaseDuration.Duration%time.Second != 0 {
+		wrong.add("leader_election.lease_duration", "%s is not whole seconds, as a Lease holds them", l.LeaseDuration)
+	}
+	renew := wrong.positive("leader_election.renew_deadline", l.RenewDeadline)
+	retry := wrong.positive("leader_election.retry_period", l.RetryPeriod)
+	if lease && renew && l.RenewDeadline.Duration >= l.LeaseDuration.Duration {
+		wrong.add("leader_election.renew_deadline", "%s must be shorter than lease_duration, %s", l.RenewDeadline, l.LeaseDuration)
+	}
+	if renew && retry && float64(l.RetryPeriod.Duration)*electionJitter >= float64(l.RenewDeadline.Duration) {
+		wrong.add("leader_election.retry_period", "%s times %v must be shorter than renew_deadline, %s", l.RetryPeriod, electionJitter, l.RenewDeadline)
+	}
+}
+
+func (r Registry) validate(wrong *faults) {
+	switch _, err := name.NewRegistry(r.PullAddress); {
+	case !wrong.required("registry.pull_address", r.PullAddress):
+	case strings.Contains(r.PullAddress, "/"):
+		wrong.add("registry.pull_address", "%q must be host or host:port, without scheme and path", r.PullAddress)
+	case err != nil:
+		wrong.add("registry.pull_address", "%q is not host or host:port", r.PullAddress)
+	}
+	if wrong.required("registry.prefix", r.Prefix) {
+		// The registry is another key's; any will do to check the path.
+		if _, err := name.NewRepository("registry.example/" + r.Prefix + "/app"); err != nil {
+			wrong.add("registry.prefix", "%q can't begin a repository's name (lower-case letters, digits, and '.', '_', '-' or '/' between them)", r.Prefix)
+		}
+	}
+	if len(r.StackRevision) > maxTagRevision {
+		wrong.add("registry.stack_revision", "%q is longer than %d characters", r.StackRevision, maxTagRevision)
+	} else {
+		wrong.name("registry.stack_revision", r.StackRevision, validation.IsValidLabelValue)
+	}
+	if r.PullSecret != "" {
+		wrong.name("registry.pull_secret", r.PullSecret, validation.IsDNS1123Subdomain)
+	}
+}
+
+func (a Apps) validate(wrong *faults) {
+	if a.DefaultDiskMB < 1 {
+		wrong.add("apps.default_disk_mb", "%d must be at least 1 (MiB)", a.DefaultDiskMB)
+	}
+	if a.ServiceAccount != "" {
+		wrong.name("apps.service_account", a.ServiceAccount, validation.IsDNS1123Subdomain)
+	}
+	grace := wrong.wholeSeconds("apps.termination_grace", a.TerminationGrace, 1)
+	sleep := wrong.wholeSeconds("apps.pre_stop_sleep", a.PreStopSleep, 0)
+	if grace && sleep && a.PreStopSleep.Duration >= a.TerminationGrace.Duration {
+		wrong.add("apps.pre_stop_sleep", "%s must be shorter than termination_grace, %s, which includes it", a.PreStopSleep, a.TerminationGrace)
+	}
+	if a.UserNamespaces != On && a.UserNamespaces != Off {
+		wrong.add("apps.user_namespaces", "%q is neither on nor off", a.UserNamespaces)
+	}
+	wrong.positive("apps.image_user_lookup_timeout", a.ImageUserLookupTimeout)
+	if wrong.required("apps.placement.node_label", a.Placement.NodeLabel) {
+		wrong.name("apps.placement.node_label", a.Placement.NodeLabel, validation.IsQualifiedName)
+	}
+	if a.Placement.Shared != SharedAny && a.Placement.Shared != SharedUnlabelled {
+		wrong.add("apps.placement.shared", "%q is neither %s nor %s", a.Placement.Shared, SharedAny, SharedUnlabelled)
+	}
+	wrong.duration("apps.orphan_min_age", a.OrphanMinAge, desireTime)
+	wrong.wholeSeconds("apps.probes.liveness_period", a.Probes.LivenessPeriod, 1)
+	wrong.wholeSeconds("apps.probes.readiness_period", a.Probes.ReadinessPeriod, 1)
+	wrong.wholeSeconds("apps.probes.timeout", a.Probes.Timeout, 1)
+	if a.Probes.LivenessFailures < 1 {
+		wrong.add("apps.probes.liveness_failures", "%d must be at least 1", a.Probes.LivenessFailures)
+	}
+	if a.Probes.ReadinessFailures < 1 {
+		wrong.add("apps.probes.readiness_failures", "%d must be at least 1", a.Probes.ReadinessFailures)
+	}
+}
+
+// isLoopback tells whether only this machine can reach host:port.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (f *faults) required(key, value string) bool {
+	if value == "" {
+		f.add(key, "is required")
+	}
+	return value != ""
+}
+
+// name checks value by one of Kubernetes' own rules.
+func (f *faults) name(key, value string, rule func(string) []string) {
+	if reasons := rule(value); len(reasons) > 0 {
+		f.add(key, "%q can't be used: %s", value, strings.Join(reasons, "; "))
+	}
+}
+
+func (f *faults) address(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		f.add(key, "%q is not host:port or :port", address)
+		return
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		f.add(key, "%q has no port number from 0 to 65535", address)
+	}
+}
+
+// duration checks that d was read and is at least min; it says whether it holds.
+func (f *faults) duration(key string, d Duration, min time.Duration) bool {
+	switch {
+	case d.unread != "":
+		f.add(key, "%s is not a duration; write a number and a unit, as in 500ms, 30s or 2m", d.unread)
+	case d.Duration < min:
+		f.add(key, "%s must be at least %s", d, min)
+	default:
+		return true
+	}
+	return false
+}
+
+func (f *faults) positive(key string, d Duration) bool {
+	if !f.duration(key, d, 0) {
+		return false
+	}
+	if d.Duration == 0 {
+		f.add(key, "must be more than 0s")
+	}
+	return d.Duration > 0
+}
+
+func (f *faults) wholeSeconds(key string, d Duration, min int) bool {
+	if !f.duration(key, d, time.Duration(min)*time.Second) {
+		return false
+	}
+	if d.Duration%time.Second != 0 {
+		f.add(key, "%s is not whole seconds, as Kubernetes needs them", d)
+		return false
+	}
+	return true
+}

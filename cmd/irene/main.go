@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+)
+
+const usage = `irene lets Cloud Foundry run its apps on Kubernetes.
+
+Usage:
+  irene serve --config FILE   answer Cloud Controller and run the controllers
+  irene version               print the version
+  irene help                  print this text
+
+FILE is YAML; docs/configuration.md describes its keys.
+`
+
+// Exit statuses.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// version is set by the linker for releases; see versionText for other builds.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// After the first signal the next one has its usual effect, an end at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// command runs one command line and returns the exit status.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch name, rest := args[0], args[1:]; name {
+	case "serve":
+		return serveCommand(ctx, rest, stdout, stderr)
+	case "version", "--version":
+		fmt.Fprintln(stdout, "irene", versionText())
+		return 0
+	case "help", "--help", "-h":
+		fmt.Fprint(stdout, usage)
+		return 0
+	default:
+		fmt.Fprintf(stderr, "irene: unknown command %q\n\n%s", name, usage)
+		return exitUsage
+	}
+}
+
+func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("irene serve", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	path := flags.String("config", "", "the configuration `FILE`")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return exitUsage
+	case *path == "":
+		fmt.Fprintln(stderr, "irene serve: --config FILE is required")
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "irene serve: unexpected argument %q\n", flags.Arg(0))
+		return exitUsage
+	}
+	if err := serve(ctx, *path, stdout); err != nil {
+		fmt.Fprintf(stderr, "irene: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// serve runs the service until ctx ends or a part of it fails.
+func serve(ctx context.Context, path string, logs io.Writer) error {
+	config, err := Load(path)
+	if err != nil {
+		return err
+	}
+	logger, err := newLogger(logs, config.Log)
+	if err != nil {
+		return err
+	}
+	adoptClientGoLogs(logger)
+	logger.Info("starting", lager.Data{"version": versionText()})
+
+	var certs *certificates
+	if !config.Listen.Plaintext {
+		if certs, err = loadCertificates(config.Listen.TLS, logger, time.Now); err != nil {
+			return fmt.Errorf("certificates:\n%w", err)
+		}
+	}
+	registry := newMetricsRegistry()
+	api, ready, background, err := wire(ctx, config, logger, registry)
+	if err != nil {
+		return err
+	}
+	readiness := &readiness{check: ready}
+	apiListener, observeListener, err := listen(config, certs)
+	if err != nil {
+		return err
+	}
+	running := &service{
+		shutdown:        config.Shutdown,
+		logger:          logger,
+		api:             newAPIServer(config.Listen, api, newRequestMetrics(registry), logger),
+		observe:         newObserveServer(readiness, registry, logger),
+		apiListener:     apiListener,
+		observeListener: observeListener,
+		ready:           readiness,
+		background:      background,
+	}
+	return running.run(ctx)
+}
+
+// versionText is the release's version, or what the build knows of its source.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	text := info.Main.Version
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			text += " " + setting.Value
+		}
+	}
+	return text
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"golang.org/x/sync/errgroup"
+)
+
+// service is a process ready to run: its listeners are open, nothing is served.
+type service struct {
+	shutdown        Shutdown
+	logger          lager.Logger
+	api, observe    *http.Server
+	apiListener     net.Listener
+	observeListener net.Listener
+	ready           *readiness
+	// background run until their context ends, which is after the last request.
+	background []func(context.Context) error
+}
+
+// listen opens the API's and the health port's listener. certificates is nil for
+// plaintext.
+func listen(config Configuration, certificates *certificates) (api, observe net.Listener, err error) {
+	if api, err = net.Listen("tcp", config.Listen.Address); err != nil {
+		return nil, nil, fmt.Errorf("listen.address: %w", err)
+	}
+	if certificates != nil {
+		api = tls.NewListener(api, certificates.tlsConfig())
+	}
+	if observe, err = net.Listen("tcp", config.Observe.Address); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("observe.address: %w", err), api.Close())
+	}
+	return api, observe, nil
+}
+
+// run serves until ctx ends or a part fails, then winds everything down in the
+// order that doc.go promises. Ending because ctx ended is no error, unless
+// something had to be cut off. It returns after the last goroutine has ended, or
+// shutdown.timeout after the API was told to close if one doesn't end.
+func (s *service) run(ctx context.Context) error {
+	// Work outlives ctx: requests that are still running may need it.
+	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	group, groupCtx := errgroup.WithContext(workCtx)
+	s.start(group, groupCtx)
+	s.logger.Info("started", lager.Data{"api": s.apiListener.Addr().String(), "observe": s.observeListener.Addr().String()})
+
+	select {
+	case <-ctx.Done():
+	case <-groupCtx.Done():
+	}
+	s.leave(groupCtx)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown.Timeout.Duration)
+	defer cancel()
+	closed := s.closeServers(limit, stopWork)
+
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	select {
+	case err := <-ended:
+		s.logger.Info("stopped")
+		return errors.Join(err, closed)
+	case <-limit.Done():
+		return errors.Join(closed, fmt.Errorf("controllers were still running after shutdown.timeout, %s", s.shutdown.Timeout))
+	}
+}
+
+func (s *service) start(group *errgroup.Group, groupCtx context.Context) {
+	serve := func(server *http.Server, listener net.Listener, what string) {
+		group.Go(func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", what, err)
+			}
+			return nil
+		})
+	}
+	serve(s.observe, s.observeListener, "health and metrics")
+	serve(s.api, s.apiListener, "the API")
+	for _, run := range s.background {
+		group.Go(func() error {
+			err := run(groupCtx)
+			if groupCtx.Err() != nil && errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		})
+	}
+}
+
+// leave turns readiness off and gives everybody shutdown.delay to notice, unless
+// a part has failed, which is when groupCtx has ended.
+func (s *service) leave(groupCtx context.Context) {
+	s.ready.leaving.Store(true)
+	s.logger.Info("leaving", lager.Data{"delay": s.shutdown.Delay.String()})
+	delay := time.NewTimer(s.shutdown.Delay.Duration)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-groupCtx.Done():
+	}
+}
+
+// closeServers lets requests end until limit, then stops the work that they may
+// have needed. Health and metrics close last.
+func (s *service) closeServers(limit context.Context, stopWork context.CancelFunc) error {
+	var errs []error
+	if err := s.api.Shutdown(limit); err != nil {
+		errs = append(errs, fmt.Errorf("requests were still running after shutdown.timeout, %s, and have been cut off: %w", s.shutdown.Timeout, err), s.api.Close())
+	}
+	stopWork()
+	if err := s.observe.Shutdown(limit); err != nil {
+		errs = append(errs, s.observe.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,251 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+// Companions keeps whole what belongs to an LRP beside its StatefulSet: one
+// StatefulSet per identity, owner references, the PodDisruptionBudget, and no Secret
+// that nobody needs. It is level-triggered: each reconcile compares what is with what
+// should be and may be killed or repeated at any point. Two running at once do each
+// other no harm, but one is enough: run it where this replica leads.
+type Companions struct {
+	*LRPs
+	// OrphanMinAge is how long a Secret without a StatefulSet is left alone, since a
+	// request may be about to create the StatefulSet.
+	OrphanMinAge time.Duration
+	// Workers bounds how many identities are reconciled at the same time.
+	Workers int
+	metrics companionMetrics
+
+	mutex sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier] // nil while not running
+}
+
+// NewCompanions subscribes to the view, which must not be running yet.
+func NewCompanions(lrps *LRPs, orphanMinAge time.Duration, registerer prometheus.Registerer) *Companions {
+	c := &Companions{LRPs: lrps, OrphanMinAge: orphanMinAge, Workers: 8, metrics: newCompanionMetrics(registerer)}
+	lrps.View.Subscribe(func(change view.Change) {
+		// Pods need no companion.
+		if change.Resource != view.Pods {
+			c.enqueue(change.LRP, 0)
+		}
+	})
+	return c
+}
+
+func (c *Companions) enqueue(id opi.LRPIdentifier, after time.Duration) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.queue != nil {
+		c.queue.AddAfter(id, after)
+	}
+}
+
+// Run reconciles every identity once and then each time that something of it
+// changes, until ctx ends. It waits for the view first and returns when all workers
+// have stopped.
+func (c *Companions) Run(ctx context.Context) error {
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		return c.View.Synced(), nil
+	})
+	if err != nil {
+		return nil // ctx ended first
+	}
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[opi.LRPIdentifier](100*time.Millisecond, time.Minute))
+	c.mutex.Lock()
+	c.queue = queue
+	c.mutex.Unlock()
+	for _, id := range c.View.Identities() {
+		queue.Add(id)
+	}
+
+	var workers sync.WaitGroup
+	for range max(1, c.Workers) {
+		workers.Go(func() { c.work(ctx, queue) })
+	}
+	<-ctx.Done()
+	c.mutex.Lock()
+	c.queue = nil
+	c.mutex.Unlock()
+	queue.ShutDown()
+	workers.Wait()
+	return nil
+}
+
+func (c *Companions) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
+	for {
+		id, shutdown := queue.Get()
+		if shutdown {
+			return
+		}
+		err := c.reconcile(ctx, id)
+		switch {
+		case err == nil:
+			queue.Forget(id)
+		case ctx.Err() == nil:
+			c.metrics.failures.Inc()
+			c.Logger.Session("companions").Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
+			queue.AddRateLimited(id)
+		}
+		queue.Done(id)
+	}
+}
+
+// reconcile brings everything of one identity into order, each step on its own so
+// that one that fails does not keep back the others.
+func (c *Companions) reconcile(ctx context.Context, id opi.LRPIdentifier) error {
+	twins := c.View.Twins(id)
+	if len(twins) == 0 {
+		return c.collectSecrets(ctx, id, nil)
+	}
+	owner := twins[0]
+	return errors.Join(
+		c.removeTwins(ctx, twins),
+		c.reconcileBudget(ctx, owner),
+		c.ownSecret(ctx, owner),
+		c.collectSecrets(ctx, id, twins),
+	)
+}
+
+// removeTwins deletes all but the oldest StatefulSet of an identity. Two arise when
+// an app is renamed between two requests that meet different replicas. The survivor
+// is looked up live before anything is deleted.
+func (c *Companions) removeTwins(ctx context.Context, twins []view.LRP) error {
+	if len(twins) < 2 {
+		return nil
+	}
+	live, err := c.list(ctx, twins[0].LRPIdentifier)
+	if err != nil {
+		return fmt.Errorf("remove twins: %w", err)
+	}
+	var errs []error
+	for _, twin := range live[min(1, len(live)):] {
+		if err := c.delete(ctx, twin); err != nil {
+			errs = append(errs, fmt.Errorf("remove twin of LRP %s: %w", twin.LRPIdentifier, err))
+			continue
+		}
+		c.metrics.removed.WithLabelValues("twin").Inc()
+		c.Logger.Session("companions").Info("twin-removed", lager.Data{"process_guid": twin.ProcessGUID(), "statefulset": twin.Name, "kept": live[0].Name})
+	}
+	return errors.Join(errs...)
+}
+
+// ownSecret makes the StatefulSet the owner of its Secret, so that both go together.
+func (c *Companions) ownSecret(ctx context.Context, owner view.LRP) error {
+	for _, secret := range c.View.Secrets(owner.LRPIdentifier) {
+		if secret.Name != owner.Secret || secret.Owner == owner.UID || secret.Deleting {
+			continue
+		}
+		patch, err := mergePatch(objectPatch{Metadata: metadataPatch{
+			UID:             secret.UID,
+			OwnerReferences: []metav1.OwnerReference{ownerReference(owner)},
+		}})
+		if err != nil {
+			return err
+		}
+		patched, err := c.Client.CoreV1().Secrets(owner.Namespace).Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if apierrors.IsNotFound(err) {
+			c.View.NoteDeletedSecret(secret.UID)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("own Secret %s: %w", secret.Name, classify(err))
+		}
+		c.View.NoteSecret(patched)
+	}
+	return nil
+}
+
+// collectSecrets deletes the identity's Secrets that none of its StatefulSets
+// refers to, when they are old enough, after a live look, and only if nobody
+// touched them meanwhile.
+func (c *Companions) collectSecrets(ctx context.Context, id opi.LRPIdentifier, twins []view.LRP) error {
+	needed := map[string]bool{}
+	for _, lrp := range twins {
+		needed[lrp.Secret] = true
+	}
+	var errs []error
+	for _, secret := range c.View.Secrets(id) {
+		if needed[secret.Name] || secret.Deleting {
+			continue
+		}
+		if wait := c.OrphanMinAge - c.Clock.Since(secret.DesiredAt); wait > 0 {
+			c.enqueue(id, wait)
+			continue
+		}
+		errs = append(errs, c.collectSecret(ctx, id, secret))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Companions) collectSecret(ctx context.Context, id opi.LRPIdentifier, secret view.Secret) error {
+	live, err := c.list(ctx, id)
+	if err != nil {
+		return fmt.Errorf("collect Secret %s: %w", secret.Name, err)
+	}
+	for _, lrp := range live {
+		if lrp.Secret == secret.Name {
+			return nil
+		}
+	}
+	err = c.Client.CoreV1().Secrets(c.Translation.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)},
+	})
+	switch {
+	case apierrors.IsConflict(err):
+		return nil // counted on again meanwhile; its event brings us back
+	case err != nil && !apierrors.IsNotFound(err):
+		return fmt.Errorf("collect Secret %s: %w", secret.Name, classify(err))
+	}
+	c.View.NoteDeletedSecret(secret.UID)
+	c.metrics.removed.WithLabelValues("secret").Inc()
+	c.Logger.Session("companions").Info("orphaned-secret-removed", lager.Data{"process_guid": id.ProcessGUID(), "secret": secret.Name})
+	return nil
+}
+
+func ownerReference(lrp view.LRP) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: "apps/v1",
+		Kind:       "StatefulSet",
+		Name:       lrp.Name,
+		UID:        lrp.UID,
+		Controller: ptr.To(true),
+	}
+}
+
+type companionMetrics struct {
+	failures prometheus.Counter
+	removed  *prometheus.CounterVec
+}
+
+func newCompanionMetrics(registerer prometheus.Registerer) companionMetrics {
+	m := companionMetrics{
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "irene_companions_failures_total",
+			Help: "Reconciles of an LRP's companions that failed and are tried again.",
+		}),
+		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "irene_companions_removed_total",
+			Help: "Objects removed because nothing needed them, by kind (twin, secret, budget).",
+		}, []string{"kind"}),
+	}
+	registerer.MustRegister(m.failures, m.removed)
+	return m
+}

@@ -1,0 +1,233 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
+
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+type statefulSetClient = appsclient.StatefulSetInterface
+
+// errChanged says that what the view showed is no longer so.
+var errChanged = errors.New("the LRP changed meanwhile")
+
+// Desire makes sure that the LRP exists. It writes at most one Secret and then the
+// StatefulSet, the commit point: an interrupted Desire leaves at the most a Secret
+// that nobody refers to, which Companions collects.
+//
+// An LRP that exists is brought to the desired instances, routes and annotation;
+// its template stays, even if the request would make another one. request is kept
+// for people and must be free of secrets.
+func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP, request string) error {
+	for range attempts {
+		err := l.desire(ctx, lrp, request)
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("desire LRP %s: %w, and again after each of %d attempts: %w", lrp, errChanged, attempts, opi.ErrUnavailable)
+}
+
+func (l *LRPs) desire(ctx context.Context, lrp opi.LRP, request string) error {
+	existing, err := l.find(ctx, lrp.LRPIdentifier)
+	switch {
+	case err == nil:
+		return l.desireAgain(ctx, existing, lrp, request)
+	case !errors.Is(err, opi.ErrNotFound):
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	return l.create(ctx, lrp, request)
+}
+
+func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
+	user, err := l.imageUser(ctx, lrp)
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	secret, statefulSet, err := l.Translation.Render(lrp, user, request)
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	if secret != nil {
+		if err := l.writeSecret(ctx, secret); err != nil {
+			return fmt.Errorf("desire LRP %s: %w", lrp, err)
+		}
+	}
+	created, err := l.statefulSets().Create(ctx, statefulSet, metav1.CreateOptions{})
+	switch {
+	case err == nil:
+		l.View.NoteStatefulSet(created)
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		return l.nameTaken(ctx, lrp, statefulSet.Name)
+	default:
+		return fmt.Errorf("desire LRP %s: create StatefulSet %s: %w", lrp, statefulSet.Name, classify(err))
+	}
+}
+
+// nameTaken decides what it means that the StatefulSet's name is taken: mostly that
+// somebody desired the same LRP at the same time.
+func (l *LRPs) nameTaken(ctx context.Context, lrp opi.LRP, name string) error {
+	taken, err := l.statefulSets().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return errChanged
+	}
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, classify(err))
+	}
+	switch {
+	case l.View.FromLive(taken).LRPIdentifier != lrp.LRPIdentifier:
+		return fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name)
+	case taken.DeletionTimestamp != nil:
+		return fmt.Errorf("desire LRP %s: StatefulSet %s is still being deleted: %w", lrp, name, opi.ErrUnavailable)
+	}
+	l.View.NoteStatefulSet(taken)
+	return errChanged
+}
+
+// writeSecret creates the Secret, or finds it there: its name says its content. One
+// that is there may be an orphan about to be collected, so it is marked as counted
+// on, which changes the resource version that the collector insists on.
+func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
+	secrets := l.Client.CoreV1().Secrets(secret.Namespace)
+	now := l.Clock.Now().UTC().Format(time.RFC3339)
+	secret.Annotations = map[string]string{keys.DesiredAt: now}
+	written, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Annotations: secret.Annotations}})
+		if patchErr != nil {
+			return patchErr
+		}
+		written, err = secrets.Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if apierrors.IsNotFound(err) {
+			return errChanged
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write Secret %s: %w", secret.Name, classify(err))
+	}
+	if written.DeletionTimestamp != nil {
+		return fmt.Errorf("write Secret %s: it is still being deleted: %w", secret.Name, opi.ErrUnavailable)
+	}
+	l.View.NoteSecret(written)
+	return nil
+}
+
+// desireAgain handles a request for an LRP that exists.
+func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, request string) error {
+	if l.View.SecretMissing(existing) {
+		gone, err := l.secretGone(ctx, existing)
+		if err != nil {
+			return fmt.Errorf("desire LRP %s: %w", lrp, err)
+		}
+		if gone {
+			return l.restore(ctx, existing, lrp, request)
+		}
+	}
+	digest, err := requestDigest(lrp)
+	if err != nil {
+		return err
+	}
+	if digest != existing.RequestDigest {
+		l.Logger.Session("desire").Info("template-kept", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
+		l.Events.Event(reference(existing), corev1.EventTypeNormal, "TemplateKept",
+			"The LRP was desired again with other settings; a running LRP keeps the settings it was first desired with. Restart the app for the new ones.")
+	}
+	update := opi.LRPUpdate{}
+	if existing.Instances != lrp.Instances {
+		update.Instances = &lrp.Instances
+	}
+	routes, err := encodeRoutes(lrp.Routes)
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	if existing.Routes != routes {
+		update.Routes = &lrp.Routes
+	}
+	if existing.Annotation != lrp.Annotation {
+		update.Annotation = &lrp.Annotation
+	}
+	if update == (opi.LRPUpdate{}) {
+		return nil
+	}
+	return l.patch(ctx, existing, update)
+}
+
+// secretGone asks the API server, since the view of Secrets may lag behind the
+// view of StatefulSets.
+func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) {
+	_, err := l.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
+		Namespace(existing.Namespace).Get(ctx, existing.Secret, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for Secret %s: %w", existing.Secret, classify(err))
+	}
+	return false, nil
+}
+
+// restore mends an LRP whose Secret is gone. If the request has the same secret
+// values the Secret is written again; otherwise the LRP can't run as it was desired
+// and is made anew.
+func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, request string) error {
+	user, err := l.imageUser(ctx, lrp)
+	if err != nil {
+		return fmt.Errorf("restore LRP %s: %w", lrp, err)
+	}
+	secret, _, err := l.Translation.Render(lrp, user, request)
+	if err != nil {
+		return fmt.Errorf("restore LRP %s: %w", lrp, err)
+	}
+	l.Logger.Session("desire").Info("secret-was-gone", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
+	if secret != nil && secret.Name == existing.Secret {
+		if err := l.writeSecret(ctx, secret); err != nil {
+			return fmt.Errorf("restore LRP %s: %w", lrp, err)
+		}
+		return errChanged
+	}
+	if err := l.delete(ctx, existing); err != nil {
+		return fmt.Errorf("restore LRP %s: %w", lrp, err)
+	}
+	return l.create(ctx, lrp, request)
+}
+
+// imageUser finds out whom a docker image runs as where the answer matters. An
+// image that can't be asked about is left to kubelet, which refuses root.
+func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (ImageUser, error) {
+	if lrp.RootFS.Image == nil || l.Translation.UserNamespaces || l.Users == nil {
+		return ImageUser{}, nil
+	}
+	user, err := l.Users.User(ctx, *lrp.RootFS.Image)
+	if errors.Is(err, opi.ErrRefused) {
+		return ImageUser{}, err
+	}
+	if err != nil {
+		l.Logger.Session("image-user").Info("not-found-out", lager.Data{"process_guid": lrp.ProcessGUID(), "image": lrp.RootFS.Image.Reference, "reason": err.Error()})
+		return ImageUser{}, nil
+	}
+	return user, nil
+}
+
+func reference(lrp view.LRP) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: appsv1.SchemeGroupVersion.String(),
+		Kind:       "StatefulSet",
+		Namespace:  lrp.Namespace,
+		Name:       lrp.Name,
+		UID:        lrp.UID,
+	}
+}

@@ -1,0 +1,20 @@
+// Package k8s is the back end: it turns LRPs into Kubernetes objects, keeps
+// those objects whole, and answers for them.
+//
+// What it promises:
+//
+//   - One commit point: a desired LRP exists when its StatefulSet exists. Before
+//     the StatefulSet at most one Secret is written; everything else that an LRP
+//     needs (owner references, PodDisruptionBudget) is derived from the
+//     StatefulSet by Companions, which may be killed at any instruction.
+//   - Identity is the pair of labels guid and version; names are for people.
+//   - A template never changes once written: updates touch replicas and
+//     annotations.
+//   - Reads come from the view (package view) and cost no API call on a hit, one
+//     on a miss.
+//   - Secret values live in the LRP's Secret, never in a StatefulSet.
+//
+// The translation (Translation.Render) is a pure function. LRPs holds no
+// goroutine; Companions owns the goroutines that its Run starts and stops them
+// before Run returns.
+package k8s

@@ -1,0 +1,63 @@
+// Package keys holds the names of labels and annotations on Irene's Kubernetes
+// objects. Those below cloudfoundry.org are the predecessor's, kept because
+// people's tools and habits know them; those below irene.cloudfoundry.org are
+// Irene's own.
+package keys
+
+// Labels. LRPs are found by GUID and Version alone.
+const (
+	// GUID is Cloud Controller's process guid.
+	GUID = "cloudfoundry.org/guid"
+	// Version is the process version.
+	Version = "cloudfoundry.org/version"
+	// AppGUID, SpaceGUID and OrganizationGUID say whose the object is.
+	AppGUID          = "cloudfoundry.org/app_guid"
+	SpaceGUID        = "cloudfoundry.org/space_guid"
+	OrganizationGUID = "cloudfoundry.org/org_guid"
+	// ProcessType is the process type as far as it fits a label; the annotation
+	// of the same name has it exactly.
+	ProcessType = "cloudfoundry.org/process_type"
+	// SourceType says what kind of work the object belongs to: SourceTypeApp.
+	SourceType = "cloudfoundry.org/source_type"
+	// RootFSVersion is the revision of the stack that a buildpack app runs on.
+	RootFSVersion = "cloudfoundry.org/rootfs-version"
+	// PodIndex is set by Kubernetes on the pods of a StatefulSet.
+	PodIndex = "apps.kubernetes.io/pod-index"
+)
+
+// SourceTypeApp is the value of SourceType on everything that belongs to an LRP.
+const SourceTypeApp = "APP"
+
+// Annotations.
+const (
+	// ApplicationID, ApplicationName, SpaceName, OrganizationName are for people
+	// and for logs and metrics: the exact names, which labels can't hold.
+	ApplicationID    = "cloudfoundry.org/application_id"
+	ApplicationName  = "cloudfoundry.org/application_name"
+	SpaceName        = "cloudfoundry.org/space_name"
+	OrganizationName = "cloudfoundry.org/org_name"
+	// ProcessGUID is "<guid>-<version>".
+	ProcessGUID = "cloudfoundry.org/process_guid"
+	// ApplicationURIs repeats Routes, for tools that know the predecessor.
+	ApplicationURIs = "cloudfoundry.org/application_uris"
+	// Routes is a JSON array of {"hostname","port"}: the LRP's HTTP routes at
+	// present.
+	Routes = "cloudfoundry.org/routes"
+	// LastUpdated is the caller's opaque annotation, byte for byte.
+	LastUpdated = "cloudfoundry.org/last_updated"
+	// OriginalRequest is the desire request without environment and credentials,
+	// for people; absent when it is too large.
+	OriginalRequest = "cloudfoundry.org/original_request"
+
+	// LRP is the stored form of the LRP that the StatefulSet was made from, without
+	// secrets, instances, routes and annotation.
+	LRP = "irene.cloudfoundry.org/lrp"
+	// RequestDigest tells whether a repeated request would make the same template.
+	RequestDigest = "irene.cloudfoundry.org/request-digest"
+	// Secret names the Secret that the StatefulSet's template refers to; absent when
+	// there is none.
+	Secret = "irene.cloudfoundry.org/secret"
+	// DesiredAt is on Secrets: when a request last counted on it (RFC 3339), which
+	// keeps the collector of orphans away.
+	DesiredAt = "irene.cloudfoundry.org/desired-at"
+)

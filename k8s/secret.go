@@ -1,0 +1,82 @@
+package k8s
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// renderSecret makes the LRP's Secret from what must not stand in its
+// StatefulSet, or nil when there is nothing. The Secret is immutable and its name
+// depends on its content, so that an LRP never meets values which an earlier,
+// interrupted request had written.
+func renderSecret(namespace, name string, labels map[string]string, data map[string][]byte, secretType corev1.SecretType) *corev1.Secret {
+	if len(data) == 0 {
+		return nil
+	}
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      name,
+			Labels:    labels,
+		},
+		Type:      secretType,
+		Data:      data,
+		Immutable: ptr.To(true),
+	}
+}
+
+// secretContent is what the name of a Secret is made of.
+func secretContent(data map[string][]byte, secretType corev1.SecretType) []byte {
+	content := []byte(secretType)
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		content = fmt.Appendf(content, "\x00%s\x00%d\x00%s", key, len(data[key]), data[key])
+	}
+	return content
+}
+
+// checkSecretSize refuses what Kubernetes would refuse, in words that name the
+// limit (API server: 1 MiB over all values of a Secret).
+func checkSecretSize(data map[string][]byte) error {
+	total := 0
+	for _, value := range data {
+		total += len(value)
+	}
+	if total > corev1.MaxSecretSize {
+		return opi.Invalid("environment", "all secret values together have %d bytes, more than the %d that one Secret holds", total, corev1.MaxSecretSize)
+	}
+	return nil
+}
+
+// dockerConfig is the content of a pull secret for one image.
+func dockerConfig(image opi.Image) ([]byte, error) {
+	reference, err := name.ParseReference(image.Reference)
+	if err != nil {
+		return nil, fmt.Errorf("parse image reference: %w", err)
+	}
+	// Docker Hub's credentials are looked up under this historical key.
+	host := reference.Context().RegistryStr()
+	if host == name.DefaultRegistry {
+		host = "https://index.docker.io/v1/"
+	}
+	type auth struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+		Auth     string `json:"auth"`
+	}
+	user, password := image.Credentials.Username, image.Credentials.Password
+	return json.Marshal(map[string]map[string]auth{"auths": {host: {
+		Username: user,
+		Password: password,
+		Auth:     base64.StdEncoding.EncodeToString([]byte(user + ":" + password)),
+	}}})
+}

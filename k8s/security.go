@@ -1,0 +1,48 @@
+package k8s
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// vcap is the uid and gid that buildpack apps have always run as.
+const vcap int64 = 2000
+
+// ImageUser is whom a docker image runs as, as far as it has been found out.
+type ImageUser struct {
+	// UID is nil when the image's own user is to be left alone.
+	UID *int64
+	GID *int64
+}
+
+// podSecurity makes every pod pass the restricted Pod Security standard. In a user
+// namespace a docker image may run as any user, root included, because that is no
+// user of the node; without one kubelet refuses to run an image as root.
+func (t Translation) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodSecurityContext, hostUsers *bool) {
+	context = &corev1.PodSecurityContext{
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	switch {
+	case lrp.Droplet != nil:
+		context.RunAsNonRoot = ptr.To(true)
+		context.RunAsUser = ptr.To(vcap)
+		context.RunAsGroup = ptr.To(vcap)
+		context.FSGroup = ptr.To(vcap)
+	case t.UserNamespaces:
+		hostUsers = ptr.To(false)
+	default:
+		context.RunAsNonRoot = ptr.To(true)
+		context.RunAsUser = user.UID
+		context.RunAsGroup = user.GID
+	}
+	return context, hostUsers
+}
+
+func containerSecurity() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}

@@ -1,0 +1,300 @@
+package k8s
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+// containerName is the app's container in every pod; the name is the
+// predecessor's, which people type after "kubectl logs -c".
+const containerName = "opi"
+
+// milliCPUPerWeight makes 100, the weight of an app of 8 GiB, one CPU.
+const milliCPUPerWeight = 10
+
+// Translation turns LRPs into Kubernetes objects. Its fields are the operator's
+// settings and never change while Irene runs.
+type Translation struct {
+	// Namespace is where apps run.
+	Namespace string
+	// Registry is where droplet images come from.
+	Registry RegistrySettings
+	// ServiceAccount is the pods' account, "" for the namespace's default. No token
+	// is mounted either way.
+	ServiceAccount string
+	// DefaultDiskMiB holds for LRPs that come without a disk limit.
+	DefaultDiskMiB int64
+	// TerminationGrace is the time from the decision to stop an instance to SIGKILL,
+	// PreStopSleep included.
+	TerminationGrace time.Duration
+	// PreStopSleep is how long an instance with ports serves on after its routes
+	// were taken away, before it gets SIGTERM.
+	PreStopSleep time.Duration
+	// UserNamespaces runs docker images in user namespaces of their own.
+	UserNamespaces bool
+	Placement      PlacementSettings
+	Probes         ProbeSettings
+}
+
+// RegistrySettings name the registry as kubelet reaches it.
+type RegistrySettings struct {
+	// PullAddress is host[:port].
+	PullAddress string
+	// Prefix is the path below which droplet images are.
+	Prefix string
+	// StackRevision tells images of one droplet on different stacks apart: the
+	// suffix of image tags. Empty means tags without a suffix.
+	StackRevision string
+	// PullSecret is the name of an image pull secret in the app namespace; empty for
+	// none.
+	PullSecret string
+}
+
+// Render makes the objects of an LRP that has passed Validate. The same input
+// makes the same objects. request is kept for people to read; it must be free of
+// secrets. Errors are *opi.FieldError for LRPs which this back end can't run.
+func (t Translation) Render(lrp opi.LRP, user ImageUser, request string) (*corev1.Secret, *appsv1.StatefulSet, error) {
+	if err := t.unsupported(lrp); err != nil {
+		return nil, nil, err
+	}
+	digest, err := requestDigest(lrp)
+	if err != nil {
+		return nil, nil, err
+	}
+	annotations, err := updateAnnotations(&lrp.Routes, &lrp.Annotation)
+	if err != nil {
+		return nil, nil, err
+	}
+	maps.Copy(annotations, ownerAnnotations(lrp))
+	annotations[keys.RequestDigest] = digest
+
+	_, data := environment(lrp, "")
+	secretType := corev1.SecretTypeOpaque
+	if lrp.RootFS.Image != nil && lrp.RootFS.Image.Credentials != nil {
+		secretType = corev1.SecretTypeDockerConfigJson
+		if data[corev1.DockerConfigJsonKey], err = dockerConfig(*lrp.RootFS.Image); err != nil {
+			return nil, nil, fmt.Errorf("render pull secret of %s: %w", lrp, err)
+		}
+	}
+	if err := fitAnnotations(annotations, newRecord(lrp, t.stackRevision(lrp)), request, data); err != nil {
+		return nil, nil, err
+	}
+	if err := checkSecretSize(data); err != nil {
+		return nil, nil, err
+	}
+
+	name := statefulSetName(lrp)
+	objectLabels := labels(lrp, t.stackRevision(lrp))
+	secretName := name + "-" + shortDigest(secretContent(data, secretType))
+	secret := renderSecret(t.Namespace, secretName, objectLabels, data, secretType)
+	if secret != nil {
+		annotations[keys.Secret] = secretName
+	}
+	return secret, &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: t.Namespace, Name: name, Labels: objectLabels, Annotations: annotations,
+		},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas:            ptr.To(int32(lrp.Instances)),
+			PodManagementPolicy: appsv1.ParallelPodManagement,
+			Selector:            &metav1.LabelSelector{MatchLabels: selector(lrp.LRPIdentifier)},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: objectLabels, Annotations: templateAnnotations(lrp)},
+				Spec:       t.podSpec(lrp, user, secret),
+			},
+		},
+	}, nil
+}
+
+func templateAnnotations(lrp opi.LRP) map[string]string {
+	annotations := maps.Clone(lrp.UserAnnotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(annotations, ownerAnnotations(lrp))
+	return annotations
+}
+
+func (t Translation) podSpec(lrp opi.LRP, user ImageUser, secret *corev1.Secret) corev1.PodSpec {
+	secretName := ""
+	var pullSecrets []corev1.LocalObjectReference
+	if t.Registry.PullSecret != "" {
+		pullSecrets = append(pullSecrets, corev1.LocalObjectReference{Name: t.Registry.PullSecret})
+	}
+	if secret != nil {
+		secretName = secret.Name
+		if secret.Type == corev1.SecretTypeDockerConfigJson {
+			pullSecrets = append(pullSecrets, corev1.LocalObjectReference{Name: secretName})
+		}
+	}
+	variables, _ := environment(lrp, secretName)
+	podVolumes, mounts := volumes(lrp.Volumes)
+	podSecurity, hostUsers := t.podSecurity(lrp, user)
+	startup, liveness, readiness := t.Probes.probes(lrp.Checks)
+	image, pullPolicy := t.image(lrp)
+
+	container := corev1.Container{
+		Name:            containerName,
+		Image:           image,
+		ImagePullPolicy: pullPolicy,
+		Command:         command(lrp),
+		Env:             variables,
+		Resources:       t.resources(lrp.Limits),
+		VolumeMounts:    mounts,
+		StartupProbe:    startup,
+		LivenessProbe:   liveness,
+		ReadinessProbe:  readiness,
+		SecurityContext: containerSecurity(),
+	}
+	for _, port := range lrp.Ports {
+		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
+	}
+	if len(lrp.Ports) > 0 && t.PreStopSleep > 0 {
+		container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{
+			Sleep: &corev1.SleepAction{Seconds: int64(wholeSeconds(t.PreStopSleep))},
+		}}
+	}
+	return corev1.PodSpec{
+		Containers:                    []corev1.Container{container},
+		Volumes:                       podVolumes,
+		ImagePullSecrets:              pullSecrets,
+		SecurityContext:               podSecurity,
+		HostUsers:                     hostUsers,
+		ServiceAccountName:            t.ServiceAccount,
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		TerminationGracePeriodSeconds: ptr.To(int64(wholeSeconds(t.TerminationGrace))),
+		Affinity:                      t.Placement.affinity(lrp.PlacementTags),
+		TopologySpreadConstraints:     spread(selector(lrp.LRPIdentifier)),
+	}
+}
+
+// launcher is PID 1 of every buildpack app (cmd/launch).
+const launcher = "/lifecycle/launch"
+
+func command(lrp opi.LRP) []string {
+	if lrp.Droplet != nil {
+		return []string{launcher}
+	}
+	if arguments := lrp.MainProcess().Command; len(arguments) > 0 {
+		return literals(arguments)
+	}
+	return nil
+}
+
+// image returns the image and its pull policy. A droplet's tag never changes its
+// meaning, so a node that has it can restart the app while the registry is away; a
+// docker tag may move, a digest can't.
+func (t Translation) image(lrp opi.LRP) (string, corev1.PullPolicy) {
+	if lrp.Droplet != nil {
+		tag := lrp.Droplet.Checksum.Value
+		if t.Registry.StackRevision != "" {
+			tag += "-" + t.Registry.StackRevision
+		}
+		repository := strings.Trim(t.Registry.Prefix+"/"+lrp.Droplet.GUID, "/")
+		return t.Registry.PullAddress + "/" + repository + ":" + tag, corev1.PullIfNotPresent
+	}
+	if strings.Contains(lrp.RootFS.Image.Reference, "@") {
+		return lrp.RootFS.Image.Reference, corev1.PullIfNotPresent
+	}
+	return lrp.RootFS.Image.Reference, corev1.PullAlways
+}
+
+// stackRevision is the revision of the stack below the LRP's droplet; docker
+// images have no stack.
+func (t Translation) stackRevision(lrp opi.LRP) string {
+	if lrp.Droplet == nil {
+		return ""
+	}
+	return t.Registry.StackRevision
+}
+
+func (t Translation) resources(limits opi.Limits) corev1.ResourceRequirements {
+	mebibytes := func(n int64) resource.Quantity { return *resource.NewQuantity(n<<20, resource.BinarySI) }
+	disk := limits.DiskMiB
+	if disk == 0 {
+		disk = t.DefaultDiskMiB
+	}
+	requirements := corev1.ResourceRequirements{
+		Limits: corev1.ResourceList{
+			corev1.ResourceMemory:           mebibytes(limits.MemoryMiB),
+			corev1.ResourceEphemeralStorage: mebibytes(disk),
+		},
+		Requests: corev1.ResourceList{
+			corev1.ResourceMemory: mebibytes(limits.MemoryMiB),
+		},
+	}
+	if limits.CPUWeight > 0 {
+		requirements.Requests[corev1.ResourceCPU] = *resource.NewMilliQuantity(limits.CPUWeight*milliCPUPerWeight, resource.DecimalSI)
+	}
+	return requirements
+}
+
+// requestDigest is over everything that a template is made from, so that a
+// repeated request can be told from one that would need a new template.
+func requestDigest(lrp opi.LRP) (string, error) {
+	var credentials *opi.RegistryCredentials
+	if lrp.RootFS.Image != nil {
+		credentials = lrp.RootFS.Image.Credentials
+	}
+	lrp.Instances, lrp.Routes, lrp.Annotation = 0, opi.Routes{}, ""
+	content, err := json.Marshal(struct {
+		LRP         opi.LRP
+		Credentials *opi.RegistryCredentials
+	}{lrp, credentials})
+	if err != nil {
+		return "", fmt.Errorf("digest request of %s: %w", lrp, err)
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// unsupported refuses what the domain knows and this back end does not: an LRP
+// runs as it was desired or not at all.
+func (t Translation) unsupported(lrp opi.LRP) error {
+	var errs []error
+	if len(lrp.Processes) > 1 {
+		errs = append(errs, opi.Invalid("processes", "sidecars are not supported"))
+	}
+	for i, volume := range lrp.Volumes {
+		if volume.Driver != "" {
+			errs = append(errs, opi.Invalid(fmt.Sprintf("volumes[%d].driver", i), "volume drivers are not supported, only claims"))
+		}
+	}
+	if len(lrp.Files) > 0 {
+		errs = append(errs, opi.Invalid("files", "platform files are not supported"))
+	}
+	if lrp.RootFS.Stack != "" {
+		errs = append(errs, opi.Invalid("rootFS.stack", "only the default stack is supported"))
+	}
+	if len(lrp.Routes.TCP) > 0 {
+		errs = append(errs, opi.Invalid("routes.tcp", "TCP routes are not supported"))
+	}
+	if len(lrp.Routes.Internal) > 0 {
+		errs = append(errs, opi.Invalid("routes.internal", "internal routes are not supported"))
+	}
+	for i, process := range lrp.Processes {
+		if process.User != "" || len(process.Environment) > 0 {
+			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d]", i), "a user or environment per process is not supported"))
+		}
+	}
+	if lrp.Droplet != nil && t.Registry.PullAddress == "" {
+		errs = append(errs, opi.Invalid("droplet", "no registry for droplets is configured (registry.pull_address)"))
+	}
+	return errors.Join(errs...)
+}

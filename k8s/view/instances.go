@@ -1,0 +1,124 @@
+package view
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// instances returns every desired index of lrp once, in order. pods are sorted
+// as Pods returns them.
+func instances(lrp LRP, pods []Pod, now time.Time, lostNodeGrace time.Duration) []opi.Instance {
+	all := make([]opi.Instance, max(lrp.Instances, 0))
+	for index := range all {
+		all[index] = opi.Instance{Index: index, State: opi.InstanceUnclaimed, Since: firstTime(lrp.Created, now)}
+	}
+	reported := NoIndex
+	for i := range pods {
+		pod := &pods[i]
+		// The first of two pods at one index is the one that matters.
+		if pod.Index == reported || pod.Index < 0 || pod.Index >= len(all) {
+			continue
+		}
+		reported = pod.Index
+		all[pod.Index] = instanceState(pod, now, lostNodeGrace)
+	}
+	return all
+}
+
+// instanceState says how far the instance is that a pod stands for, from the
+// pod's status alone. Since is the time of the present state as closely as the
+// status tells: never zero and never after now.
+func instanceState(pod *Pod, now time.Time, lostNodeGrace time.Duration) opi.Instance {
+	instance := opi.Instance{Index: pod.Index, GUID: string(pod.UID), Cell: pod.Node}
+	since := func(times ...time.Time) {
+		instance.Since = firstTime(append(times, pod.Started, pod.Created, now)...)
+		if instance.Since.After(now) {
+			instance.Since = now
+		}
+	}
+	crashed := func(reason string, times ...time.Time) opi.Instance {
+		instance.State, instance.PlacementError = opi.InstanceCrashed, reason
+		since(append(times, pod.ContainersReady.Since)...)
+		return instance
+	}
+	container := &pod.Container
+
+	switch {
+	case pod.Deleting != nil:
+		// The instance is over: what comes next at this index has no pod yet.
+		instance.State, instance.GUID, instance.Cell = opi.InstanceUnclaimed, "", ""
+		since(*pod.Deleting)
+
+	case pod.Phase == corev1.PodFailed || pod.Phase == corev1.PodSucceeded:
+		ended := container.Terminated
+		if ended == nil {
+			ended = &Termination{}
+		}
+		return crashed(podEnd(pod), ended.FinishedAt)
+
+	case pod.Node == "" && !pod.Scheduled.True():
+		instance.State = opi.InstanceUnclaimed
+		if reason := pod.Scheduled.Reason; reason == corev1.PodReasonUnschedulable || reason == corev1.PodReasonSchedulingGated {
+			instance.PlacementError = orReason(pod.Scheduled.Message, reason)
+		}
+		since(pod.Scheduled.Since, pod.Created)
+
+	case nodeLost(pod) && now.Sub(pod.Ready.Since) >= lostNodeGrace:
+		instance.State = opi.InstanceUnknown
+		since(pod.Ready.Since)
+
+	case container.Running && container.Started:
+		instance.State = opi.InstanceRunning
+		instance.Routable = pod.Ready.True()
+		since(container.RunningSince, pod.ContainersReady.Since)
+
+	case container.Running:
+		instance.State = opi.InstanceClaimed
+		since(container.RunningSince, pod.Scheduled.Since)
+
+	case container.Terminated != nil:
+		return crashed(terminationEnd(container.Terminated, container.MemoryLimit), container.Terminated.FinishedAt)
+
+	case container.Waiting != nil && !starting(container.Waiting.Reason):
+		if last := container.LastTermination; last != nil && container.Waiting.Reason == reasonCrashLoop {
+			return crashed(terminationEnd(last, container.MemoryLimit), last.FinishedAt)
+		}
+		return crashed(waitingEnd(container.Waiting))
+
+	default:
+		instance.State = opi.InstanceClaimed
+		if last := container.LastTermination; last != nil {
+			since(last.FinishedAt, pod.Scheduled.Since)
+		} else {
+			since(pod.Scheduled.Since)
+		}
+	}
+	return instance
+}
+
+// nodeLost is whether the node stopped reporting while the app's containers were
+// ready. Kubernetes' node controller then turns the Ready condition and leaves
+// ContainersReady as it is; a kubelet turns both together. A readiness gate that
+// does not pass looks alike and is told by its reason. Of a pod that was not ready
+// before its node was lost the status tells nothing: its state stays until
+// Kubernetes deletes the pod.
+func nodeLost(pod *Pod) bool {
+	if pod.Phase == corev1.PodUnknown {
+		return true
+	}
+	containersReady := pod.ContainersReady.True() || pod.ContainersReady.Status == "" && pod.Container.Ready
+	known := pod.Ready.Status != "" && !pod.Ready.True()
+	return known && containersReady && pod.Ready.Reason != reasonReadinessGates
+}
+
+func firstTime(times ...time.Time) time.Time {
+	for _, t := range times {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}

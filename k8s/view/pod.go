@@ -1,0 +1,235 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+// ContainerName is the name of the container that runs the app. It is the
+// predecessor's, which people's tools know.
+const ContainerName = "opi"
+
+// NoIndex is the Index of a pod that has none.
+const NoIndex = -1
+
+// Pod is what the view keeps of an LRP's pod.
+type Pod struct {
+	opi.LRPIdentifier
+	Name            string
+	UID             types.UID
+	ResourceVersion string
+	// Owner is the uid of the controller owner reference, which is the
+	// StatefulSet's; empty for none.
+	Owner types.UID
+	// Index is the instance's index, or NoIndex.
+	Index int
+	// AppGUID is the app's guid in Cloud Controller; may be empty.
+	AppGUID string
+	// Node and IP are empty until they are known.
+	Node, IP string
+
+	Phase corev1.PodPhase
+	// Reason and Message are the pod status's own, set for instance on eviction.
+	Reason, Message string
+
+	// Created is when the API server took the pod, Started when the kubelet did;
+	// Started may be zero. Both in whole seconds.
+	Created, Started time.Time
+	// Deleting is when the deletion of the pod was asked for, nil where it was
+	// not. That is not metadata.deletionTimestamp, which adds the grace period.
+	Deleting *time.Time
+
+	// Scheduled, ContainersReady and Ready are the conditions PodScheduled,
+	// ContainersReady and Ready; zero where a condition is missing.
+	Scheduled, ContainersReady, Ready Condition
+
+	Container Container
+}
+
+// Condition is a pod condition. Its zero value stands for none.
+type Condition struct {
+	Status          corev1.ConditionStatus
+	Reason, Message string
+	// Since is the condition's last transition.
+	Since time.Time
+}
+
+// True is whether the condition is there and true.
+func (c Condition) True() bool { return c.Status == corev1.ConditionTrue }
+
+// Container is the status of the app's container. At most one of Waiting,
+// Terminated and a non-zero RunningSince is set; none before the kubelet has
+// reported.
+type Container struct {
+	Waiting      *Waiting
+	RunningSince time.Time
+	Terminated   *Termination
+	// LastTermination is how the previous run ended, nil when there was none.
+	LastTermination *Termination
+	// Running is whether the state is running, even without a start time.
+	Running bool
+	// Started is whether the startup check was passed in this run.
+	Started bool
+	// Ready is the container's readiness as the kubelet last reported it.
+	Ready        bool
+	RestartCount int32
+	// MemoryLimit is the container's limit in bytes, 0 for none.
+	MemoryLimit int64
+}
+
+// Waiting says why a container does not run yet.
+type Waiting struct {
+	Reason, Message string
+}
+
+// Termination says how a run of a container ended.
+type Termination struct {
+	ExitCode, Signal int32
+	Reason, Message  string
+	// FinishedAt is zero when nobody knows.
+	FinishedAt time.Time
+}
+
+func (p *Pod) uid() types.UID                { return p.UID }
+func (p *Pod) name() string                  { return p.Name }
+func (p *Pod) version() string               { return p.ResourceVersion }
+func (p *Pod) identifier() opi.LRPIdentifier { return p.LRPIdentifier }
+
+func (p *Pod) reuse(old *Pod) {
+	p.LRPIdentifier = sameIdentifier(p.LRPIdentifier, old.LRPIdentifier)
+	p.UID, p.Name = old.UID, same(p.Name, old.Name)
+	p.Owner, p.AppGUID = same(p.Owner, old.Owner), same(p.AppGUID, old.AppGUID)
+	p.IP = same(p.IP, old.IP)
+}
+
+func (v *View) slimPod(obj any) (*Pod, error) {
+	if slim, ok := obj.(*Pod); ok {
+		return slim, nil
+	}
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return nil, fmt.Errorf("expected a Pod, got %T", obj)
+	}
+	slim := &Pod{
+		LRPIdentifier:   identifierOf(pod.Labels),
+		Name:            pod.Name,
+		UID:             pod.UID,
+		ResourceVersion: pod.ResourceVersion,
+		Index:           indexOf(pod),
+		AppGUID:         pod.Labels[keys.AppGUID],
+		Node:            v.words.word(pod.Spec.NodeName),
+		IP:              pod.Status.PodIP,
+		Phase:           corev1.PodPhase(v.words.word(string(pod.Status.Phase))),
+		Reason:          v.words.word(pod.Status.Reason),
+		Message:         v.words.word(pod.Status.Message),
+		Created:         pod.CreationTimestamp.Time,
+		Deleting:        deletionAsked(pod),
+	}
+	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
+		slim.Owner = controller.UID
+	}
+	if pod.Status.StartTime != nil {
+		slim.Started = pod.Status.StartTime.Time
+	}
+	for i := range pod.Status.Conditions {
+		condition := &pod.Status.Conditions[i]
+		switch condition.Type {
+		case corev1.PodScheduled:
+			slim.Scheduled = v.slimCondition(condition)
+		case corev1.ContainersReady:
+			slim.ContainersReady = v.slimCondition(condition)
+		case corev1.PodReady:
+			slim.Ready = v.slimCondition(condition)
+		}
+	}
+	v.slimContainer(pod, &slim.Container)
+	return slim, nil
+}
+
+func (v *View) slimCondition(condition *corev1.PodCondition) Condition {
+	return Condition{
+		Status:  corev1.ConditionStatus(v.words.word(string(condition.Status))),
+		Reason:  v.words.word(condition.Reason),
+		Message: v.words.word(condition.Message),
+		Since:   condition.LastTransitionTime.Time,
+	}
+}
+
+func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
+	for i := range pod.Spec.Containers {
+		if container := &pod.Spec.Containers[i]; container.Name == ContainerName {
+			slim.MemoryLimit = container.Resources.Limits.Memory().Value()
+		}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		status := &pod.Status.ContainerStatuses[i]
+		if status.Name != ContainerName {
+			continue
+		}
+		slim.Ready = status.Ready
+		// A container without startup check that is ready has started, whether
+		// the one who wrote the status said so or not.
+		slim.Started = status.Started != nil && *status.Started || status.Ready
+		slim.RestartCount = status.RestartCount
+		slim.LastTermination = v.slimTermination(status.LastTerminationState.Terminated)
+		switch {
+		case status.State.Running != nil:
+			slim.Running = true
+			slim.RunningSince = status.State.Running.StartedAt.Time
+		case status.State.Terminated != nil:
+			slim.Terminated = v.slimTermination(status.State.Terminated)
+		case status.State.Waiting != nil:
+			slim.Waiting = &Waiting{
+				Reason:  v.words.word(status.State.Waiting.Reason),
+				Message: v.words.word(status.State.Waiting.Message),
+			}
+		}
+	}
+}
+
+func (v *View) slimTermination(terminated *corev1.ContainerStateTerminated) *Termination {
+	if terminated == nil {
+		return nil
+	}
+	return &Termination{
+		ExitCode:   terminated.ExitCode,
+		Signal:     terminated.Signal,
+		Reason:     v.words.word(terminated.Reason),
+		Message:    v.words.word(terminated.Message),
+		FinishedAt: terminated.FinishedAt.Time,
+	}
+}
+
+// indexOf takes the label, which Kubernetes sets since 1.28, or the ordinal at
+// the end of the name.
+func indexOf(pod *corev1.Pod) int {
+	text, labelled := pod.Labels[keys.PodIndex]
+	if !labelled {
+		text = pod.Name[strings.LastIndexByte(pod.Name, '-')+1:]
+	}
+	index, err := strconv.Atoi(text)
+	if err != nil || index < 0 {
+		return NoIndex
+	}
+	return index
+}
+
+func deletionAsked(pod *corev1.Pod) *time.Time {
+	if pod.DeletionTimestamp == nil {
+		return nil
+	}
+	at := pod.DeletionTimestamp.Time
+	if grace := pod.DeletionGracePeriodSeconds; grace != nil {
+		at = at.Add(-time.Duration(*grace) * time.Second)
+	}
+	return &at
+}

@@ -1,0 +1,224 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Resource names a Kubernetes resource that the view holds.
+type Resource string
+
+// The resources of the view, by their plural names in the API.
+const (
+	StatefulSets Resource = "statefulsets"
+	Pods         Resource = "pods"
+	Secrets      Resource = "secrets"
+	Budgets      Resource = "poddisruptionbudgets"
+)
+
+// DefaultStaleAfter is how long a watch may be silent before the view is no
+// longer taken for complete. API servers send bookmarks about once a minute.
+const DefaultStaleAfter = 2 * time.Minute
+
+// DefaultLostNodeGrace is how long an instance on a node that stopped reporting
+// keeps its state.
+const DefaultLostNodeGrace = time.Minute
+
+// Options say what to watch and how.
+type Options struct {
+	// Client and Metadata talk to the API server, without a client-side rate
+	// limit. Metadata is used for Secrets.
+	Client   kubernetes.Interface
+	Metadata metadata.Interface
+	// Namespace is the one namespace of the apps.
+	Namespace string
+	// StaleAfter bounds the silence of a watch; DefaultStaleAfter when 0.
+	StaleAfter time.Duration
+	// LostNodeGrace is DefaultLostNodeGrace when 0; negative for none.
+	LostNodeGrace time.Duration
+	// Clock is the real one when nil.
+	Clock clock.PassiveClock
+	// Registerer takes the view's metrics while Run runs; nil for none.
+	Registerer prometheus.Registerer
+	// Logger is required.
+	Logger lager.Logger
+}
+
+// Change says that something changed that concerns an LRP.
+type Change struct {
+	// LRP is the identity on the object's labels; empty parts where labels are missing.
+	LRP opi.LRPIdentifier
+	// Resource is what kind of object changed.
+	Resource Resource
+}
+
+// View answers reads from memory. Its methods may be called from any goroutine.
+type View struct {
+	namespace     string
+	staleAfter    time.Duration
+	lostNodeGrace time.Duration
+	clock         clock.PassiveClock
+	registerer    prometheus.Registerer
+	logger        lager.Logger
+	created       time.Time
+
+	words vocabulary
+	feeds []*feed
+
+	// mu guards the stores.
+	mu      sync.RWMutex
+	lrps    *store[opi.LRPIdentifier, *LRP]
+	pods    *store[types.UID, *Pod]
+	secrets *store[opi.LRPIdentifier, *Secret]
+	budgets *store[types.UID, *Budget]
+
+	// running guards subscribers and started.
+	running     sync.RWMutex
+	started     bool
+	subscribers []func(Change)
+}
+
+// New makes a view that is empty until Run feeds it. Writes may be noted at once.
+func New(options Options) *View {
+	v := &View{
+		namespace:     options.Namespace,
+		staleAfter:    options.StaleAfter,
+		lostNodeGrace: options.LostNodeGrace,
+		clock:         options.Clock,
+		registerer:    options.Registerer,
+		logger:        options.Logger.Session("view"),
+	}
+	if v.staleAfter == 0 {
+		v.staleAfter = DefaultStaleAfter
+	}
+	if v.lostNodeGrace == 0 {
+		v.lostNodeGrace = DefaultLostNodeGrace
+	}
+	if v.clock == nil {
+		v.clock = clock.RealClock{}
+	}
+	v.created = v.clock.Now()
+	v.lrps = newStore(v, StatefulSets, v.slimStatefulSet, func(l *LRP) opi.LRPIdentifier { return l.LRPIdentifier })
+	v.lrps.admit = v.admitLRP
+	v.pods = newStore(v, Pods, v.slimPod, func(p *Pod) types.UID { return p.Owner })
+	v.pods.admit = v.admitPod
+	v.secrets = newStore(v, Secrets, slimSecret, func(s *Secret) opi.LRPIdentifier { return s.LRPIdentifier })
+	v.secrets.admit = v.admitSecret
+	v.budgets = newStore(v, Budgets, slimBudget, func(b *Budget) types.UID { return b.Owner })
+	v.budgets.admit = v.admitBudget
+	v.feeds = v.newFeeds(options.Client, options.Metadata)
+	return v
+}
+
+// Subscribe adds f to those that are told of every change. It must be called
+// before Run. f is called by several goroutines at a time, outside the view's
+// lock, so that it may read the view; it holds up a watch and must return quickly.
+func (v *View) Subscribe(f func(Change)) {
+	v.running.Lock()
+	defer v.running.Unlock()
+	if v.started {
+		panic("view: Subscribe called after Run")
+	}
+	v.subscribers = append(v.subscribers, f)
+}
+
+// Run feeds the view until ctx ends, which is no error. It may be called once.
+func (v *View) Run(ctx context.Context) error {
+	v.running.Lock()
+	started := v.started
+	v.started = true
+	v.running.Unlock()
+	if started {
+		return errors.New("run view: it has run already")
+	}
+	if v.registerer != nil {
+		metrics := &collector{view: v}
+		if err := v.registerer.Register(metrics); err != nil {
+			return fmt.Errorf("register metrics of the view: %w", err)
+		}
+		defer v.registerer.Unregister(metrics)
+	}
+
+	var feeds sync.WaitGroup
+	for _, f := range v.feeds {
+		feeds.Go(func() { f.run(ctx) })
+	}
+	feeds.Go(func() { v.reopenQuietWatches(ctx) })
+	feeds.Wait()
+	return nil
+}
+
+// Synced is whether every resource has been listed completely at least once.
+func (v *View) Synced() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, f := range v.feeds {
+		if !f.state().synced {
+			return false
+		}
+	}
+	return true
+}
+
+// Fresh is nil while the view may be taken for complete and up to date.
+// Otherwise the error wraps opi.ErrUnavailable and says which resource was never
+// listed, or has had no list, event, bookmark or new watch for StaleAfter.
+func (v *View) Fresh() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	now := v.clock.Now()
+	for _, f := range v.feeds {
+		state := f.state()
+		if !state.synced {
+			return fmt.Errorf("%s have not been listed yet: %w", f.resource, opi.ErrUnavailable)
+		}
+		if silence := now.Sub(state.progressAt); silence > v.staleAfter {
+			return fmt.Errorf("the watch of %s has been silent for %s: %w", f.resource, silence.Round(time.Second), opi.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// changes are the identities that one event concerns: mostly one.
+type changes []opi.LRPIdentifier
+
+func (c *changes) add(id opi.LRPIdentifier) { *c = append(*c, id) }
+
+func (v *View) publish(resource Resource, concerned changes) {
+	if len(concerned) == 0 {
+		return
+	}
+	if len(concerned) > 1 {
+		concerned = distinct(concerned)
+	}
+	v.running.RLock()
+	subscribers := slices.Clip(v.subscribers)
+	v.running.RUnlock()
+	for _, id := range concerned {
+		for _, tell := range subscribers {
+			tell(Change{LRP: id, Resource: resource})
+		}
+	}
+}
+
+func distinct(concerned changes) changes {
+	seen := make(map[opi.LRPIdentifier]struct{}, len(concerned))
+	return slices.DeleteFunc(concerned, func(id opi.LRPIdentifier) bool {
+		_, again := seen[id]
+		seen[id] = struct{}{}
+		return again
+	})
+}
