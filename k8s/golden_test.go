@@ -38,7 +38,7 @@ var goldenDifferences = []struct{ path, reason string }{
 		`spec\.(revisionHistoryLimit|serviceName|updateStrategy\..*)|` +
 		`spec\.template\.spec\.(dnsPolicy|restartPolicy|schedulerName)|` +
 		`spec\.template\.spec\.containers\[opi\]\.terminationMessage(Path|Policy)`,
-		"API-server defaults and status"},
+		goldenDefaults},
 	{`metadata\.namespace`, "where the test installs apps"},
 
 	{`metadata\.annotations\.cloudfoundry\.org/original_request`, "kept without environment and credentials: no secret may stand in an annotation"},
@@ -72,7 +72,10 @@ var goldenDifferences = []struct{ path, reason string }{
 
 func TestGoldenStatefulSet(t *testing.T) {
 	g := NewWithT(t)
-	_, statefulSet, err := translation().Render(goldenLRP(t), k8s.ImageUser{}, `{"guid":"1c559be1"}`)
+	request, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
+	g.Expect(err).NotTo(HaveOccurred())
+	received := sendDesire(t, request)
+	_, statefulSet, err := translation().Render(received.desired, k8s.ImageUser{}, received.request)
 	g.Expect(err).NotTo(HaveOccurred())
 	ours, err := yaml.Marshal(statefulSet)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -80,6 +83,8 @@ func TestGoldenStatefulSet(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 
 	found := map[string]bool{}
+	document := strings.Builder{}
+	document.WriteString(goldenDocument)
 	ourFields, theirFields := flatten(t, ours), flatten(t, theirs)
 	for _, path := range slices.Sorted(maps.Keys(union(ourFields, theirFields))) {
 		if path == "apiVersion" || path == "kind" || reflect.DeepEqual(ourFields[path], theirFields[path]) {
@@ -96,14 +101,37 @@ func TestGoldenStatefulSet(t *testing.T) {
 			t.Errorf("%s: golden %#v, ours %#v: not a listed difference", path, theirFields[path], ourFields[path])
 			continue
 		}
-		t.Logf("%s: golden %v, ours %v: %s", path, short(theirFields[path]), short(ourFields[path]), reason)
+		if reason != goldenDefaults {
+			fmt.Fprintf(&document, "| `%s` | %s | %s | %s |\n", path, short(theirFields[path]), short(ourFields[path]), reason)
+		}
 	}
 	for _, difference := range goldenDifferences {
 		if !found[difference.reason] {
 			t.Errorf("listed difference does not exist: %s (%s)", difference.path, difference.reason)
 		}
 	}
+
+	const path = "../docs/golden-differences.md"
+	if *update {
+		g.Expect(os.WriteFile(path, []byte(document.String()), 0o644)).To(Succeed())
+	}
+	documented, err := os.ReadFile(path)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(document.String()).To(Equal(string(documented)), "run go test ./k8s -update")
 }
+
+const goldenDefaults = "API-server defaults and status"
+
+const goldenDocument = `# What differs from the predecessor's StatefulSet
+
+For one and the same request (fixtures/golden/test-app-desire.json) Eirini 1.0 made the StatefulSet in
+fixtures/golden/test-app-statefulset.yaml on a production-like cluster. This is every field in which Irene's differs,
+with the reason; what the API server fills in by itself is left out. A test writes this page (go test ./k8s -update)
+and fails on any difference that has no reason.
+
+| field | golden | Irene | reason |
+|---|---|---|---|
+`
 
 // TestGoldenObjects shows what typical requests become; run with -update to write
 // the files anew after a wanted change.
@@ -113,7 +141,7 @@ func TestGoldenObjects(t *testing.T) {
 			g := NewWithT(t)
 			request, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 			g.Expect(err).NotTo(HaveOccurred())
-			lrp := convert(t, request)
+			lrp := sendDesire(t, request).desired
 			settings := translation()
 			settings.UserNamespaces = name == "docker-private"
 			secret, statefulSet, err := settings.Render(lrp, k8s.ImageUser{}, "")
@@ -164,12 +192,12 @@ func goldenLRP(t *testing.T) opi.LRP {
 	t.Helper()
 	request, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	return convert(t, request)
+	return sendDesire(t, request).desired
 }
 
-// convert sends a desire request through the front door and returns the LRP that
-// arrives behind it.
-func convert(t *testing.T, request []byte) opi.LRP {
+// sendDesire sends a desire request through the front door and returns what arrives
+// behind it.
+func sendDesire(t *testing.T, request []byte) *recordingLRPs {
 	t.Helper()
 	g := NewWithT(t)
 	var identity struct{ GUID, Version string }
@@ -180,16 +208,17 @@ func convert(t *testing.T, request []byte) opi.LRP {
 	api.NewHandler(backEnd, lager.NewLogger("test")).
 		ServeHTTP(response, httptest.NewRequest(http.MethodPut, path, strings.NewReader(string(request))))
 	g.Expect(response.Code).To(Equal(http.StatusAccepted), response.Body.String())
-	return backEnd.desired
+	return backEnd
 }
 
 type recordingLRPs struct {
 	api.LRPs
 	desired opi.LRP
+	request string
 }
 
-func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP, _ string) error {
-	r.desired = lrp
+func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP, request string) error {
+	r.desired, r.request = lrp, request
 	return nil
 }
 
@@ -230,10 +259,14 @@ func union(a, b map[string]any) map[string]any {
 	return all
 }
 
+// short is a value for a table of the documentation.
 func short(value any) string {
-	text := fmt.Sprintf("%v", value)
-	if len(text) > 60 {
-		return text[:60] + "…"
+	if value == nil {
+		return "–"
 	}
-	return text
+	text := fmt.Sprintf("%v", value)
+	if len(text) > 40 {
+		text = text[:40] + "…"
+	}
+	return "`" + strings.ReplaceAll(text, "|", "\\|") + "`"
 }

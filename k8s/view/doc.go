@@ -28,6 +28,6 @@
 // far as the watch goes; a subscriber reads the present state from the view and
 // never infers it from the sequence of calls.
 //
-// Run owns every goroutine: one reflector per resource and one watchdog. When it
-// returns none is left.
+// Run owns every goroutine: per resource a reflector and a forwarder of its
+// watch, and one watchdog. When it returns they have ended.
 package view

@@ -26,7 +26,8 @@ type apiServer struct {
 	objects map[string][]runtime.Object
 	// watches are the open watches by resource.
 	watches map[string]map[*openWatch]struct{}
-	// lists, accepted and selectors are what was asked.
+	// lists are complete lists, plain or streamed; accepted are watches, those that
+	// begin with a list included; selectors are paths with the label selector.
 	lists, accepted map[string]int
 	selectors       map[string]bool
 	refuse          bool
@@ -101,6 +102,7 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, resource strin
 	s.mu.Lock()
 	s.accepted[resource]++
 	if initial {
+		s.lists[resource]++
 		for _, object := range s.objects[resource] {
 			watch.events <- metav1.WatchEvent{Type: "ADDED", Object: runtime.RawExtension{Object: object}}
 		}

@@ -45,6 +45,8 @@ type feed struct {
 	state    func() feedState
 	reopened func()
 	run      func(context.Context)
+	// forwarding is one goroutine per open watch.
+	forwarding sync.WaitGroup
 
 	mu sync.Mutex
 	// open is the watch at present, nil where there is none. listing is one that
@@ -98,7 +100,10 @@ func newFeed[K comparable, P object[P]](s *store[K, P], source listWatch) *feed 
 	reflector := cache.NewReflectorWithOptions(
 		cache.ToListWatcherWithWatchListSemantics(lw, source.client), source.kind, s,
 		cache.ReflectorOptions{Name: string(s.resource), Logger: &logger, Backoff: &relistBackoff})
-	f.run = func(ctx context.Context) { reflector.RunWithContext(klog.NewContext(ctx, logger)) }
+	f.run = func(ctx context.Context) {
+		reflector.RunWithContext(klog.NewContext(ctx, logger))
+		f.forwarding.Wait()
+	}
 	return f
 }
 

@@ -19,11 +19,8 @@ type endableWatch struct {
 	ended  chan struct{}
 }
 
-// newEndableWatch starts a goroutine that ends with inner, which Stop stops.
 func newEndableWatch(inner watch.Interface) *endableWatch {
-	w := &endableWatch{inner: inner, events: make(chan watch.Event), ended: make(chan struct{})}
-	go w.forward()
-	return w
+	return &endableWatch{inner: inner, events: make(chan watch.Event), ended: make(chan struct{})}
 }
 
 // ResultChan is closed when the watch has ended, by whomever.
@@ -32,6 +29,7 @@ func (w *endableWatch) ResultChan() <-chan watch.Event { return w.events }
 // Stop ends the watch. It may be called more than once and from any goroutine.
 func (w *endableWatch) Stop() { w.once.Do(func() { close(w.ended) }) }
 
+// forward passes events on until either side ends the watch.
 func (w *endableWatch) forward() {
 	defer close(w.events)
 	defer w.inner.Stop()
@@ -58,6 +56,7 @@ func (w *endableWatch) forward() {
 // complete.
 func (f *feed) opened(inner watch.Interface, lists bool) watch.Interface {
 	w := newEndableWatch(inner)
+	f.forwarding.Go(w.forward)
 	f.mu.Lock()
 	if lists {
 		f.open, f.listing = nil, w
