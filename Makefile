@@ -47,7 +47,7 @@ NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xa
 
 .PHONY: bench
 bench: deps-control-plane cluster-control-plane binaries ## measure desire, list and instances against a baseline in the same run
-	$(GO) test -tags bench -timeout 60m -count 1 -run '^$$' -bench . ./cmd/irene/acceptance/bench
+	$(GO) test -tags bench -timeout 60m -count 1 -v -run TestBenchmarks ./cmd/irene/acceptance/bench
 
 .PHONY: lint
 lint: ## what CI checks beside tests

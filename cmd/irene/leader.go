@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
 )
 
 // newLeaderMetric is irene_leader: 1 while this process runs the controllers.
@@ -113,7 +114,8 @@ func (c *candidate) campaign(ctx context.Context) (again bool, err error) {
 	}
 
 	// Renewing goes on until the work has ended, so it can't end with ctx.
-	electorCtx, stopElector := context.WithCancel(context.WithoutCancel(ctx))
+	electorCtx, stopElector := context.WithCancel(klog.NewContext(
+		context.WithoutCancel(ctx), clientGoLogger(c.logger)))
 	defer stopElector()
 	electorEnded := make(chan struct{})
 	go func() {

@@ -67,8 +67,8 @@ func TestAccessLogAndMetrics(t *testing.T) {
 	response, err := http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(response.Body.Close()).To(Succeed())
-	request.Method = "SPELL"
-	request.Body = nil
+	request, err = http.NewRequest("SPELL", service.apiURL("http", "/apps/the-guid"), http.NoBody)
+	g.Expect(err).NotTo(HaveOccurred())
 	response, err = http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(response.Body.Close()).To(Succeed())

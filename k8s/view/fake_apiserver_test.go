@@ -111,6 +111,14 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, resource strin
 			ObjectMeta: metav1.ObjectMeta{ResourceVersion: strconv.Itoa(s.version),
 				Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}},
 		}}}
+	} else {
+		// What happened since the list or the last watch.
+		after, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+		for _, object := range s.objects[resource] {
+			if version, _ := strconv.Atoi(object.(metav1.Object).GetResourceVersion()); version > after {
+				watch.events <- metav1.WatchEvent{Type: "ADDED", Object: runtime.RawExtension{Object: object}}
+			}
+		}
 	}
 	if s.watches[resource] == nil {
 		s.watches[resource] = map[*openWatch]struct{}{}

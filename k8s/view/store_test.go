@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
 )
 
 func TestWatchEventsAreSeen(t *testing.T) {
@@ -324,4 +325,19 @@ func TestOwnDeleteOfAPod(t *testing.T) {
 	pod, found := v.PodAt("uid-a", 0)
 	g.Expect(found).To(BeTrue())
 	g.Expect(string(pod.UID)).To(Equal("p0"))
+}
+
+func TestIdentitiesAndLiveObjects(t *testing.T) {
+	g := NewWithT(t)
+	v, _ := idleView(t)
+	list(g, v.lrps, 10, statefulSet("a", "uid-a", 5))
+	orphan := secretMeta("s", "uid-s", 6)
+	orphan.Labels[keys.Version] = "v0"
+	list(g, v.secrets, 10, orphan, secretMeta("t", "uid-t", 7))
+	g.Expect(v.Identities()).To(ConsistOf(appID, opi.LRPIdentifier{GUID: "app", Version: "v0"}))
+	live := v.FromLive(statefulSet("b", "uid-b", 20, createdAt(start.Add(time.Second))))
+	held, _ := v.LRP(appID)
+	g.Expect(held.OlderThan(live)).To(BeTrue())
+	g.Expect(live.OlderThan(held)).To(BeFalse())
+	g.Expect(versions(v)).To(HaveLen(1), "a live object is not kept")
 }

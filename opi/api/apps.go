@@ -21,29 +21,28 @@ type appsHandler struct {
 }
 
 // desire answers PUT /apps/:process_guid. Cloud Controller ignores the answer and
-// repairs by its sync, so a refusal is also kept for /instances to show.
+// repairs by its sync, so a refusal is also kept for /instances to show: under the
+// LRP that the path names, since the body may be what is wrong.
 func (h *appsHandler) desire(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
+	processGUID := params.ByName(guidParameter)
 	var wire desireRequest
-	if err := readJSON(r, &wire); err != nil {
-		h.fail(w, "desire", params.ByName(guidParameter), err)
-		return
+	err := readJSON(r, &wire)
+	if err == nil {
+		err = h.desireLRP(r, processGUID, wire)
 	}
-	id := opi.LRPIdentifier{GUID: wire.GUID, Version: wire.Version}
-	err := checkPath(params.ByName(guidParameter), id)
 	if err != nil {
-		h.fail(w, "desire", params.ByName(guidParameter), err)
+		h.refusals.keep(processGUID, wire.Instances, reason(err))
+		h.fail(w, "desire", processGUID, err)
 		return
 	}
-	if err = h.desireLRP(r, wire); err != nil {
-		h.refusals.keep(id, wire.Instances, reason(err))
-		h.fail(w, "desire", id.ProcessGUID(), err)
-		return
-	}
-	h.refusals.forget(id)
+	h.refusals.forget(processGUID)
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (h *appsHandler) desireLRP(r *http.Request, wire desireRequest) error {
+func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest) error {
+	if err := checkPath(path, opi.LRPIdentifier{GUID: wire.GUID, Version: wire.Version}); err != nil {
+		return err
+	}
 	lrp, err := wire.lrp()
 	if err != nil {
 		return err
@@ -122,7 +121,7 @@ func (h *appsHandler) instances(w http.ResponseWriter, r *http.Request, params h
 	instances, err := h.lrps.Instances(r.Context(), id)
 	switch {
 	case errors.Is(err, opi.ErrNotFound):
-		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.instances(id)))
+		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.instances(id.ProcessGUID())))
 	case err != nil:
 		h.logger.Error("instances-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
 		respond(w, status(err), instancesResponse{ProcessGUID: id.ProcessGUID(), Error: reason(err), Instances: []instanceResponse{}})
@@ -138,7 +137,7 @@ func (h *appsHandler) stop(w http.ResponseWriter, r *http.Request, params httpro
 		h.fail(w, "stop", id.ProcessGUID(), err)
 		return
 	}
-	h.refusals.forget(id)
+	h.refusals.forget(id.ProcessGUID())
 	w.WriteHeader(http.StatusOK)
 }
 

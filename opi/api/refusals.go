@@ -19,8 +19,9 @@ const (
 // refusals remembers why the last PUT of each LRP failed. Cloud Controller ignores
 // that answer, so without it an app that can't start would never say why. It is a
 // help for people, not a promise: each replica has its own and a restart empties it.
+// The key is the process guid as paths have it, "<guid>-<version>".
 type refusals struct {
-	cache *lru.Cache[opi.LRPIdentifier, refusal]
+	cache *lru.Cache[string, refusal]
 }
 
 type refusal struct {
@@ -30,7 +31,7 @@ type refusal struct {
 }
 
 func newRefusals() *refusals {
-	cache, err := lru.New[opi.LRPIdentifier, refusal](maxRefusals)
+	cache, err := lru.New[string, refusal](maxRefusals)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
@@ -39,26 +40,26 @@ func newRefusals() *refusals {
 
 // keep remembers a refusal. When the same reason is given again, as by every sync,
 // the time of the first stays.
-func (r *refusals) keep(id opi.LRPIdentifier, instances int32, reason string) {
+func (r *refusals) keep(processGUID string, instances int32, reason string) {
 	if len(reason) > maxRefusalBytes {
 		reason = reason[:maxRefusalBytes] + truncatedRefusalLabel
 	}
 	since := time.Now()
-	if earlier, known := r.cache.Get(id); known && earlier.reason == reason {
+	if earlier, known := r.cache.Get(processGUID); known && earlier.reason == reason {
 		since = earlier.since
 	}
-	r.cache.Add(id, refusal{
+	r.cache.Add(processGUID, refusal{
 		reason:    reason,
 		instances: min(max(1, int(instances)), maxRefusedInstances),
 		since:     since,
 	})
 }
 
-func (r *refusals) forget(id opi.LRPIdentifier) { r.cache.Remove(id) }
+func (r *refusals) forget(processGUID string) { r.cache.Remove(processGUID) }
 
 // instances shows a refusal as instances that can't be placed.
-func (r *refusals) instances(id opi.LRPIdentifier) []opi.Instance {
-	refused, known := r.cache.Get(id)
+func (r *refusals) instances(processGUID string) []opi.Instance {
+	refused, known := r.cache.Get(processGUID)
 	if !known {
 		return nil
 	}
