@@ -66,8 +66,12 @@ func (l *LRPs) find(ctx context.Context, id opi.LRPIdentifier) (view.LRP, error)
 }
 
 // list asks the API server for the StatefulSets of an identity, without those that
-// are being deleted, oldest first.
+// are being deleted, oldest first. An identity that no object can have is not asked
+// about.
 func (l *LRPs) list(ctx context.Context, id opi.LRPIdentifier) ([]view.LRP, error) {
+	if id.Validate() != nil {
+		return nil, nil
+	}
 	found, err := l.statefulSets().List(ctx, metav1.ListOptions{
 		LabelSelector: metalabels.SelectorFromSet(selector(id)).String(),
 	})

@@ -61,7 +61,7 @@ func parseConfiguration(content []byte) (Configuration, error) {
 	}
 
 	var wrong faults
-	configuration := DefaultConfiguration()
+	var configuration Configuration
 	for {
 		next := DefaultConfiguration()
 		unknown, err := strictjson.UnmarshalStrict(asJSON, &next)

@@ -87,13 +87,13 @@ apps:
   pre_stop_sleep: 5s
   user_namespaces: maybe
   image_user_lookup_timeout: 0s
-  orphan_min_age: 30s
+  orphan_min_age: 30ms
   placement: {node_label: "a b", shared: some}
   probes: {liveness_period: 500ms, liveness_failures: 0, readiness_period: 1500ms, readiness_failures: -1, timeout: soon}
 `, []string{
 			"  apps.default_disk_mb: 0 must be at least 1 (MiB)",
 			"  apps.image_user_lookup_timeout: must be more than 0s",
-			"  apps.orphan_min_age: 30s must be at least 1m0s",
+			"  apps.orphan_min_age: 30ms must be at least 1s",
 			"  apps.placement.node_label: \"a b\" can't be used: name part must consist of",
 			"  apps.placement.shared: \"some\" is neither any nor unlabelled",
 			"  apps.pre_stop_sleep: 5s must be shorter than termination_grace, 5s, which includes it",
@@ -124,12 +124,12 @@ leader_election: {namespace: A, lease_name: "", lease_duration: 1500ms, renew_de
 		"addresses, registry and limits": {`
 listen: {address: "8085", max_body_bytes: 0, tls: {certificate_file: c, key_file: k, client_ca_file: a, client_names: [""]}}
 observe: {address: ":http"}
-kubernetes: {namespace: apps, max_parallel_calls: 0, view_stale_after: 1m, lost_node_grace: -1s}
+kubernetes: {namespace: apps, max_parallel_calls: 0, view_stale_after: 1ms, lost_node_grace: -1s}
 registry: {pull_address: "a b", prefix: "Cloud", stack_revision: "0123456789012345678901234567", pull_secret: "_"}
 `, []string{
 			"  kubernetes.lost_node_grace: -1s must be at least 0s",
 			"  kubernetes.max_parallel_calls: 0 must be at least 1",
-			"  kubernetes.view_stale_after: 1m0s is too short",
+			"  kubernetes.view_stale_after: 1ms must be at least 1s",
 			"  listen.address: \"8085\" is not host:port or :port",
 			"  listen.max_body_bytes: 0 must be at least 1",
 			"  listen.tls.client_names: holds an empty name",

@@ -17,17 +17,13 @@ const (
 	// maxTagRevision is what the 128 bytes of an image tag leave beside a checksum
 	// of 100 bytes, the longest that is accepted, and a hyphen.
 	maxTagRevision = 27
-	// bookmarkInterval is how often an API server sends a bookmark on a watch
-	// where nothing happens.
-	bookmarkInterval = time.Minute
 	// cloudControllerReuse is how long Cloud Controller's HTTP client keeps an
 	// idle connection for the next request.
 	cloudControllerReuse = 15 * time.Second
 	// electionJitter is the factor by which client-go stretches the retry period.
 	electionJitter = 1.2
-	// desireTime is how long a desire may take between its first and its second
-	// write: Cloud Controller's own limit for the whole request.
-	desireTime = time.Minute
+	// leastPatience bounds settings that cost API calls when they are too short.
+	leastPatience = time.Second
 )
 
 // Validate says what is wrong, one line for each key; nil means that the values
@@ -93,9 +89,7 @@ func (k Kubernetes) validate(wrong *faults) {
 	if k.MaxParallelCalls < 1 {
 		wrong.add("kubernetes.max_parallel_calls", "%d must be at least 1", k.MaxParallelCalls)
 	}
-	if wrong.positive("kubernetes.view_stale_after", k.ViewStaleAfter) && k.ViewStaleAfter.Duration <= bookmarkInterval {
-		wrong.add("kubernetes.view_stale_after", "%s is too short: a quiet API server is only heard about once in %s", k.ViewStaleAfter, bookmarkInterval)
-	}
+	wrong.duration("kubernetes.view_stale_after", k.ViewStaleAfter, leastPatience)
 	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, 0)
 }
 
@@ -166,7 +160,7 @@ func (a Apps) validate(wrong *faults) {
 	if a.Placement.Shared != SharedAny && a.Placement.Shared != SharedUnlabelled {
 		wrong.add("apps.placement.shared", "%q is neither %s nor %s", a.Placement.Shared, SharedAny, SharedUnlabelled)
 	}
-	wrong.duration("apps.orphan_min_age", a.OrphanMinAge, desireTime)
+	wrong.duration("apps.orphan_min_age", a.OrphanMinAge, leastPatience)
 	wrong.wholeSeconds("apps.probes.liveness_period", a.Probes.LivenessPeriod, 1)
 	wrong.wholeSeconds("apps.probes.readiness_period", a.Probes.ReadinessPeriod, 1)
 	wrong.wholeSeconds("apps.probes.timeout", a.Probes.Timeout, 1)
@@ -216,13 +210,13 @@ func (f *faults) address(key, address string) {
 	}
 }
 
-// duration checks that d was read and is at least min; it says whether it holds.
-func (f *faults) duration(key string, d Duration, min time.Duration) bool {
+// duration checks that d was read and is at least least; it says whether it holds.
+func (f *faults) duration(key string, d Duration, least time.Duration) bool {
 	switch {
 	case d.unread != "":
 		f.add(key, "%s is not a duration; write a number and a unit, as in 500ms, 30s or 2m", d.unread)
-	case d.Duration < min:
-		f.add(key, "%s must be at least %s", d, min)
+	case d.Duration < least:
+		f.add(key, "%s must be at least %s", d, least)
 	default:
 		return true
 	}
@@ -239,8 +233,8 @@ func (f *faults) positive(key string, d Duration) bool {
 	return d.Duration > 0
 }
 
-func (f *faults) wholeSeconds(key string, d Duration, min int) bool {
-	if !f.duration(key, d, time.Duration(min)*time.Second) {
+func (f *faults) wholeSeconds(key string, d Duration, least int) bool {
+	if !f.duration(key, d, time.Duration(least)*time.Second) {
 		return false
 	}
 	if d.Duration%time.Second != 0 {

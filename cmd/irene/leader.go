@@ -155,7 +155,8 @@ func (c *candidate) campaign(ctx context.Context) (again bool, err error) {
 func (c *candidate) lead(ctx, holding context.Context) error {
 	workCtx, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	defer context.AfterFunc(holding, stopWork)()
+	unlink := context.AfterFunc(holding, stopWork)
+	defer unlink()
 	c.leading.Set(1)
 	defer c.leading.Set(0)
 	c.logger.Info("leading")

@@ -49,7 +49,7 @@ func (s *service) run(ctx context.Context) error {
 	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	group, groupCtx := errgroup.WithContext(workCtx)
-	s.start(group, groupCtx)
+	s.start(groupCtx, group)
 	s.logger.Info("started", lager.Data{"api": s.apiListener.Addr().String(), "observe": s.observeListener.Addr().String()})
 
 	select {
@@ -72,7 +72,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 }
 
-func (s *service) start(group *errgroup.Group, groupCtx context.Context) {
+func (s *service) start(groupCtx context.Context, group *errgroup.Group) {
 	serve := func(server *http.Server, listener net.Listener, what string) {
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

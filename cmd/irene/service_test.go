@@ -44,7 +44,7 @@ func TestReadinessTellsTheReason(t *testing.T) {
 func TestShutdownInOrder(t *testing.T) {
 	g := NewWithT(t)
 	begun, finish := make(chan struct{}), make(chan struct{})
-	api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	api := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(begun)
 		<-finish
 		_, _ = w.Write([]byte("done"))

@@ -241,7 +241,7 @@ func TestFresh(t *testing.T) {
 		"statefulsets": func(n int) error { return v.lrps.Bookmark(strconv.Itoa(n)) },
 		"pods":         func(n int) error { return v.pods.Add(ownedPod("o", "p"+strconv.Itoa(n), n, n)) },
 		"secrets":      func(n int) error { return v.secrets.Replace(nil, strconv.Itoa(n)) },
-		"budgets":      func(n int) error { v.budgets.reopened(); return nil },
+		"budgets":      func(int) error { v.budgets.reopened(); return nil },
 	}
 	for n := range 3 {
 		now.SetTime(now.Now().Add(DefaultStaleAfter))
