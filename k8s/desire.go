@@ -100,14 +100,15 @@ func (l *LRPs) nameTaken(ctx context.Context, lrp opi.LRP, name string) error {
 
 // writeSecret creates the Secret, or finds it there: its name says its content. One
 // that is there may be an orphan about to be collected, so it is marked as counted
-// on, which changes the resource version that the collector insists on.
+// on, which changes the resource version that the collector insists on. Labels are
+// set again, since the view does not see a Secret that has lost them.
 func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 	secrets := l.Client.CoreV1().Secrets(secret.Namespace)
 	now := l.Clock.Now().UTC().Format(time.RFC3339)
 	secret.Annotations = map[string]string{keys.DesiredAt: now}
 	written, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Annotations: secret.Annotations}})
+		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Labels: secret.Labels, Annotations: secret.Annotations}})
 		if patchErr != nil {
 			return patchErr
 		}

@@ -82,6 +82,7 @@ type objectPatch struct {
 
 type metadataPatch struct {
 	UID             types.UID               `json:"uid,omitempty"`
+	Labels          map[string]string       `json:"labels,omitempty"`
 	Annotations     map[string]string       `json:"annotations,omitempty"`
 	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
 }

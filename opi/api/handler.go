@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/julienschmidt/httprouter"
@@ -33,6 +34,10 @@ const (
 	indexParameter   = "instance"
 )
 
+// patience bounds the back end: Cloud Controller waits 60 s for an answer (contract
+// 0.3) and learns nothing from one that comes later.
+const patience = 50 * time.Second
+
 // NewHandler returns the API. It sets each request's Pattern to the route that it
 // took, as net/http's own router does, for logs and metrics.
 func NewHandler(lrps LRPs, logger lager.Logger) http.Handler {
@@ -41,7 +46,9 @@ func NewHandler(lrps LRPs, logger lager.Logger) http.Handler {
 	handle := func(method, pattern string, handler httprouter.Handle) {
 		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 			r.Pattern = pattern
-			handler(w, r, params)
+			ctx, cancel := context.WithTimeout(r.Context(), patience)
+			defer cancel()
+			handler(w, r.WithContext(ctx), params)
 		})
 	}
 	handle(http.MethodGet, "/apps", apps.list)
