@@ -42,7 +42,7 @@ func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP, request string) error {
 }
 
 func (l *LRPs) desire(ctx context.Context, lrp opi.LRP, request string) error {
-	existing, err := l.find(ctx, lrp.LRPIdentifier)
+	existing, err := l.findToDesire(ctx, lrp.LRPIdentifier)
 	switch {
 	case err == nil:
 		return l.desireAgain(ctx, existing, lrp, request)
@@ -50,6 +50,22 @@ func (l *LRPs) desire(ctx context.Context, lrp opi.LRP, request string) error {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
 	return l.create(ctx, lrp, request)
+}
+
+// busyWatch is how recently the watch of StatefulSets must have told something for a
+// miss in the view to be believed.
+const busyWatch = time.Second
+
+// findToDesire is find, except that it believes a miss while the watch is busy. In a
+// mass start the live list would cost more than the write (the API server looks at
+// every StatefulSet to find one by label) and almost never finds anything: an LRP of
+// the same name is found by the create, and one that another replica made within the
+// last second under another name becomes a twin, which Companions removes.
+func (l *LRPs) findToDesire(ctx context.Context, id opi.LRPIdentifier) (view.LRP, error) {
+	if _, known := l.View.LRP(id); !known && l.View.Current(view.StatefulSets, busyWatch) {
+		return view.LRP{}, fmt.Errorf("find LRP %s: %w", id, opi.ErrNotFound)
+	}
+	return l.find(ctx, id)
 }
 
 func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {

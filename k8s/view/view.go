@@ -192,6 +192,21 @@ func (v *View) Fresh() error {
 	return nil
 }
 
+// Current is whether the watch of a resource has told something within the last
+// while, so that the view can't be further behind than that.
+func (v *View) Current(resource Resource, within time.Duration) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	now := v.clock.Now()
+	for _, f := range v.feeds {
+		if f.resource == resource {
+			state := f.state()
+			return state.synced && now.Sub(state.progressAt) <= within
+		}
+	}
+	return false
+}
+
 // changes are the identities that one event concerns: mostly one.
 type changes []opi.LRPIdentifier
 

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{nil, exitUsage, "Usage:"},
+		{[]string{"help"}, 0, "Usage:"},
+		{[]string{"up", "-h"}, 0, "Usage:"},
+		{[]string{"run"}, exitUsage, `unknown command "run"`},
+		{[]string{"up", "now"}, exitUsage, `unexpected argument "now"`},
+		{[]string{"up", "--dir", ""}, exitUsage, "--dir: is empty"},
+		{[]string{"down", "--rootfs", "x"}, exitUsage, "not defined: -rootfs"},
+	} {
+		var out bytes.Buffer
+		g := NewWithT(t)
+		g.Expect(command(context.Background(), test.args, &out, &out)).To(Equal(test.status), "%v", test.args)
+		g.Expect(out.String()).To(ContainSubstring(test.says))
+	}
+}
+
+func TestUpSaysAllThatIsMissing(t *testing.T) {
+	g := NewWithT(t)
+	dir := filepath.Join(t.TempDir(), "dir")
+	var out bytes.Buffer
+	g.Expect(command(context.Background(), []string{"up", "--dir", dir, "--bin", "/nowhere", "--rootfs", "/nowhere/at-all.tar"}, &out, &out)).To(Equal(exitFailed))
+	for _, missing := range []string{"/nowhere/irene-cluster: make build", "/nowhere/irene:", "/nowhere/launch:", "/nowhere/sampleapp:", "at-all.tar"} {
+		g.Expect(out.String()).To(ContainSubstring(missing))
+	}
+	g.Expect(command(context.Background(), []string{"down", "--dir", dir, "--bin", "/nowhere"}, &out, &out)).To(Equal(0), out.String())
+	g.Expect(dir).NotTo(BeAnExistingFile())
+}
+
+func TestStepsAreToldInOrderAndStopAtAFailure(t *testing.T) {
+	g := NewWithT(t)
+	var out bytes.Buffer
+	failed := errors.New("broken")
+	never := func(*cloud, context.Context) (string, error) { panic("must not run") }
+	err := (&cloud{}).runSteps(context.Background(), &out, []step{
+		{"first", "about an hour", func(*cloud, context.Context) (string, error) { return "done", nil }},
+		{"second", "", func(*cloud, context.Context) (string, error) { return "", failed }},
+		{"third", "", never},
+	})
+	g.Expect(err).To(MatchError(failed))
+	g.Expect(err).To(MatchError("second: broken"))
+	g.Expect(out.String()).To(Equal("[1/3] first, about an hour ... done (0.0 s)\n[2/3] second ... failed after 0.0 s\n"))
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures"
+)
+
+func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
+	g := NewWithT(t)
+	app := sampleApp{guid: sampleGUID, version: sampleVersion(testImage)}
+	content, err := desireRequest(testImage, app)
+	g.Expect(err).NotTo(HaveOccurred())
+	real, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
+	g.Expect(err).NotTo(HaveOccurred())
+	var ours, theirs map[string]any
+	g.Expect(json.Unmarshal(content, &ours)).To(Succeed())
+	g.Expect(json.Unmarshal(real, &theirs)).To(Succeed())
+	for name := range theirs {
+		g.Expect(ours).To(HaveKey(name))
+	}
+	g.Expect(ours).To(HaveLen(len(theirs)))
+	for _, foreign := range []string{"1c559be1", "14ee9069", "b06cbcf3", "e1afaffc", "79c9de03", "fe97c9c4", "kubecf", "test-app", "dubitable"} {
+		g.Expect(string(content)).NotTo(ContainSubstring(foreign))
+	}
+	environment := ours["environment"].(map[string]any)
+	g.Expect(environment).To(HaveKey(sampleSecret))
+	var vcap map[string]any
+	g.Expect(json.Unmarshal([]byte(environment["VCAP_APPLICATION"].(string)), &vcap)).To(Succeed())
+	g.Expect(vcap).To(HaveKeyWithValue("application_name", sampleAppName))
+	g.Expect(vcap).To(HaveKeyWithValue("cf_api", "https://api.irene.example"))
+	g.Expect(ours["process_guid"]).To(Equal(app.guid + "-" + app.version))
+}
+
+func TestVersionFollowsTheImage(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(sampleVersion(testImage)).To(Equal(sampleVersion(testImage)))
+	rebuilt := testImage
+	rebuilt.dropletHash = strings.Repeat("cd", 20)
+	g.Expect(sampleVersion(rebuilt)).NotTo(Equal(sampleVersion(testImage)))
+	g.Expect(testImage.reference()).To(Equal("10.1.2.3:5000/cloudfoundry/" + sampleDropletGUID + ":" + testImage.dropletHash + "-0123456789"))
+}
