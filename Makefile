@@ -57,7 +57,7 @@ lint: ## what CI checks beside tests
 	$(GO) vet -tags controlplane,node,bench ./...
 	$(GO) tool -modfile=.ci/lint/go.mod staticcheck -tags controlplane,node,bench ./...
 	$(GO) tool -modfile=.ci/lint/go.mod revive -config .ci/lint/revive.toml -exclude fixtures/cluster/... ./...
-	cd fixtures/cluster && CGO_ENABLED=0 $(GO) vet -trimpath . # the flags of its build, whose results it shares
+	@$(MAKE) --no-print-directory -C fixtures/cluster vet
 
 .PHONY: binaries
 binaries: | $(BIN) ## build irene, launch and irene-dev into bin
@@ -82,6 +82,9 @@ cluster-node: cluster-control-plane # the same with containerd, runc and CNI plu
 .PHONY: deps
 deps: # Debian packages for everything
 	@$(MAKE) --no-print-directory -C fixtures/cluster deps
+	@if ! [ -x /bin/busybox ]; then \
+	  echo "==> deps: installing busybox-static, of which node tests make small images"; \
+	  apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends busybox-static; fi
 
 .PHONY: deps-control-plane
 deps-control-plane: # nothing but Go at present

@@ -1,3 +1,5 @@
+//go:build node
+
 package main
 
 import (
@@ -13,18 +15,17 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/devcluster"
 )
 
-// TestUpTwiceAndDown brings the real thing up, needs root and a node of this
-// machine for itself, and therefore runs only when IRENE_DEV_BIN names a folder
-// with all programs. IRENE_DEV_ROOTFS may name a root file system, which else is
-// made first.
+// TestUpTwiceAndDown brings the real thing up, as "make run" does, and needs the node
+// of this machine for itself. IRENE_DEV_ROOTFS may name a root file system, which
+// else is made first.
 func TestUpTwiceAndDown(t *testing.T) {
-	bin := os.Getenv("IRENE_DEV_BIN")
-	if bin == "" {
-		t.Skip("IRENE_DEV_BIN names no folder of programs")
-	}
 	g := NewWithT(t)
+	bin, err := devcluster.FindBin("")
+	g.Expect(err).NotTo(HaveOccurred())
 	parent, err := os.MkdirTemp("", "dev") // short: sockets' paths are bounded
 	g.Expect(err).NotTo(HaveOccurred())
 	dir := filepath.Join(parent, "irene")
