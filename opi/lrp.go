@@ -191,7 +191,7 @@ func (l LRP) Validate() error {
 		validateOwner("app", l.App),
 		validateOwner("space", l.Space),
 		validateOwner("organization", l.Organization),
-		l.validateContent(),
+		validateContent(l.RootFS, l.Droplet),
 		ValidateEnvironment(l.Environment),
 		l.Limits.Validate(),
 		validatePorts(l.Ports),
@@ -208,10 +208,7 @@ func (l LRP) Validate() error {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}
 	for i, process := range l.Processes {
-		for j, argument := range process.Command {
-			field := fmt.Sprintf("processes[%d].command[%d]", i, j)
-			errs = append(errs, validateExecString(field, argument))
-		}
+		errs = append(errs, validateCommand(fmt.Sprintf("processes[%d]", i), process.Command))
 	}
 	for i, rule := range l.EgressRules {
 		if err := rule.Validate(); err != nil {
@@ -221,17 +218,26 @@ func (l LRP) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (l LRP) validateContent() error {
+// validateContent checks what an instance's files come from.
+func validateContent(rootFS RootFS, droplet *Droplet) error {
 	switch {
-	case l.RootFS.Image != nil && l.Droplet != nil:
+	case rootFS.Image != nil && droplet != nil:
 		return Invalid("rootFS", "an image and a droplet exclude each other")
-	case l.RootFS.Image != nil:
-		return Within("rootFS.image", l.RootFS.Image.Validate())
-	case l.Droplet != nil:
-		return Within("droplet", l.Droplet.Validate())
+	case rootFS.Image != nil:
+		return Within("rootFS.image", rootFS.Image.Validate())
+	case droplet != nil:
+		return Within("droplet", droplet.Validate())
 	default:
 		return Invalid("rootFS", "neither an image nor a droplet is given")
 	}
+}
+
+func validateCommand(field string, command []string) error {
+	var errs []error
+	for i, argument := range command {
+		errs = append(errs, validateExecString(fmt.Sprintf("%s.command[%d]", field, i), argument))
+	}
+	return errors.Join(errs...)
 }
 
 // Validate checks the droplet's guid and checksum, which name its image in the

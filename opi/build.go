@@ -1,0 +1,122 @@
+package opi
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Build makes a droplet of an app's source code with buildpacks, or finds out how
+// a docker image wants to be run.
+type Build struct {
+	// GUID is Cloud Controller's build guid, also called staging guid.
+	GUID         string `json:"guid"`
+	App          Owner  `json:"app,omitzero"`
+	Space        Owner  `json:"space,omitzero"`
+	Organization Owner  `json:"organization,omitzero"`
+
+	// Source is set for a build with buildpacks, Image for a docker image; exactly
+	// one of them.
+	Source *Source `json:"source,omitempty"`
+	Image  *Image  `json:"image,omitempty"`
+
+	// Environment may hold secrets: a back end never stores it beside the rest.
+	Environment map[string]string `json:"environment,omitempty"`
+	// Limits bound the build.
+	Limits Limits `json:"limits,omitzero"`
+	// CompletionCallback is the URL to which the outcome is reported.
+	CompletionCallback string `json:"completionCallback,omitempty"`
+}
+
+// Source is what a build with buildpacks starts from and where its results go. The
+// URLs may carry signatures or credentials: they are never logged.
+type Source struct {
+	// Stack is the name of the stack to build on; empty for the default one.
+	Stack string `json:"stack,omitempty"`
+	// AppBitsURL is where the app's source code is, a zip archive.
+	AppBitsURL string `json:"appBitsURL"`
+	// DropletUploadURL takes the droplet.
+	DropletUploadURL string `json:"dropletUploadURL"`
+	// Buildpacks are tried in order, or all used where they skip detection.
+	Buildpacks []Buildpack `json:"buildpacks,omitempty"`
+	// CacheDownloadURL is where the last build's cache is; empty for a first build.
+	CacheDownloadURL string   `json:"cacheDownloadURL,omitempty"`
+	CacheChecksum    Checksum `json:"cacheChecksum,omitzero"`
+	CacheUploadURL   string   `json:"cacheUploadURL,omitempty"`
+}
+
+// Buildpack turns source code into a droplet.
+type Buildpack struct {
+	// Name is what users call it, Key what Cloud Controller does.
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	// URL is a zip archive or a git repository.
+	URL string `json:"url"`
+	// Checksum is zero when the caller gave none.
+	Checksum Checksum `json:"checksum,omitzero"`
+	// SkipDetect uses the buildpack without asking it.
+	SkipDetect bool `json:"skipDetect,omitempty"`
+}
+
+// Validate checks everything that must hold for a build. The error joins one
+// *FieldError for each fault.
+func (b Build) Validate() error {
+	errs := []error{
+		validateIdentifier("guid", b.GUID),
+		validateOwner("app", b.App),
+		validateOwner("space", b.Space),
+		validateOwner("organization", b.Organization),
+		ValidateEnvironment(b.Environment),
+		b.Limits.Validate(),
+		validateCallback(b.CompletionCallback),
+	}
+	switch {
+	case b.Source != nil && b.Image != nil:
+		errs = append(errs, Invalid("source", "source code and an image exclude each other"))
+	case b.Source != nil:
+		errs = append(errs, Within("source", b.Source.validate()))
+	case b.Image != nil:
+		errs = append(errs, Within("image", b.Image.Validate()))
+	default:
+		errs = append(errs, Invalid("source", "neither source code nor an image is given"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s Source) validate() error {
+	errs := []error{
+		validateURL("appBitsURL", s.AppBitsURL),
+		validateURL("dropletUploadURL", s.DropletUploadURL),
+	}
+	if s.CacheDownloadURL != "" {
+		errs = append(errs, validateURL("cacheDownloadURL", s.CacheDownloadURL))
+	}
+	if s.CacheUploadURL != "" {
+		errs = append(errs, validateURL("cacheUploadURL", s.CacheUploadURL))
+	}
+	if len(s.Buildpacks) == 0 {
+		errs = append(errs, Invalid("buildpacks", "there is none"))
+	}
+	for i, buildpack := range s.Buildpacks {
+		field := fmt.Sprintf("buildpacks[%d]", i)
+		if buildpack.Key == "" {
+			errs = append(errs, Invalid(field+".key", "is missing"))
+		}
+		if buildpack.URL == "" || strings.ContainsRune(buildpack.URL, 0) {
+			errs = append(errs, Invalid(field+".url", "is missing or contains a NUL byte"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validateCallback(callback string) error { return validateURL("completionCallback", callback) }
+
+// validateURL never quotes the URL, which may carry credentials.
+func validateURL(field, text string) error {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return Invalid(field, "is not an http or https URL")
+	}
+	return nil
+}
