@@ -62,10 +62,10 @@ lint: ## what CI checks beside tests
 .PHONY: binaries
 binaries: | $(BIN) ## build irene, launch and irene-dev into bin
 	$(say) "build irene (about a minute the first time)"
-	$(build) -o $(BIN)/irene ./cmd/irene
-	$(build) -o $(BIN)/launch ./cmd/launch
-	$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
-	$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
+	@$(build) -o $(BIN)/irene ./cmd/irene
+	@$(build) -o $(BIN)/launch ./cmd/launch
+	@$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
+	@$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
 
 $(BIN):
 	@mkdir -p $@
