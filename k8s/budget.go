@@ -68,7 +68,7 @@ func (c *Companions) reconcileBudget(ctx context.Context, lrp view.LRP) error {
 	case !exists:
 		created, err := budgets.Create(ctx, wanted, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			return nil // its event brings us back
+			return c.adoptBudget(ctx, wanted)
 		}
 		if err != nil {
 			return fmt.Errorf("create PodDisruptionBudget %s: %w", lrp.Name, classify(err))
@@ -89,6 +89,23 @@ func (c *Companions) reconcileBudget(ctx context.Context, lrp view.LRP) error {
 		c.View.NoteBudget(updated)
 		return nil
 	}
+}
+
+// adoptBudget puts right a budget that the view does not show: mostly one that it is
+// about to show, else one that has lost the label by which the view selects.
+func (c *Companions) adoptBudget(ctx context.Context, wanted *policyv1.PodDisruptionBudget) error {
+	budgets := c.Client.PolicyV1().PodDisruptionBudgets(wanted.Namespace)
+	live, err := budgets.Get(ctx, wanted.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("adopt PodDisruptionBudget %s: %w", wanted.Name, classify(err))
+	}
+	wanted.ResourceVersion = live.ResourceVersion
+	updated, err := budgets.Update(ctx, wanted, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("adopt PodDisruptionBudget %s: %w", wanted.Name, classify(err))
+	}
+	c.View.NoteBudget(updated)
+	return nil
 }
 
 func sameBudget(present view.Budget, wanted *policyv1.PodDisruptionBudget) bool {

@@ -184,9 +184,10 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, 
 }
 
 // secretGone asks the API server, since the view of Secrets may lag behind the
-// view of StatefulSets.
+// view of StatefulSets. A Secret without the label by which the view selects counts
+// as gone: writing it again brings the label back.
 func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) {
-	_, err := l.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
+	secret, err := l.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
 		Namespace(existing.Namespace).Get(ctx, existing.Secret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return true, nil
@@ -194,7 +195,7 @@ func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) 
 	if err != nil {
 		return false, fmt.Errorf("look for Secret %s: %w", existing.Secret, classify(err))
 	}
-	return false, nil
+	return secret.Labels[keys.SourceType] != keys.SourceTypeApp, nil
 }
 
 // restore mends an LRP whose Secret is gone. If the request has the same secret

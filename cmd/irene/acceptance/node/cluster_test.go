@@ -1,0 +1,89 @@
+//go:build node
+
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/irene-cf/irene/fixtures/devcluster"
+)
+
+// cluster is the embedded Kubernetes with its real node.
+type cluster struct {
+	*devcluster.Cluster
+	// folder takes what the suite itself writes.
+	folder string
+	client kubernetes.Interface
+}
+
+// startCluster runs the cluster until the suite ends.
+func startCluster(ctx context.Context, folder string) *cluster {
+	started, err := devcluster.Start(ctx, devcluster.Options{Bin: binaries, Node: true, NodeWait: nodeWait}, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(started.Stop)
+	config, err := started.RESTConfig()
+	Expect(err).NotTo(HaveOccurred())
+	client, err := kubernetes.NewForConfig(config)
+	Expect(err).NotTo(HaveOccurred())
+	return &cluster{Cluster: started, folder: folder, client: client}
+}
+
+// namespace makes a namespace for apps that enforces the restricted Pod Security
+// standard, and proves that it does.
+func (c *cluster) namespace(ctx context.Context, name string) {
+	_, err := c.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name:   name,
+		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest"},
+	}}, metav1.CreateOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	Eventually(func(ctx context.Context) error {
+		_, err := c.client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	}).WithContext(ctx).Should(Succeed())
+
+	careless := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "careless"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "any"}}},
+	}
+	_, err = c.client.CoreV1().Pods(name).Create(ctx, careless, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	Expect(err).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)))
+}
+
+// kubectl runs the cluster's own kubectl and returns what it printed.
+func (c *cluster) kubectl(ctx context.Context, arguments ...string) (string, error) {
+	var printed, complaints strings.Builder
+	command := exec.CommandContext(ctx, filepath.Join(binaries, "irene-cluster"),
+		append([]string{"kubectl", "--kubeconfig", c.Kubeconfig}, arguments...)...)
+	command.Stdout, command.Stderr = &printed, &complaints
+	if err := command.Run(); err != nil {
+		return printed.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, complaints.String())
+	}
+	return printed.String(), nil
+}
+
+// tail is the end of a file, for messages.
+func tail(file string, lines int) string {
+	content, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = content.Close() }() // only read
+	text, err := io.ReadAll(content)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
