@@ -34,11 +34,13 @@ unit: ## unit tests: seconds, on any machine with Go
 .PHONY: test-control-plane
 test-control-plane: deps-control-plane cluster-control-plane binaries ## tests against a real API server with fake nodes
 	$(say) "control plane tests"
+	@$(MAKE) --no-print-directory -C fixtures/cluster test-control-plane BIN=$(BIN)
 	$(GO) test -race -tags controlplane -timeout 20m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
 
 .PHONY: test-node
 test-node: deps cluster-node binaries ## tests with real containers; needs root
 	$(say) "node tests"
+	@$(MAKE) --no-print-directory -C fixtures/cluster test-node BIN=$(BIN)
 	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v $(NODE_SUITES)
 
 # Suites stand apart from unit tests by their build tag.

@@ -4,67 +4,41 @@ package view_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/irene-cf/irene/fixtures/devcluster"
 )
 
-// cluster is a control plane with a fake node, run by the cluster binary as a
-// child of the test, so that it ends with it.
+// cluster is a control plane with a fake node.
 type cluster struct {
 	dir     string
-	process *exec.Cmd
-	stdin   io.Closer
+	running *devcluster.Cluster
 	config  *rest.Config
-}
-
-// clusterBinary is IRENE_CLUSTER, or where the Makefile builds it.
-func clusterBinary() string {
-	if named := os.Getenv("IRENE_CLUSTER"); named != "" {
-		return named
-	}
-	built, err := filepath.Abs("../../bin/irene-cluster")
-	Expect(err).NotTo(HaveOccurred())
-	return built
 }
 
 // start brings the control plane up, on the port and with the data that it had
 // before if it ran before.
 func (c *cluster) start() {
 	GinkgoHelper()
-	c.process = exec.Command(clusterBinary(), "up", "--dir", c.dir, "--fake-nodes", "1", "--while-stdin")
-	c.process.Stderr = GinkgoWriter
-	stdin, err := c.process.StdinPipe()
+	var err error
+	c.running, err = devcluster.Start(context.Background(), devcluster.Options{Dir: c.dir, FakeNodes: 1}, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	c.stdin = stdin
-	stdout, err := c.process.StdoutPipe()
-	Expect(err).NotTo(HaveOccurred())
-	Expect(c.process.Start()).To(Succeed())
-	var ready struct{ Kubeconfig string }
-	Expect(json.NewDecoder(stdout).Decode(&ready)).To(Succeed())
-	c.config, err = clientcmd.BuildConfigFromFlags("", ready.Kubeconfig)
+	c.config, err = c.running.RESTConfig()
 	Expect(err).NotTo(HaveOccurred())
 	c.config.QPS = -1
 }
 
 func (c *cluster) stop() {
 	GinkgoHelper()
-	Expect(c.process.Process.Signal(syscall.SIGTERM)).To(Succeed())
-	Expect(c.stdin.Close()).To(Succeed())
-	// A supervisor that was told to stop has nothing wrong to report.
-	Expect(c.process.Wait()).To(Succeed())
+	Expect(c.running.Stop()).To(Succeed())
 }
 
 // wire is a TCP proxy that can drop the connections through it.

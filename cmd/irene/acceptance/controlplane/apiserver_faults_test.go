@@ -1,0 +1,183 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+var _ = Describe("When the API server is in trouble", func() {
+	var (
+		gate  *gateway
+		place *platform
+		irene *ireneprocess.Process
+	)
+	BeforeEach(func(ctx context.Context) {
+		gate = newGateway()
+		place = alone(ctx, gate.kubeconfig())
+		place.settings["kubernetes"] = map[string]any{"view_stale_after": "6s"}
+		irene = place.start(ctx)
+	})
+
+	troubled := func(ctx context.Context, matches func(*http.Request) bool, fault http.HandlerFunc) {
+		GinkgoHelper()
+		d := app("troubled")
+		gate.fail(matches, fault)
+		answer, err := irene.Desire(ctx, d)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer).To(answered(503))
+		Expect(json.Valid(answer.Body)).To(BeTrue())
+		Expect(place.statefulSets(ctx, d.GUID())).To(BeEmpty())
+		Expect(irene.List(ctx)).To(BeEmpty())
+
+		By("saying why while the API server stays away")
+		gate.heal()
+		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(instances).To(HaveLen(1))
+		Expect(instances[0].PlacementError).To(Equal(answer.Message()))
+
+		By("working when the sync asks again")
+		desire(ctx, irene, d)
+		running(ctx, irene, d, 1)
+		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
+	}
+	It("a desire that can't find out whether the app is there is answered 503", func(ctx context.Context) {
+		quiet(ctx, irene)
+		troubled(ctx, calls("GET", "statefulsets"), status(500))
+	}, patience)
+
+	DescribeTable("a desire is answered 503 and leaves nothing half done", troubled,
+		Entry("500 for the Secret", patience, creates("secrets"), status(500)),
+		Entry("500 for the StatefulSet", patience, creates("statefulsets"), status(500)),
+		Entry("502 from a proxy before it", patience, creates("statefulsets"), status(502)),
+		Entry("503 for the StatefulSet", patience, creates("statefulsets"), status(503)),
+		Entry("504 for the StatefulSet", patience, creates("statefulsets"), status(504)),
+		Entry("429 again and again", patience, creates("statefulsets"), busy(0)),
+	)
+
+	It("waits as long as a busy API server asks for, and then goes through", func(ctx context.Context) {
+		d := app("patient")
+		gate.fail(writes, gate.atFirst(2, busy(1)))
+		started := time.Now()
+		desire(ctx, irene, d)
+		Expect(time.Since(started)).To(BeNumerically(">=", time.Second))
+		running(ctx, irene, d, 1)
+	}, patience)
+
+	It("gives up with the caller when the API server never answers, and leaves nothing half done", func(ctx context.Context) {
+		d := app("hanging")
+		gate.fail(creates("statefulsets"), silent)
+		impatient, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := irene.Desire(impatient, d)
+		Expect(err).To(MatchError(context.DeadlineExceeded))
+		Expect(place.statefulSets(ctx, d.GUID())).To(BeEmpty())
+		Expect(irene.List(ctx)).To(BeEmpty())
+		gate.heal()
+		desire(ctx, irene, d)
+		running(ctx, irene, d, 1)
+	}, patience)
+
+	It("answers 503 by itself, before Cloud Controller's 60 s are over, when the API server never answers", func(ctx context.Context) {
+		gate.fail(creates("statefulsets"), silent)
+		started := time.Now()
+		Expect(irene.Desire(ctx, app("waiting"))).To(answered(503))
+		Expect(time.Since(started)).To(BeNumerically("<", 58*time.Second))
+	}, SpecTimeout(2*time.Minute))
+
+	It("takes an answer that was lost for no harm: the next desire finds the app", func(ctx context.Context) {
+		d := app("lost-answer")
+		gate.meddle(creates("statefulsets"), func(pass func()) {
+			pass()
+			panic(http.ErrAbortHandler)
+		})
+		Expect(irene.Desire(ctx, d)).To(answered(503))
+		gate.heal()
+		set := place.statefulSet(ctx, d.GUID())
+		desire(ctx, irene, d)
+		Expect(place.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		running(ctx, irene, d, 1)
+	}, patience)
+
+	It("answers updates and stops 503 and changes nothing that GET would show", func(ctx context.Context) {
+		d := app("unchanged")
+		run(ctx, irene, d)
+		gate.fail(writes, status(500))
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "annotation": "2.0"})).To(answered(503))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
+		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(answered(503))
+		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		running(ctx, irene, d, 1)
+		gate.heal()
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
+		running(ctx, irene, d, 2)
+	}, patience)
+
+	It("answers from what it knows while the API server is away, refuses to list once that is too old, and recovers by itself", func(ctx context.Context) {
+		d, other := app("known"), app("new")
+		run(ctx, irene, d)
+		gate.close()
+		away := time.Now()
+		Expect(irene.Desire(ctx, other)).To(answered(503))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
+		Expect(irene.Get(ctx, other.GUID(), other.Version())).To(answered(503))
+
+		By("still answering")
+		Expect(irene.Desire(ctx, d)).To(answered(202), "it is there and needs no change")
+		Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.States(ctx, d.GUID(), d.Version())).To(Equal([]string{"RUNNING"}))
+		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		Expect(ready(irene)).To(Equal(200), "its reads are as good as any replica's")
+
+		By("refusing to list what may be too old, with no list at all")
+		Eventually(func() error {
+			_, err := irene.List(ctx)
+			return err
+		}, "20s").Should(MatchError(HavePrefix("status 503: no list of LRPs")))
+		Expect(time.Since(away)).To(BeNumerically(">", 4*time.Second))
+		answer, err := irene.Call(ctx, "GET", "/apps", nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(json.Valid(answer.Body)).To(BeFalse(), "Cloud Controller looks at the body alone")
+		Expect(irene.States(ctx, d.GUID(), d.Version())).To(Equal([]string{"RUNNING"}))
+
+		By("recovering")
+		Expect(irene.Running()).To(BeTrue())
+		gate.reopen()
+		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(HaveKey(d.ProcessGUID()))
+		desire(ctx, irene, other)
+		running(ctx, irene, other, 1)
+		Expect(irene.List(ctx)).To(HaveLen(2))
+	}, patience)
+
+	It("is not ready before it has seen everything, and then is", func(ctx context.Context) {
+		d := app("seen-later")
+		run(ctx, irene, d)
+		gate.fail(calls("GET", "secrets"), status(500))
+		late := place.launch()
+		Eventually(func() (int, error) { return ready(late) }).Should(Equal(503))
+		Consistently(func() (int, error) { return ready(late) }, "500ms").Should(Equal(503))
+		_, err := late.List(ctx)
+		Expect(err).To(MatchError(ContainSubstring("status 503")), "half of what there is must not be listed")
+		gate.heal()
+		Expect(late.AwaitReady(ctx)).To(Succeed())
+		Expect(late.List(ctx)).To(HaveKey(d.ProcessGUID()))
+	}, patience)
+})
+
+// ready is the status of /readyz.
+func ready(irene *ireneprocess.Process) (int, error) {
+	response, err := http.Get(irene.ObserveURL + "/readyz")
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}

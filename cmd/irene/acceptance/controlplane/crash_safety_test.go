@@ -1,0 +1,210 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+// synchronise does what Cloud Controller's sync does for one app that it wants: desire it
+// if it is not listed, update it if its annotation is another.
+func synchronise(ctx context.Context, irene *ireneprocess.Process, d cloudcontroller.Desire) {
+	GinkgoHelper()
+	list, err := irene.List(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	text, listed := list[d.ProcessGUID()]
+	switch {
+	case !listed:
+		Expect(irene.Desire(ctx, d)).To(answered(202))
+	case text != d["last_updated"]:
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
+			"instances": d["instances"], "routes": d["routes"], "annotation": d["last_updated"],
+		})).To(answered(200))
+	}
+}
+
+var _ = Describe("When irene is killed", func() {
+	var (
+		gate   *gateway
+		place  *platform
+		irene  *ireneprocess.Process
+		killed atomic.Bool
+	)
+	BeforeEach(func(ctx context.Context) {
+		gate = newGateway()
+		place = alone(ctx, gate.kubeconfig())
+		irene = place.start(ctx)
+		killed.Store(false)
+	})
+
+	// killAt ends irene without warning at the nth call that matches.
+	type moment bool
+	const before, after moment = false, true
+	killAt := func(matches func(*http.Request) bool, nth int, when moment) {
+		victim := irene
+		left := int64(nth)
+		gate.meddle(matches, func(pass func()) {
+			if atomic.AddInt64(&left, -1) != 0 {
+				pass()
+				return
+			}
+			if when == after {
+				pass()
+			}
+			victim.Kill()
+			killed.Store(true)
+			panic(http.ErrAbortHandler)
+		})
+	}
+	// whole is that there is one app of that colour with all that belongs to it, and
+	// nothing else once what is orphaned has grown old.
+	whole := func(ctx context.Context, d cloudcontroller.Desire, colour string) {
+		GinkgoHelper()
+		running(ctx, irene, d, instancesOf(d))
+		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		Eventually(func(g Gomega) {
+			set := place.statefulSet(ctx, d.GUID())
+			for _, name := range place.secretNames(ctx, d.GUID()) {
+				place.age(ctx, name)
+			}
+			secrets := place.secrets(ctx, d.GUID())
+			g.Expect(secrets).To(HaveLen(1))
+			g.Expect(secrets[0].OwnerReferences).To(ConsistOf(HaveField("UID", set.UID)))
+			budgets := place.budgets(ctx, d.GUID())
+			g.Expect(budgets).To(HaveLen(1))
+			g.Expect(budgets[0].OwnerReferences).To(ConsistOf(HaveField("UID", set.UID)))
+		}).Should(Succeed())
+		Expect(place.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", colour))
+		Expect(place.secrets(ctx, "")).To(HaveLen(1))
+		Expect(place.statefulSets(ctx, "")).To(HaveLen(1))
+	}
+
+	interrupted := func(ctx context.Context, matches func(*http.Request) bool, when moment, colour string) {
+		GinkgoHelper()
+		d := app("interrupted").With("instances", 2).Env("COLOUR", "green")
+		killAt(matches, 1, when)
+		_, _ = irene.Desire(ctx, d) // whoever asked may not learn what became of it
+		Eventually(killed.Load).Should(BeTrue())
+		gate.heal()
+
+		irene = place.start(ctx)
+		changed := d.Clone().Env("COLOUR", "red").With("last_updated", "2.0")
+		synchronise(ctx, irene, changed)
+		whole(ctx, changed, colour)
+	}
+	It("in a desire that has not written anything, the next sync makes one whole app of it", func(ctx context.Context) {
+		quiet(ctx, irene)
+		interrupted(ctx, calls("GET", "statefulsets"), before, "red")
+	}, patience)
+
+	DescribeTable("in a desire, the next sync makes one whole app of it", interrupted,
+		// Until the StatefulSet is written there is no app: the sync desires it, with
+		// the new values.
+		Entry("before the Secret", patience, creates("secrets"), before, "red"),
+		Entry("after the Secret", patience, creates("secrets"), after, "red"),
+		Entry("before the StatefulSet", patience, creates("statefulsets"), before, "red"),
+		// From then on there is one, as first desired; Cloud Controller makes a new
+		// version for new values.
+		Entry("after the StatefulSet", patience, creates("statefulsets"), after, "green"),
+		Entry("before the Secret gets its owner", patience, calls("PATCH", "secrets"), before, "green"),
+		Entry("after the Secret got its owner", patience, calls("PATCH", "secrets"), after, "green"),
+		Entry("before the budget", patience, creates("poddisruptionbudgets"), before, "green"),
+		Entry("after the budget", patience, creates("poddisruptionbudgets"), after, "green"),
+	)
+
+	It("in a desire after the Secret, the same request goes on with that Secret", func(ctx context.Context) {
+		d := app("resumed").With("instances", 2).Env("COLOUR", "green")
+		killAt(creates("secrets"), 1, after)
+		_, _ = irene.Desire(ctx, d)
+		Eventually(killed.Load).Should(BeTrue())
+		gate.heal()
+		left := place.secretNames(ctx, d.GUID())
+		Expect(left).To(HaveLen(1))
+		irene = place.start(ctx)
+		synchronise(ctx, irene, d)
+		whole(ctx, d, "green")
+		Expect(place.secretNames(ctx, d.GUID())).To(Equal(left))
+	}, patience)
+
+	It("in a desire that is given up, nothing is left", func(ctx context.Context) {
+		d := app("abandoned")
+		killAt(creates("statefulsets"), 1, before)
+		_, _ = irene.Desire(ctx, d)
+		Eventually(killed.Load).Should(BeTrue())
+		gate.heal()
+		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
+		place.settings["apps"] = map[string]any{"orphan_min_age": "3s"}
+		irene = place.start(ctx)
+		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
+	}, patience)
+
+	DescribeTable("in an update, the next sync completes it",
+		func(ctx context.Context, when moment) {
+			d := app("updated").With("instances", 2).Env("COLOUR", "green")
+			run(ctx, irene, d)
+			whole(ctx, d, "green")
+			killAt(calls("PATCH", "statefulsets"), 1, when)
+			changed := d.Clone().With("instances", 3).With("last_updated", "2.0").Routes("new.example.com", 8080)
+			_, _ = irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "routes": changed["routes"], "annotation": "2.0"})
+			Eventually(killed.Load).Should(BeTrue())
+			gate.heal()
+			irene = place.start(ctx)
+			synchronise(ctx, irene, changed)
+			whole(ctx, changed, "green")
+			Expect(place.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring("new.example.com"))
+		},
+		Entry("before it is written", patience, before),
+		Entry("after it is written", patience, after),
+	)
+
+	DescribeTable("in a stop, the next sync completes it and nothing is left",
+		func(ctx context.Context, when moment) {
+			d := app("stopped").With("instances", 2)
+			run(ctx, irene, d)
+			killAt(calls("DELETE", "statefulsets"), 1, when)
+			_, _ = irene.Client.Stop(ctx, d.GUID(), d.Version())
+			Eventually(killed.Load).Should(BeTrue())
+			gate.heal()
+			irene = place.start(ctx)
+			list, err := irene.List(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			if _, listed := list[d.ProcessGUID()]; listed {
+				Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+			}
+			Eventually(func(g Gomega) {
+				for _, name := range place.secretNames(ctx, d.GUID()) {
+					place.age(ctx, name)
+				}
+				place.nothingOf(ctx, "")(g)
+			}).Should(Succeed())
+		},
+		Entry("before it is written", patience, before),
+		Entry("after it is written", patience, after),
+	)
+
+	It("between an app's removal and its renewal for new values, the next sync makes it", func(ctx context.Context) {
+		d := app("renewed").With("instances", 2).Env("COLOUR", "green")
+		run(ctx, irene, d)
+		for _, name := range place.secretNames(ctx, d.GUID()) {
+			Expect(api.CoreV1().Secrets(place.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+		}
+		Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
+		killAt(calls("DELETE", "statefulsets"), 1, after)
+		changed := d.Clone().Env("COLOUR", "red").With("last_updated", "2.0")
+		_, _ = irene.Desire(ctx, changed)
+		Eventually(killed.Load).Should(BeTrue())
+		gate.heal()
+		irene = place.start(ctx)
+		synchronise(ctx, irene, changed)
+		whole(ctx, changed, "red")
+	}, patience)
+})

@@ -1,0 +1,177 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+)
+
+var _ = Describe("Desiring an app", func() {
+	It("runs as many instances as asked for, admitted under restricted Pod Security", func(ctx context.Context) {
+		started := time.Now().Add(-2 * time.Second) // pod times are whole seconds
+		d := app("three").With("instances", 3)
+		run(ctx, irene, d)
+
+		set := common.statefulSet(ctx, d.GUID())
+		Expect(set.Labels).To(HaveKeyWithValue("cloudfoundry.org/guid", d.GUID()))
+		Expect(set.Labels).To(HaveKeyWithValue("cloudfoundry.org/version", d.Version()))
+		Expect(set.Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
+		pods := common.pods(ctx, d.GUID())
+		Expect(pods).To(HaveLen(3))
+		Expect(pods).To(HaveEach(HaveField("Status.Phase", corev1.PodRunning)))
+
+		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
+		Expect(err).NotTo(HaveOccurred())
+		for index, instance := range instances {
+			Expect(instance.Index).To(Equal(index))
+			Expect(instance.PlacementError).To(BeEmpty())
+			Expect(instance.SinceTime()).To(BeTemporally(">=", started.Truncate(time.Second)))
+			Expect(instance.SinceTime()).To(BeTemporally("<=", time.Now()))
+		}
+	}, patience)
+
+	It("is known to GET with its instances, routes and annotation", func(ctx context.Context) {
+		d := app("known").With("instances", 2).Routes("known.example.com/path", 8080)
+		desire(ctx, irene, d)
+		answer, err := irene.Get(ctx, d.GUID(), d.Version())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer).To(answered(200))
+		Expect(answer.Body).To(MatchJSON(fmt.Sprintf(`{"desired_lrp":{"process_guid":%q,"instances":2,"annotation":"1584946309.0",
+			"routes":{"cf-router":[{"hostname":"known.example.com/path","port":8080}]}}}`, d.ProcessGUID())))
+	}, patience)
+
+	It("answers 404 and an empty list of instances, without an error, for what was never desired", func(ctx context.Context) {
+		guid, version := cloudcontroller.NewGUID(), cloudcontroller.NewGUID()
+		Expect(irene.Get(ctx, guid, version)).To(answered(404))
+		answer, err := irene.Call(ctx, "GET", "/apps/"+guid+"/"+version+"/instances", nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer).To(answered(200))
+		Expect(answer.Body).To(MatchJSON(fmt.Sprintf(`{"process_guid":"%s-%s","instances":[]}`, guid, version)))
+	}, patience)
+
+	It("is seen by the very next GET, list and instances, and no longer after a stop", func(ctx context.Context) {
+		for n := range 50 {
+			d := app(fmt.Sprintf("at-once-%d", n)).With("instances", 2).With("last_updated", fmt.Sprintf("%d.5", n))
+			desire(ctx, irene, d)
+			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+			Expect(annotation(ctx, irene, d)).To(Equal(fmt.Sprintf("%d.5", n)))
+			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(2))
+
+			Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+			Expect(irene.List(ctx)).NotTo(HaveKey(d.ProcessGUID()))
+			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(404))
+			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
+		}
+	}, patience)
+
+	DescribeTable("keeps the annotation byte for byte",
+		func(ctx context.Context, text string) {
+			d := app("annotated").With("last_updated", text)
+			desire(ctx, irene, d)
+			Expect(annotation(ctx, irene, d)).To(Equal(text))
+			Expect(common.statefulSet(ctx, d.GUID()).Annotations).To(HaveKeyWithValue("cloudfoundry.org/last_updated", text))
+			// As long as the first came by the watch too, not only from the write.
+			Consistently(func() string { return annotation(ctx, irene, d) }, "200ms").Should(Equal(text))
+		},
+		Entry("a float", patience, "1529064800.9"),
+		Entry("a float with many digits", patience, "1529064800.9000000000000001"),
+		Entry("nothing", patience, ""),
+		Entry("zero", patience, "0"),
+		Entry("null", patience, "null"),
+		Entry("blanks around", patience, "  1.0  "),
+		Entry("several lines", patience, "one\ntwo\r\n\tthree"),
+		Entry("quotes and markup", patience, `"quoted" \back\ </script> & 'single' $(PORT)`),
+		Entry("other scripts", patience, "ünïcödé 漢字 🚀"),
+		Entry("10 KiB", patience, strings.Repeat("0123456789abcdef", 640)),
+	)
+
+	It("runs a worker without ports and without a health check", func(ctx context.Context) {
+		d := app("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "process").
+			With("routes", map[string]any{"cf-router": []any{}}).Env("PORT", "").Env("VCAP_APP_PORT", "")
+		// A worker's process guid is not its app's.
+		d["app_guid"] = cloudcontroller.NewGUID()
+		run(ctx, irene, d)
+		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
+		opi := container(common.statefulSet(ctx, d.GUID()))
+		Expect(opi.Ports).To(BeEmpty())
+		Expect(opi.StartupProbe).To(BeNil())
+		Expect(opi.LivenessProbe).To(BeNil())
+		Expect(opi.ReadinessProbe).To(BeNil())
+		Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("PORT", ""))
+	}, patience)
+
+	It("runs a worker whose health check type is still port", func(ctx context.Context) {
+		d := app("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "port")
+		run(ctx, irene, d)
+	}, patience)
+
+	It("gives a cpu_weight of 100 one CPU, and memory and disk in MiB", func(ctx context.Context) {
+		d := app("heavy").With("cpu_weight", 100).With("memory_mb", 9000).With("disk_mb", 2048)
+		run(ctx, irene, d)
+		resources := container(common.statefulSet(ctx, d.GUID())).Resources
+		Expect(resources.Requests.Cpu().MilliValue()).To(BeEquivalentTo(1000))
+		Expect(resources.Limits.Memory().Value()).To(BeEquivalentTo(9000 << 20))
+		Expect(resources.Requests.Memory().Value()).To(BeEquivalentTo(9000 << 20))
+		Expect(resources.Limits.StorageEphemeral().Value()).To(BeEquivalentTo(2048 << 20))
+	}, patience)
+
+	It("mounts the claims of its volume services", func(ctx context.Context) {
+		d := app("volumes").With("volume_mounts", []any{
+			map[string]any{"volume_id": "claim-1", "mount_dir": "/data/one"},
+			map[string]any{"volume_id": "claim-1", "mount_dir": "/data/again"},
+		})
+		desire(ctx, irene, d)
+		set := common.statefulSet(ctx, d.GUID())
+		Expect(set.Spec.Template.Spec.Volumes).To(HaveLen(1))
+		Expect(set.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName).To(Equal("claim-1"))
+		Expect(container(set).VolumeMounts).To(HaveLen(2))
+		By("saying so while the claim does not exist")
+		Eventually(func(g Gomega) {
+			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(instances).To(HaveLen(1))
+			g.Expect(instances[0].State).To(Equal("UNCLAIMED"))
+			g.Expect(instances[0].PlacementError).To(ContainSubstring(`persistentvolumeclaim "claim-1" not found`))
+		}).Should(Succeed())
+	}, patience)
+
+	It("puts the app's own annotations onto its pods", func(ctx context.Context) {
+		d := app("scraped").With("user_defined_annotations", map[string]any{"prometheus.io/scrape": "true"})
+		run(ctx, irene, d)
+		Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", HaveKeyWithValue("prometheus.io/scrape", "true"))))
+	}, patience)
+
+	It("keeps two versions of one app side by side", func(ctx context.Context) {
+		old := app("versions").With("last_updated", "1.0").Env("RELEASE", "old")
+		fresh := old.Clone().With("last_updated", "2.0").Env("RELEASE", "new").Identify(old.GUID(), cloudcontroller.NewGUID())
+		run(ctx, irene, old)
+		run(ctx, irene, fresh.With("instances", 2))
+		Expect(annotation(ctx, irene, old)).To(Equal("1.0"))
+		Expect(annotation(ctx, irene, fresh)).To(Equal("2.0"))
+		Expect(common.statefulSets(ctx, old.GUID())).To(HaveLen(2))
+		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
+		Expect(irene.List(ctx)).NotTo(HaveKey(old.ProcessGUID()))
+		running(ctx, irene, fresh, 2)
+		left := common.statefulSet(ctx, old.GUID())
+		Expect(left.Labels).To(HaveKeyWithValue("cloudfoundry.org/version", fresh.Version()))
+	}, patience)
+
+	It("takes guids of any form that fits a label", func(ctx context.Context) {
+		d := app("short").Identify("a", "v_1.0")
+		run(ctx, irene, d)
+		Expect(irene.List(ctx)).To(HaveKey("a-v_1.0"))
+		_, err := api.AppsV1().StatefulSets(common.namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=a"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(irene.Client.Stop(ctx, "a", "v_1.0")).To(answered(200))
+	}, patience)
+})

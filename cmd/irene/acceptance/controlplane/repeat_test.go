@@ -1,0 +1,162 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+var _ = Describe("Desiring an app again", func() {
+	It("changes nothing when nothing changed", func(ctx context.Context) {
+		d := app("same").With("instances", 2)
+		run(ctx, irene, d)
+		Eventually(func() int { return len(common.budgets(ctx, d.GUID())) }).Should(Equal(1))
+		set, secret, pods := common.statefulSet(ctx, d.GUID()), common.secrets(ctx, d.GUID())[0], common.podUIDs(ctx, d.GUID())
+		for range 5 {
+			desire(ctx, irene, d)
+		}
+		again := common.statefulSet(ctx, d.GUID())
+		Expect(again.UID).To(Equal(set.UID))
+		Expect(again.Generation).To(Equal(set.Generation))
+		Expect(again.Annotations).To(Equal(set.Annotations))
+		secrets := common.secrets(ctx, d.GUID())
+		Expect(secrets).To(HaveLen(1))
+		Expect(secrets[0].UID).To(Equal(secret.UID))
+		Expect(common.budgets(ctx, d.GUID())).To(HaveLen(1))
+		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+	}, patience)
+
+	It("sets instances, routes and annotation without restarting anything", func(ctx context.Context) {
+		d := app("moved")
+		run(ctx, irene, d)
+		before, pods := common.statefulSet(ctx, d.GUID()), common.podUIDs(ctx, d.GUID())
+		desire(ctx, irene, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("moved.example.com", 8080))
+		running(ctx, irene, d, 2)
+		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		after := common.statefulSet(ctx, d.GUID())
+		Expect(after.UID).To(Equal(before.UID))
+		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
+		Expect(after.Annotations["cloudfoundry.org/routes"]).To(MatchJSON(`[{"hostname":"moved.example.com","port":8080}]`))
+		for name, uid := range pods {
+			Expect(common.podUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
+		}
+	}, patience)
+
+	It("keeps a running app's template when the request would make another, and tells so", func(ctx context.Context) {
+		d := app("template").Env("COLOUR", "green")
+		run(ctx, irene, d)
+		before, secrets := common.statefulSet(ctx, d.GUID()), common.secretNames(ctx, d.GUID())
+		other := d.Clone().With("memory_mb", 512).Env("COLOUR", "red").
+			With("instances", 2).With("last_updated", "3.0").Routes("other.example.com", 8080)
+		desire(ctx, irene, other)
+		running(ctx, irene, d, 2)
+		after := common.statefulSet(ctx, d.GUID())
+		Expect(after.UID).To(Equal(before.UID))
+		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
+		Expect(after.Annotations["cloudfoundry.org/routes"]).To(MatchJSON(`[{"hostname":"other.example.com","port":8080}]`))
+		Expect(annotation(ctx, irene, d)).To(Equal("3.0"))
+		Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
+		Expect(common.secretNames(ctx, d.GUID())).To(Equal(secrets))
+
+		Eventually(func(g Gomega) {
+			events, err := api.CoreV1().Events(common.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=TemplateKept"})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(events.Items).To(ContainElement(SatisfyAll(
+				HaveField("InvolvedObject.UID", before.UID),
+				HaveField("InvolvedObject.Kind", "StatefulSet"),
+				HaveField("Message", ContainSubstring("Restart the app")))))
+		}).Should(Succeed())
+	}, patience)
+
+	It("knows the app under a new name, too", func(ctx context.Context) {
+		d := app("before")
+		run(ctx, irene, d)
+		set := common.statefulSet(ctx, d.GUID())
+		desire(ctx, irene, d.Clone().With("app_name", "after").With("last_updated", "2.0"))
+		Expect(common.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+	}, patience)
+
+	It("makes one app of many requests at the same time on two replicas", func(ctx context.Context) {
+		place := newPlatform(ctx, direct(), nil)
+		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
+		d := app("crowd").With("instances", 2)
+		var requests sync.WaitGroup
+		for n := range 20 {
+			requests.Go(func() {
+				defer GinkgoRecover()
+				Expect(replicas[n%2].Desire(ctx, d)).To(answered(202))
+			})
+		}
+		requests.Wait()
+		running(ctx, replicas[0], d, 2)
+		place.statefulSet(ctx, d.GUID())
+		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
+		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }).Should(Equal(1))
+	}, patience)
+
+	It("ends with one app when two replicas are told two names of it at once, and never lists two", func(ctx context.Context) {
+		// Both find nothing, and only then either may create its StatefulSet.
+		gate := newGateway()
+		place := newPlatform(ctx, gate.kubeconfig(), nil)
+		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
+		both := newMeeting(2)
+		gate.meddle(creates("statefulsets"), func(pass func()) {
+			both.attend(ctx)
+			pass()
+		})
+		d := app("first")
+		names := []cloudcontroller.Desire{d, d.Clone().With("app_name", "second")}
+		stopListing := make(chan struct{})
+		var listing, requests sync.WaitGroup
+		for _, replica := range replicas {
+			listing.Go(func() {
+				defer GinkgoRecover()
+				for {
+					_, err := replica.List(ctx) // fails on an app that is listed twice
+					Expect(err).NotTo(HaveOccurred())
+					select {
+					case <-stopListing:
+						return
+					case <-time.After(5 * time.Millisecond):
+					}
+				}
+			})
+		}
+		for n, name := range names {
+			requests.Go(func() {
+				defer GinkgoRecover()
+				Expect(replicas[n].Desire(ctx, name)).To(answered(202))
+			})
+		}
+		requests.Wait()
+		Expect(both.met()).To(BeTrue(), "there were no twins to begin with")
+		Eventually(func() int { return len(place.statefulSets(ctx, d.GUID())) }).Should(Equal(1))
+		Consistently(func() int { return len(place.statefulSets(ctx, d.GUID())) }).Should(Equal(1))
+		close(stopListing)
+		listing.Wait()
+		for _, replica := range replicas {
+			running(ctx, replica, d, 1)
+			Expect(replica.List(ctx)).To(HaveKey(d.ProcessGUID()))
+		}
+		By("collecting the twin's Secret")
+		Eventually(func(g Gomega) {
+			set := place.statefulSet(ctx, d.GUID())
+			for _, name := range place.secretNames(ctx, d.GUID()) {
+				if name != set.Annotations["irene.cloudfoundry.org/secret"] {
+					place.age(ctx, name)
+				}
+			}
+			g.Expect(place.secretNames(ctx, d.GUID())).To(ConsistOf(set.Annotations["irene.cloudfoundry.org/secret"]))
+		}).Should(Succeed())
+	}, patience)
+})

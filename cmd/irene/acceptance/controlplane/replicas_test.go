@@ -1,0 +1,155 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+var _ = Describe("Two replicas", func() {
+	var place *platform
+	var one, other *ireneprocess.Process
+	BeforeEach(func(ctx context.Context) {
+		place = newPlatform(ctx, direct(), nil)
+		one, other = place.start(ctx), place.start(ctx)
+	})
+
+	It("know at once what the other was told", func(ctx context.Context) {
+		for n := range 20 {
+			d := app(fmt.Sprintf("shared-%d", n)).With("instances", 2)
+			desire(ctx, one, d)
+			Expect(other.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+			Expect(other.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(2))
+			Eventually(other.List).WithContext(ctx).WithTimeout(2 * time.Second).Should(HaveKey(d.ProcessGUID()))
+			one, other = other, one
+		}
+	}, patience)
+
+	It("stop and update what the other started", func(ctx context.Context) {
+		d := app("crossed")
+		desire(ctx, one, d)
+		Expect(other.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
+		Eventually(func() string { return annotation(ctx, one, d) }).Should(Equal("2.0"))
+		desire(ctx, other, d.Clone().With("instances", 2).With("last_updated", "3.0"))
+		running(ctx, one, d, 2)
+		Expect(one.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(other.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Eventually(other.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
+		Eventually(place.nothingOf(ctx, d.GUID())).Should(Succeed())
+	}, patience)
+
+	It("have one leader, whom the other follows within the time of the Lease when it is killed", func(ctx context.Context) {
+		leading := func() (leaders []*ireneprocess.Process) {
+			for _, replica := range []*ireneprocess.Process{one, other} {
+				if replica.Running() && metric(ctx, replica, "irene_leader") == 1 {
+					leaders = append(leaders, replica)
+				}
+			}
+			return leaders
+		}
+		Eventually(leading).Should(HaveLen(1))
+		Consistently(leading).Should(HaveLen(1))
+		leader := leading()[0]
+		d := app("led").With("instances", 2)
+		desire(ctx, one, d)
+		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }).Should(Equal(1))
+
+		leader.Kill()
+		budget := place.budgets(ctx, d.GUID())[0]
+		Expect(api.PolicyV1().PodDisruptionBudgets(place.namespace).Delete(ctx, budget.Name, metav1.DeleteOptions{})).To(Succeed())
+		// lease_duration is 4 s here, and followers look every 500 ms.
+		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }, "8s").Should(Equal(1))
+		Expect(leading()).To(HaveLen(1))
+	}, patience)
+
+	It("hand over at once when the leader is stopped in order", func(ctx context.Context) {
+		Eventually(func() float64 { return metric(ctx, one, "irene_leader") + metric(ctx, other, "irene_leader") }).Should(BeEquivalentTo(1))
+		if metric(ctx, other, "irene_leader") == 1 {
+			one, other = other, one
+		}
+		Expect(one.Stop()).To(Succeed())
+		Eventually(func() float64 { return metric(ctx, other, "irene_leader") }, "3s").Should(BeEquivalentTo(1))
+	}, patience)
+
+	It("lose no request in a rolling restart under load, when callers try the other one once", func(ctx context.Context) {
+		var replicas [2]atomic.Pointer[ireneprocess.Process]
+		replicas[0].Store(one)
+		replicas[1].Store(other)
+		// As a Service does: another replica is asked when one can't be reached.
+		ask := func(n int, call func(cloudcontroller.Client) (cloudcontroller.Answer, error)) (cloudcontroller.Answer, error) {
+			answer, err := call(replicas[n%2].Load().Client)
+			if err != nil {
+				answer, err = call(replicas[(n+1)%2].Load().Client)
+			}
+			return answer, err
+		}
+		done := make(chan struct{})
+		var mutex sync.Mutex
+		var desired []cloudcontroller.Desire
+		var callers sync.WaitGroup
+		for caller := range 4 {
+			callers.Go(func() {
+				defer GinkgoRecover()
+				for n := caller; ; n++ {
+					d := app(fmt.Sprintf("load-%d", caller)).With("instances", 1+n%2)
+					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Desire(ctx, d) })).To(answered(202))
+					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
+						return c.Get(ctx, d.GUID(), d.Version())
+					})).To(answered(200))
+					mutex.Lock()
+					desired = append(desired, d)
+					mutex.Unlock()
+					select {
+					case <-done:
+						return
+					case <-time.After(20 * time.Millisecond): // a steady load, not a flood
+					}
+				}
+			})
+		}
+		for range 2 {
+			for n := range replicas {
+				Expect(replicas[n].Load().Stop()).To(Succeed())
+				replicas[n].Store(place.start(ctx))
+			}
+		}
+		close(done)
+		callers.Wait()
+
+		GinkgoWriter.Println(len(desired), "apps were desired meanwhile")
+		Expect(len(desired)).To(BeNumerically(">", 20))
+		for n := range replicas {
+			Eventually(replicas[n].Load().List).WithContext(ctx).Should(HaveLen(len(desired)))
+		}
+		Eventually(func(g Gomega) {
+			budgets := map[string]bool{}
+			for _, budget := range place.budgets(ctx, "") {
+				budgets[budget.Labels["cloudfoundry.org/guid"]] = true
+			}
+			sets, secrets := map[string]int{}, map[string]int{}
+			for _, set := range place.statefulSets(ctx, "") {
+				sets[set.Labels["cloudfoundry.org/guid"]]++
+			}
+			for _, secret := range place.secrets(ctx, "") {
+				g.Expect(secret.OwnerReferences).To(HaveLen(1))
+				secrets[secret.Labels["cloudfoundry.org/guid"]]++
+			}
+			for _, d := range desired {
+				g.Expect(sets[d.GUID()]).To(Equal(1))
+				g.Expect(secrets[d.GUID()]).To(Equal(1))
+				g.Expect(budgets[d.GUID()]).To(Equal(instancesOf(d) > 1))
+			}
+		}).Should(Succeed())
+	}, SpecTimeout(2*time.Minute))
+})
