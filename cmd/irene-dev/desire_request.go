@@ -35,15 +35,15 @@ func sampleVersion(image sampleImage) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("irene-dev:"+image.reference())).String()
 }
 
-// desireRequest is Cloud Controller's request for the sample app: one from real
+// desireRequest is Cloud Controller's request for the sample app: one from golden
 // use, with our names, guids, droplet, and a secret variable.
 func desireRequest(image sampleImage, app sampleApp) ([]byte, error) {
-	real, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
+	golden, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	if err != nil {
 		return nil, err
 	}
 	var request map[string]any
-	if err := json.Unmarshal(real, &request); err != nil {
+	if err := json.Unmarshal(golden, &request); err != nil {
 		return nil, fmt.Errorf("golden/test-app-desire.json: %w", err)
 	}
 	environment, ok := request["environment"].(map[string]any)
@@ -71,10 +71,10 @@ func desireRequest(image sampleImage, app sampleApp) ([]byte, error) {
 	return json.Marshal(request)
 }
 
-// vcapApplication is the variable VCAP_APPLICATION, from the one of the real
+// vcapApplication is the variable VCAP_APPLICATION, from the one of the golden
 // request.
-func vcapApplication(real any, app sampleApp) (string, error) {
-	text, _ := real.(string)
+func vcapApplication(golden any, app sampleApp) (string, error) {
+	text, _ := golden.(string)
 	var members map[string]any
 	if err := json.Unmarshal([]byte(text), &members); err != nil {
 		return "", fmt.Errorf("golden/test-app-desire.json: VCAP_APPLICATION: %w", err)

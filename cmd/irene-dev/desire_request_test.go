@@ -15,11 +15,11 @@ func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 	app := sampleApp{guid: sampleGUID, version: sampleVersion(testImage)}
 	content, err := desireRequest(testImage, app)
 	g.Expect(err).NotTo(HaveOccurred())
-	real, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
+	golden, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	g.Expect(err).NotTo(HaveOccurred())
 	var ours, theirs map[string]any
 	g.Expect(json.Unmarshal(content, &ours)).To(Succeed())
-	g.Expect(json.Unmarshal(real, &theirs)).To(Succeed())
+	g.Expect(json.Unmarshal(golden, &theirs)).To(Succeed())
 	for name := range theirs {
 		g.Expect(ours).To(HaveKey(name))
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -42,7 +43,7 @@ func newRefusals() *refusals {
 // the time of the first stays.
 func (r *refusals) keep(processGUID string, instances int32, reason string) {
 	if len(reason) > maxRefusalBytes {
-		reason = reason[:maxRefusalBytes] + truncatedRefusalLabel
+		reason = strings.ToValidUTF8(reason[:maxRefusalBytes], "") + truncatedRefusalLabel
 	}
 	since := time.Now()
 	if earlier, known := r.cache.Get(processGUID); known && earlier.reason == reason {
