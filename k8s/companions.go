@@ -175,7 +175,8 @@ func (c *Companions) ownSecret(ctx context.Context, owner view.LRP) error {
 
 // collectSecrets deletes the identity's Secrets that none of its StatefulSets
 // refers to, when they are old enough, after a live look, and only if nobody
-// touched them meanwhile.
+// touched them meanwhile. Secrets that have an owner go with it, by Kubernetes' own
+// collector.
 func (c *Companions) collectSecrets(ctx context.Context, id opi.LRPIdentifier, twins []view.LRP) error {
 	needed := map[string]bool{}
 	for _, lrp := range twins {
@@ -183,7 +184,7 @@ func (c *Companions) collectSecrets(ctx context.Context, id opi.LRPIdentifier, t
 	}
 	var errs []error
 	for _, secret := range c.View.Secrets(id) {
-		if needed[secret.Name] || secret.Deleting {
+		if needed[secret.Name] || secret.Deleting || secret.Owner != "" {
 			continue
 		}
 		if wait := c.OrphanMinAge - c.Clock.Since(secret.DesiredAt); wait > 0 {

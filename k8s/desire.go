@@ -105,13 +105,41 @@ func (l *LRPs) nameTaken(ctx context.Context, lrp opi.LRP, name string) error {
 		return fmt.Errorf("desire LRP %s: %w", lrp, classify(err))
 	}
 	switch {
-	case l.View.FromLive(taken).LRPIdentifier != lrp.LRPIdentifier:
-		return fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name)
 	case taken.DeletionTimestamp != nil:
 		return fmt.Errorf("desire LRP %s: StatefulSet %s is still being deleted: %w", lrp, name, opi.ErrUnavailable)
+	case taken.Annotations[keys.ProcessGUID] != lrp.ProcessGUID():
+		return fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name)
+	}
+	if !isSubset(selector(lrp.LRPIdentifier), taken.Labels) {
+		if taken, err = l.relabel(ctx, taken, selector(lrp.LRPIdentifier)); err != nil {
+			return fmt.Errorf("desire LRP %s: %w", lrp, err)
+		}
 	}
 	l.View.NoteStatefulSet(taken)
 	return errChanged
+}
+
+// relabel gives a StatefulSet the labels back by which it is found, after somebody
+// has taken them away.
+func (l *LRPs) relabel(ctx context.Context, taken *appsv1.StatefulSet, wanted map[string]string) (*appsv1.StatefulSet, error) {
+	patch, err := mergePatch(objectPatch{Metadata: metadataPatch{UID: taken.UID, Labels: wanted}})
+	if err != nil {
+		return nil, err
+	}
+	patched, err := l.statefulSets().Patch(ctx, taken.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("give StatefulSet %s its labels back: %w", taken.Name, classify(err))
+	}
+	return patched, nil
+}
+
+func isSubset(part, whole map[string]string) bool {
+	for key, value := range part {
+		if whole[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // writeSecret creates the Secret, or finds it there: its name says its content. One

@@ -201,9 +201,7 @@ func (l LRP) Validate() error {
 		validatePlacementTags(l.PlacementTags),
 		validateUserAnnotations(l.UserAnnotations),
 	}
-	if l.Instances < 0 {
-		errs = append(errs, Invalid("instances", "must not be negative, is %d", l.Instances))
-	}
+	errs = append(errs, validateInstances(l.Instances))
 	if strings.ContainsRune(l.Annotation, 0) {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}
@@ -216,6 +214,20 @@ func (l LRP) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// maxInstances is far beyond what any cluster runs: more is a mistake, and would
+// keep Kubernetes busy for ever.
+const maxInstances = 100_000
+
+func validateInstances(instances int) error {
+	switch {
+	case instances < 0:
+		return Invalid("instances", "must not be negative, is %d", instances)
+	case instances > maxInstances:
+		return Invalid("instances", "must not be more than %d, is %d", maxInstances, instances)
+	}
+	return nil
 }
 
 // validateContent checks what an instance's files come from.

@@ -20,8 +20,8 @@ type LRPUpdate struct {
 // Validate checks the parts that are given.
 func (u LRPUpdate) Validate() error {
 	var errs []error
-	if u.Instances != nil && *u.Instances < 0 {
-		errs = append(errs, Invalid("instances", "must not be negative, is %d", *u.Instances))
+	if u.Instances != nil {
+		errs = append(errs, validateInstances(*u.Instances))
 	}
 	if u.Routes != nil {
 		errs = append(errs, u.Routes.Validate())

@@ -334,6 +334,7 @@ func TestUpdateParts(t *testing.T) {
 		"instances null":     {`{"instances":null}`, 400, nil},
 		"instances text":     {`{"instances":"3"}`, 400, nil},
 		"negative":           {`{"instances":-1}`, 422, nil},
+		"too many":           {`{"instances":1000000}`, 422, nil},
 		"zero":               {`{"instances":0}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(*u.Instances).To(BeZero()) }},
 		"absent stay":        {`{"instances":1}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(BeNil()); g.Expect(u.Annotation).To(BeNil()) }},
 		"no cf-router":       {`{"instances":1,"routes":{}}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(BeNil()) }},

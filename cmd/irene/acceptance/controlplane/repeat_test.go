@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
@@ -33,6 +34,19 @@ var _ = Describe("Desiring an app again", func() {
 		Expect(secrets[0].UID).To(Equal(secret.UID))
 		Expect(common.budgets(ctx, d.GUID())).To(HaveLen(1))
 		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+	}, patience)
+
+	It("brings back an app whose StatefulSet has lost its labels", func(ctx context.Context) {
+		d := app("stripped")
+		run(ctx, irene, d)
+		set := common.statefulSet(ctx, d.GUID())
+		_, err := api.AppsV1().StatefulSets(common.namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func() (map[string]string, error) { return irene.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
+		desire(ctx, irene, d)
+		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
+		Expect(common.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 	}, patience)
 
 	It("sets instances, routes and annotation without restarting anything", func(ctx context.Context) {
