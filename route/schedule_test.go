@@ -1,0 +1,216 @@
+package route
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	. "github.com/onsi/gomega"
+)
+
+// recording is a schedule whose messages are kept, with its own time.
+type recording struct {
+	*schedule
+	now      time.Time
+	subjects map[string]int
+	router   *routerModel
+	failure  error
+}
+
+func newRecording(id string) *recording {
+	r := &recording{now: time.Unix(1_000_000, 0), subjects: map[string]int{}, router: newRouterModel()}
+	r.schedule = newSchedule(id, announcementSubject("x"), 1000, func(subject string, data []byte) error {
+		if r.failure != nil {
+			return r.failure
+		}
+		r.subjects[subject]++
+		r.router.handle(subject, data, r.now)
+		return nil
+	})
+	r.connection(true, r.now)
+	return r
+}
+
+func (r *recording) told(states ...State) { r.apply(r.table.Apply(states...), r.now) }
+
+// pass lets time go by from one due time to the next.
+func (r *recording) pass(d time.Duration) {
+	end := r.now.Add(d)
+	for next := r.due(r.now); !next.After(end); next = r.due(r.now) {
+		r.now = next
+	}
+	r.now = end
+}
+
+func (r *recording) takeSubjects() map[string]int {
+	taken := r.subjects
+	r.subjects = map[string]int{}
+	return taken
+}
+
+func many(apps int) []State {
+	var states []State
+	for i := range apps {
+		states = append(states, demo(fmt.Sprintf("app%d", i), fmt.Sprintf("app%d.example.com", i)).
+			with(0, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)))
+	}
+	return states
+}
+
+func TestUnregisterIsRepeated(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	s := demo("dora", "a.example.com", "b.example.com")
+	r.told(s.with(0, "10.0.0.1"))
+	r.told(s)
+	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.unregister": 1}), "who does not lead unregisters all the same")
+	r.pass(29 * time.Second)
+	g.Expect(r.takeSubjects()).To(BeEmpty())
+	r.pass(2 * time.Second)
+	g.Expect(r.takeSubjects()).To(HaveLen(1))
+	r.told(demo("other", "a.example.com").with(0, "10.0.0.1"))
+	g.Expect(r.schedule.pending.len()).To(Equal(1), "a is registered again, b is not")
+	r.router.takeLog()
+	r.pass(20 * time.Minute)
+	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.unregister": 19}))
+	g.Expect(r.router.takeLog()).To(HaveEach("unregister 10.0.0.1 b.example.com"))
+	g.Expect(r.schedule.pending.len()).To(BeZero())
+}
+
+func TestAnotherTenantsRegistrationCancelsNothing(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
+	r.told(demo("dora"))
+	r.told(demo("other", "b.example.com").with(0, "10.0.0.1"))
+	g.Expect(r.schedule.pending.len()).To(Equal(1))
+}
+
+func TestRefreshIsFlat(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.lead(true, r.now)
+	r.told(many(2000)...)
+	r.pass(time.Second)
+	g.Expect(r.takeSubjects()).To(HaveKeyWithValue("router.register", BeNumerically("<=", 2200)))
+	r.pass(20 * time.Second)
+	r.takeSubjects()
+	for range 60 {
+		r.pass(time.Second)
+		g.Expect(r.takeSubjects()["router.register"]).To(BeNumerically("~", 100, 8))
+		g.Expect(r.router.age(r.now)).To(BeNumerically("<=", 21*time.Second))
+	}
+}
+
+func TestIntervalThatRoutersAskFor(t *testing.T) {
+	g := NewWithT(t)
+	var w wishes
+	g.Expect(w.refresh()).To(Equal(20 * time.Second))
+	w.add(routerStart{Interval: 5, PruneThreshold: 120})
+	w.add(routerStart{Interval: 10, PruneThreshold: 120})
+	w.add(routerStart{Interval: -1, PruneThreshold: 1 << 62})
+	g.Expect(w.refresh()).To(Equal(5 * time.Second))
+	w = wishes{}
+	w.add(routerStart{Interval: 100, PruneThreshold: 60})
+	g.Expect(w.refresh()).To(Equal(20*time.Second), "inside the prune threshold")
+}
+
+func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.lead(true, r.now)
+	r.told(many(10_000)...)
+	r.pass(5 * time.Second)
+	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
+	r.router.table = map[Triple]registeredEndpoint{}
+	r.routerStarted(routerStart{Interval: 20, PruneThreshold: 120}, r.now)
+	r.pass(900 * time.Millisecond)
+	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
+}
+
+func TestHoldsOnUntilAnotherAnnouncesItself(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
+	r.pass(time.Minute)
+	g.Expect(r.takeSubjects()).To(BeEmpty())
+
+	r.lead(true, r.now)
+	r.pass(time.Second)
+	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"irene.emitter.x": 1, "router.register": 1}))
+	r.lead(false, r.now)
+	r.pass(5 * time.Minute)
+	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.register": 15}), "without the Lease, but nobody else has it")
+
+	// After a disconnection another may have announced itself unheard.
+	r.connection(false, r.now)
+	r.connection(true, r.now)
+	r.pass(9 * time.Second)
+	g.Expect(r.takeSubjects()).To(BeEmpty())
+	r.pass(2 * time.Second)
+	g.Expect(r.takeSubjects()).To(HaveKey("router.register"))
+
+	r.announced()
+	r.pass(5 * time.Minute)
+	g.Expect(r.takeSubjects()).To(BeEmpty())
+}
+
+func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
+	s.Revision = 10
+	r.lead(true, r.now)
+	r.told(s)
+	r.pass(time.Second)
+
+	foreign := func(revision uint64, instance string) {
+		u := (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: revision,
+			payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: instance}}).marshal("other")
+		r.router.handle(unregisterSubject, u, r.now)
+		parsed, err := parseUnregister(Router, u, "me")
+		g.Expect(err).NotTo(HaveOccurred())
+		r.heard(parsed, r.now)
+	}
+	foreign(9, s.Instances[0].GUID)
+	g.Expect(r.router.endpoints()).To(HaveLen(2), "the other lags: registered again at once")
+	foreign(99, "who had the address before")
+	g.Expect(r.router.endpoints()).To(HaveLen(2))
+
+	r.lead(false, r.now) // cut off from the API server
+	foreign(11, s.Instances[0].GUID)
+	r.pass(time.Minute)
+	g.Expect(r.router.endpoints()).To(HaveLen(1), "b is refreshed, a rests")
+	s.Revision = 12
+	r.told(s)
+	g.Expect(r.router.endpoints()).To(HaveLen(2))
+}
+
+func TestFailedPublishIsRetried(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.lead(true, r.now)
+	r.failure = nats.ErrReconnectBufExceeded
+	r.told(demo("gone", "g.example.com").with(0, "10.0.0.9"))
+	r.told(demo("gone"), demo("dora", "a.example.com").with(0, "10.0.0.1"))
+	r.pass(3 * time.Second)
+	r.failure = nil
+	r.pass(2 * time.Second)
+	g.Expect(r.router.endpoints()).To(HaveLen(1))
+	g.Expect(r.takeSubjects()).To(HaveKeyWithValue("router.unregister", 1))
+}
+
+func TestPendingIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.connection(false, r.now)
+	for range 3 {
+		r.told(many(1500)...)
+		r.apply(r.table.Replace(), r.now)
+	}
+	g.Expect(r.schedule.pending.len()).To(Equal(1000))
+	g.Expect(r.schedule.pending.order.Len()).To(Equal(1000))
+	g.Expect(r.schedule.pending.dropped).To(BeNumerically(">", 0))
+	g.Expect(r.schedule.queue.len()).To(BeZero())
+}

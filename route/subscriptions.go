@@ -1,0 +1,93 @@
+package route
+
+import (
+	"fmt"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	startSubject = "router.start"
+	greetSubject = "router.greet"
+)
+
+// connect subscribes before the first connection is made: the client makes the
+// subscriptions whenever it gets connected.
+func (e *Emitter) connect() (connection *nats.Conn, closed <-chan struct{}, err error) {
+	options, done := e.options, make(chan struct{})
+	options.ClosedCB = func(*nats.Conn) { close(done) }
+	connection, err = options.Connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	e.mu.Lock()
+	e.connection = connection
+	e.mu.Unlock()
+	for subject, handle := range map[string]nats.MsgHandler{
+		startSubject:               e.routerStarted,
+		e.greetings:                e.routerGreeted,
+		e.subject:                  e.announced,
+		Router.unregisterSubject(): e.unregistered(Router),
+		discoveryUnregisterSubject: e.unregistered(ServiceDiscovery),
+	} {
+		if _, err := connection.Subscribe(subject, handle); err != nil {
+			connection.Close()
+			<-done
+			return nil, nil, fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+	}
+	return connection, done, nil
+}
+
+// greet asks all routers what they want. Those who don't hear it because they
+// are not connected yet say it in router.start.
+func (e *Emitter) greet() {
+	if err := e.connection.PublishRequest(greetSubject, e.greetings, nil); err != nil {
+		e.logger.Error("greet", err)
+	}
+}
+
+func (e *Emitter) routerStarted(message *nats.Msg) {
+	if start, ok := e.parseStart(message); ok {
+		e.inbox.put(func(m *mail) { m.started(start) })
+	}
+}
+
+func (e *Emitter) routerGreeted(message *nats.Msg) {
+	if start, ok := e.parseStart(message); ok {
+		e.inbox.put(func(m *mail) { m.greet(start) })
+	}
+}
+
+func (e *Emitter) parseStart(message *nats.Msg) (routerStart, bool) {
+	start, err := parseRouterStart(message.Data)
+	if err != nil {
+		// A router that can't say what it wants still wants the table.
+		e.logger.Error("understand-router", err)
+	}
+	return start, err == nil || message.Subject == startSubject
+}
+
+func (e *Emitter) announced(message *nats.Msg) {
+	emitter, err := parseAnnouncement(message.Data)
+	switch {
+	case err != nil:
+		e.logger.Error("understand-announcement", err)
+	case emitter != "" && emitter != e.replica:
+		e.inbox.put(func(m *mail) { m.announced = true })
+	}
+}
+
+func (e *Emitter) unregistered(audience Audience) nats.MsgHandler {
+	return func(message *nats.Msg) {
+		u, err := parseUnregister(audience, message.Data, e.replica)
+		if err != nil {
+			e.logger.Debug("understand-unregister", lager.Data{"error": err.Error()})
+			return
+		}
+		if u != nil {
+			e.inbox.put(func(m *mail) { m.hear(u) })
+		}
+	}
+}
