@@ -71,5 +71,8 @@ func (l *LRPs) StopInstance(ctx context.Context, id opi.LRPIdentifier, index int
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("stop instance %d of LRP %s: delete pod %s: %w", index, id, name, classify(err))
 	}
+	if known {
+		l.View.NoteDeletedPod(pod.UID)
+	}
 	return nil
 }

@@ -95,6 +95,7 @@ var _ = Describe("An instance's state", func() {
 		running(ctx, irene, d, 2)
 		stopped := time.Now()
 		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(200))
+		Expect(instance(ctx, d, 1).State).To(Equal("UNCLAIMED"), "the next read knows of the stop")
 		shows(ctx, d, 1, "UNCLAIMED", "", time.Time{})
 		Expect(instance(ctx, d, 1).SinceTime()).To(BeTemporally("~", stopped, 3*time.Second))
 		shows(ctx, d, 0, "RUNNING", "", time.Time{})
