@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -15,8 +17,10 @@ type NATS struct {
 	// Servers are URLs such as nats://host:4222 or tls://host:4222; at least one.
 	// Others of the cluster are found by themselves.
 	Servers []string
-	// User and Password authenticate; both empty for none.
-	User, Password string
+	// User and the content of PasswordFile, without white space around it,
+	// authenticate; both empty for none. The file is read again for every
+	// connection.
+	User, PasswordFile string
 	// CAFile is a PEM file with the authorities of the servers' certificates; set,
 	// it makes TLS a must. Empty means the system's authorities.
 	CAFile string
@@ -58,8 +62,13 @@ func (n NATS) options(logger lager.Logger, events connectionEvents) (nats.Option
 	if (n.CertFile == "") != (n.KeyFile == "") {
 		errs = append(errs, errors.New("nats.certFile, nats.keyFile: one is set without the other"))
 	}
-	if n.Password != "" && n.User == "" {
-		errs = append(errs, errors.New("nats.user: is missing while nats.password is set"))
+	if n.PasswordFile != "" {
+		if n.User == "" {
+			errs = append(errs, errors.New("nats.user: is missing while nats.passwordFile is set"))
+		}
+		if _, err := n.password(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	result := nats.GetDefaultOptions()
 	result.Servers = n.Servers
@@ -119,7 +128,13 @@ func (n NATS) natsOptions(logger lager.Logger, events connectionEvents) []nats.O
 		}),
 	}
 	if n.User != "" {
-		options = append(options, nats.UserInfo(n.User, n.Password))
+		options = append(options, nats.UserInfoHandler(func() (string, string) {
+			password, err := n.password()
+			if err != nil {
+				logger.Error("read-password", err) // the server refuses; there will be another attempt
+			}
+			return n.User, password
+		}))
 	}
 	if n.CAFile != "" {
 		options = append(options, nats.RootCAs(n.CAFile))
@@ -128,4 +143,15 @@ func (n NATS) natsOptions(logger lager.Logger, events connectionEvents) []nats.O
 		options = append(options, nats.ClientCert(n.CertFile, n.KeyFile))
 	}
 	return options
+}
+
+func (n NATS) password() (string, error) {
+	if n.PasswordFile == "" {
+		return "", nil
+	}
+	content, err := os.ReadFile(n.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("nats.passwordFile: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
 }

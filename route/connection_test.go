@@ -55,12 +55,18 @@ func TestMutualTLSAndPassword(t *testing.T) {
 	})
 	url := "tls://" + strings.TrimPrefix(strings.TrimPrefix(s.ClientURL(), "tls://"), "nats://")
 	// The first server is not there: the second one is used.
-	settings := NATS{Servers: []string{"tls://127.0.0.1:1", url}, CAFile: certFile, CertFile: certFile, KeyFile: keyFile, User: "nats", Password: "secret"}
+	passwordFile := filepath.Join(t.TempDir(), "password")
+	g.Expect(os.WriteFile(passwordFile, []byte("secret\n"), 0o600)).To(Succeed())
+	settings := NATS{Servers: []string{"tls://127.0.0.1:1", url}, CAFile: certFile, CertFile: certFile, KeyFile: keyFile, User: "nats", PasswordFile: passwordFile}
 	g.Eventually(startEmitter(t, "a", settings).Connected).WithTimeout(5 * time.Second).Should(Succeed())
 
 	wrong := settings
-	wrong.Password = "wrong"
-	g.Eventually(startEmitter(t, "b", wrong).Connected).WithTimeout(5 * time.Second).Should(MatchError(MatchRegexp("(?i)authorization")))
+	wrong.PasswordFile = filepath.Join(t.TempDir(), "wrong")
+	g.Expect(os.WriteFile(wrong.PasswordFile, []byte("wrong"), 0o600)).To(Succeed())
+	refused := startEmitter(t, "b", wrong)
+	g.Eventually(refused.Connected).WithTimeout(5 * time.Second).Should(MatchError(MatchRegexp("(?i)authorization")))
+	g.Expect(os.WriteFile(wrong.PasswordFile, []byte("secret"), 0o600)).To(Succeed())
+	g.Eventually(refused.Connected).WithTimeout(5*time.Second).Should(Succeed(), "a password is mended without a restart")
 	without := settings
 	without.CertFile, without.KeyFile = "", ""
 	g.Eventually(startEmitter(t, "c", without).Connected).WithTimeout(5 * time.Second).Should(MatchError(ContainSubstring("certificate")))

@@ -32,8 +32,9 @@
 //     service-discovery.unregister.
 //   - Replicas that disagree go by who knows more. Unregisters carry, in a field
 //     that routers ignore, the revision of the state behind them. A replica that
-//     registers lets an endpoint rest that another, with a newer revision, has
-//     taken away, and registers again at once what one with an older took away.
+//     registers lets an endpoint rest that another, with a revision that its own
+//     does not cover, has taken away, and registers again at once what one that
+//     knows no more took away.
 //   - Without NATS nothing is queued: memory holds the table and at most
 //     MaxPending triples to unregister.
 //

@@ -186,8 +186,8 @@ func TestTakeover(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	g := NewWithT(t)
 	_, err := New(Options{Installation: "a b", MaxPending: -1, Logger: lagertest.NewTestLogger("test"),
-		NATS: NATS{Servers: []string{"http://u:secret@h"}, Password: "p", CertFile: "/c", CAFile: "/does/not/exist"}})
-	for _, part := range []string{"installation", "replica", "maxPending", "nats.servers[0]", "nats.user", "nats.certFile", "/does/not/exist"} {
+		NATS: NATS{Servers: []string{"http://u:secret@h"}, PasswordFile: "/no/password", CertFile: "/c", CAFile: "/does/not/exist"}})
+	for _, part := range []string{"installation", "replica", "maxPending", "nats.servers[0]", "nats.user", "/no/password", "nats.certFile", "/does/not/exist"} {
 		g.Expect(err).To(MatchError(ContainSubstring(part)))
 	}
 	g.Expect(err).NotTo(MatchError(ContainSubstring("secret")))

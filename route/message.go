@@ -97,11 +97,11 @@ type payload struct {
 	Origin           *origin           `json:"irene,omitempty"`
 }
 
-// origin says in an unregister who knows it and how new the knowledge is.
+// origin says in an unregister who knows it and how much it knows.
 // Routers skip fields that they don't know.
 type origin struct {
-	Emitter  string `json:"emitter"`
-	Revision uint64 `json:"revision,omitempty"`
+	Emitter  string   `json:"emitter"`
+	Revision Revision `json:"revision,omitzero"`
 }
 
 func (p payload) dialled() uint16 {
@@ -144,14 +144,14 @@ type Unregistration struct {
 	Port uint16
 	URIs []string
 	// Revision is that of the state in which the endpoint is not there any more.
-	Revision uint64
+	Revision Revision
 
 	payload payload
 }
 
 // unregistration keeps of the message what routers look at: they match by
 // address, and a router serves only its own isolation segments.
-func (m *Message) unregistration(uris []string, revision uint64) *Unregistration {
+func (m *Message) unregistration(uris []string, revision Revision) *Unregistration {
 	p := m.decode()
 	return &Unregistration{
 		Audience: m.Audience, Host: m.Host, Port: m.Port, URIs: uris, Revision: revision,

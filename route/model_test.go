@@ -37,7 +37,7 @@ type modelApp struct {
 	hosts     map[string]bool
 	internal  bool
 	instances []*Instance
-	revision  uint64
+	revision  Revision
 }
 
 // modelReplica is an emitter without goroutine and connection.
@@ -47,7 +47,9 @@ type modelReplica struct {
 	schedule *schedule
 	mail     mail
 	away     bool // from NATS
-	behind   map[int]bool
+	// seen is what it knows of each app. Routes and instances come by different
+	// ways, of which one may lag.
+	seen map[int]State
 }
 
 var errAway = errors.New("away")
@@ -96,15 +98,16 @@ func (r *modelReplica) send(subject string, data []byte) error {
 
 func (w *world) restart(i int) {
 	r := w.replicas[i]
-	if r.schedule != nil && (r.schedule.pending.len() > 0 || len(r.mail.noted) > 0 || len(r.behind) > 0) {
+	if r.schedule != nil && (r.schedule.pending.len() > 0 || len(r.mail.noted) > 0 || w.behind(r)) {
 		w.forgot = true
 	}
 	w.names++
 	r.id = fmt.Sprintf("replica-%d-%d", i, w.names)
-	r.schedule, r.mail, r.behind = newSchedule(r.id, announcementSubject("x"), 1000, r.send), newMail(), map[int]bool{}
+	r.schedule, r.mail, r.seen = newSchedule(r.id, announcementSubject("x"), 1000, r.send), newMail(), map[int]State{}
 	var states []State
 	for n := range w.apps {
-		states = append(states, w.state(n))
+		r.seen[n] = w.state(n)
+		states = append(states, r.seen[n])
 	}
 	r.mail.set(states, w.now)
 	if !r.away && !w.natsAway {
@@ -131,23 +134,47 @@ func (w *world) lead(i int) {
 }
 
 func (w *world) catchUp(r *modelReplica) {
-	for n := range w.apps {
-		if r.behind[n] {
-			delete(r.behind, n)
-			r.mail.update([]State{w.state(n)}, w.now)
+	for n, app := range w.apps {
+		if r.seen[n].Revision != app.revision {
+			r.seen[n] = w.state(n)
+			r.mail.update([]State{r.seen[n]}, w.now)
 		}
 	}
 }
 
-// changed tells an app's change to some replicas; the others lag behind.
-func (w *world) changed(n int) {
+// behind is whether a replica has not seen everything.
+func (w *world) behind(r *modelReplica) bool {
+	for n, app := range w.apps {
+		if r.seen[n].Revision != app.revision {
+			return true
+		}
+	}
+	return false
+}
+
+// routesChanged and instancesChanged tell an app's change to some replicas; the
+// others lag behind.
+func (w *world) routesChanged(n int) {
 	w.revision++
-	w.apps[n].revision = w.revision
+	w.apps[n].revision.LRP = w.revision
+	w.tell(n, func(seen *State, is State) { seen.LRP, seen.Revision.LRP = is.LRP, is.Revision.LRP })
+}
+
+func (w *world) instancesChanged(n int) {
+	w.revision++
+	w.apps[n].revision.Instances = w.revision
+	w.tell(n, func(seen *State, is State) {
+		seen.Instances, seen.Revision.Instances = is.Instances, is.Revision.Instances
+	})
+}
+
+func (w *world) tell(n int, see func(seen *State, is State)) {
 	for _, r := range w.replicas {
-		r.behind[n] = true
 		if w.random.IntN(4) > 0 {
-			delete(r.behind, n)
-			r.mail.update([]State{w.state(n)}, w.now)
+			seen := r.seen[n]
+			see(&seen, w.state(n))
+			r.seen[n] = seen
+			r.mail.update([]State{seen}, w.now)
 		}
 	}
 }
@@ -216,27 +243,27 @@ func (w *world) event() {
 			w.names++
 			app.instances = append(app.instances, &Instance{GUID: fmt.Sprintf("%s-%d", app.name, w.names), Index: len(app.instances),
 				Address: w.freeAddress(), Ready: w.random.IntN(2) == 0, UpdatedAt: w.now.Truncate(time.Second)})
-			w.changed(n)
+			w.instancesChanged(n)
 		}
 	case 2, 3, 4: // ready, unready
 		if instance != nil {
 			instance.Ready, instance.UpdatedAt = !instance.Ready, w.now.Truncate(time.Second)
-			w.changed(n)
+			w.instancesChanged(n)
 		}
 	case 5: // terminating
 		if instance != nil {
 			instance.Terminating = true
-			w.changed(n)
+			w.instancesChanged(n)
 		}
 	case 6, 7: // deleted, by force where it was not terminating; the address is free
 		if instance != nil {
 			app.instances = slices.DeleteFunc(app.instances, func(i *Instance) bool { return i == instance })
-			w.changed(n)
+			w.instancesChanged(n)
 		}
 	case 8: // another address under the same name
 		if instance != nil {
 			instance.Address, instance.UpdatedAt = w.freeAddress(), w.now.Truncate(time.Second)
-			w.changed(n)
+			w.instancesChanged(n)
 		}
 	case 9, 10: // routes
 		host := fmt.Sprintf("%d.example.com", w.random.IntN(3))
@@ -244,7 +271,7 @@ func (w *world) event() {
 			delete(app.hosts, host)
 		}
 		app.internal = w.random.IntN(2) == 0
-		w.changed(n)
+		w.routesChanged(n)
 	case 11:
 		w.restart(replica)
 	case 12:
@@ -298,7 +325,7 @@ func (w *world) settle() bool {
 		if i == w.leader || w.random.IntN(3) > 0 {
 			w.catchUp(r)
 		}
-		cutOff = cutOff || len(r.behind) > 0
+		cutOff = cutOff || w.behind(r)
 		if !r.schedule.connected || r.mail.connection != nil {
 			r.connected(true)
 		}

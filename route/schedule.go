@@ -55,7 +55,7 @@ type schedule struct {
 // mute is what another replica's newer knowledge took away.
 type mute struct {
 	instance string
-	revision uint64
+	revision Revision
 	at       time.Time
 }
 
@@ -140,15 +140,15 @@ func (s *schedule) everything(now time.Time) {
 // we do the endpoint rests until we know as much; if it knows less, or means an
 // instance that had the address before, what it took away is registered again.
 func (s *schedule) heard(u *Unregistration, now time.Time) {
-	if !s.active || u.Revision == 0 {
+	if !s.active || u.Revision == (Revision{}) {
 		return
 	}
 	var restored *Message
 	for _, uri := range u.URIs {
 		m, revision := s.table.registration(u.triple(uri))
 		switch {
-		case m == nil || revision == 0:
-		case u.Revision > revision && m.Instance == u.payload.InstanceID:
+		case m == nil || revision == (Revision{}):
+		case !revision.covers(u.Revision) && m.Instance == u.payload.InstanceID:
 			s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
 		case m != restored && s.registering(now):
 			restored = m
@@ -167,7 +167,7 @@ func (s *schedule) unmute(now time.Time) {
 		switch {
 		case m == nil:
 			delete(s.muted, triple)
-		case m.Instance != mute.instance || known >= mute.revision || s.leads && now.Sub(mute.at) > muteAtMost:
+		case m.Instance != mute.instance || known.covers(mute.revision) || s.leads && now.Sub(mute.at) > muteAtMost:
 			delete(s.muted, triple)
 			s.queue.remove(m)
 			s.queue.add(m)

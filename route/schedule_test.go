@@ -160,12 +160,12 @@ func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
 	s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
-	s.Revision = 10
+	s.Revision = Revision{LRP: 3, Instances: 10}
 	r.lead(true, r.now)
 	r.told(s)
 	r.pass(time.Second)
 
-	foreign := func(revision uint64, instance string) {
+	foreign := func(revision Revision, instance string) {
 		u := (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: revision,
 			payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: instance}}).marshal("other")
 		r.router.handle(unregisterSubject, u, r.now)
@@ -173,16 +173,16 @@ func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		r.heard(parsed, r.now)
 	}
-	foreign(9, s.Instances[0].GUID)
+	foreign(Revision{LRP: 3, Instances: 9}, s.Instances[0].GUID)
 	g.Expect(r.router.endpoints()).To(HaveLen(2), "the other lags: registered again at once")
-	foreign(99, "who had the address before")
+	foreign(Revision{LRP: 99, Instances: 99}, "who had the address before")
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 
 	r.lead(false, r.now) // cut off from the API server
-	foreign(11, s.Instances[0].GUID)
+	foreign(Revision{LRP: 2, Instances: 11}, s.Instances[0].GUID)
 	r.pass(time.Minute)
 	g.Expect(r.router.endpoints()).To(HaveLen(1), "b is refreshed, a rests")
-	s.Revision = 12
+	s.Revision = Revision{LRP: 3, Instances: 12}
 	r.told(s)
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 }

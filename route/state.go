@@ -13,11 +13,10 @@ type State struct {
 	LRP LRP
 	// Instances are the LRP's instances, routable or not, in any order.
 	Instances []Instance
-	// Revision orders what replicas know of the LRP: the highest resourceVersion
-	// among the objects, deleted ones included, from which the state was read. A
-	// replica believes another's unregister only when it carries a higher one
-	// than its own state. 0 is unknown; then every replica trusts itself.
-	Revision uint64
+	// Revision is how much was known of the LRP when the state was read. A replica
+	// believes another's unregister only when its own revision does not cover that
+	// one's. Zero is unknown; then every replica trusts itself.
+	Revision Revision
 }
 
 // LRP is what the router is told of an LRP apart from its instances.

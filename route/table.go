@@ -22,7 +22,7 @@ type Table struct {
 }
 
 type knownLRP struct {
-	revision uint64
+	revision Revision
 	claims   []*claim
 }
 
@@ -74,12 +74,12 @@ func (t *Table) Messages() iter.Seq[*Message] {
 // changed. Of several states of one LRP the last one counts.
 func (t *Table) Apply(states ...State) Changes {
 	before := map[string][]*Message{}
-	revisions := map[string]uint64{}
-	touch := func(c *claim, revision uint64) {
+	revisions := map[string]Revision{}
+	touch := func(c *claim, revision Revision) {
 		if _, done := before[c.address]; !done {
 			before[c.address] = t.at(c.address)
 		}
-		revisions[c.address] = max(revisions[c.address], revision)
+		revisions[c.address] = revisions[c.address].and(revision)
 	}
 	for _, state := range states {
 		next := &knownLRP{revision: state.Revision, claims: state.claims()}
@@ -113,10 +113,10 @@ func (t *Table) Apply(states ...State) Changes {
 // among them are gone.
 func (t *Table) Replace(states ...State) Changes {
 	present := make(map[opi.LRPIdentifier]bool, len(states))
-	var newest uint64
+	var newest Revision
 	for _, state := range states {
 		present[state.LRP.ID] = true
-		newest = max(newest, state.Revision)
+		newest = newest.and(state.Revision)
 	}
 	all := slices.Clone(states)
 	for id := range t.lrps {
@@ -147,7 +147,7 @@ func Diff(from, to *Table) Changes {
 // compare adds what differs between the messages of one address. In now, a
 // message that equals one of before gives way to that one, so that a message is
 // the same pointer for as long as it says the same.
-func (c *Changes) compare(before, now []*Message, revision uint64) {
+func (c *Changes) compare(before, now []*Message, revision Revision) {
 	for i, m := range now {
 		if old := slices.IndexFunc(before, m.equal); old >= 0 {
 			now[i] = before[old]
@@ -182,11 +182,11 @@ func find(messages []*Message, audience Audience, port uint16, uri string) *Mess
 }
 
 // registration is the message that registers a triple, nil where none does, and
-// how new the knowledge of it is.
-func (t *Table) registration(triple Triple) (*Message, uint64) {
+// how much is known of it.
+func (t *Table) registration(triple Triple) (*Message, Revision) {
 	m := find(t.at(triple.Host), triple.Audience, triple.Port, triple.URI)
 	if m == nil {
-		return nil, 0
+		return nil, Revision{}
 	}
 	return m, t.revisionAt(triple.Host)
 }
@@ -199,11 +199,11 @@ func (t *Table) at(address string) []*Message {
 	return nil
 }
 
-func (t *Table) revisionAt(address string) uint64 {
+func (t *Table) revisionAt(address string) Revision {
 	if claims := t.addresses[address]; len(claims) > 0 {
 		return t.lrps[claims[0].lrp].revision
 	}
-	return 0
+	return Revision{}
 }
 
 func (t *Table) claim(c *claim) {

@@ -131,14 +131,14 @@ func TestChanges(t *testing.T) {
 	g.Expect(table.Apply(base)).To(BeZero(), "the same again changes nothing")
 
 	moved := demo("dora", "b.example.com", "c.example.com").with(0, "10.0.0.1")
-	moved.Revision = 7
+	moved.Revision = Revision{LRP: 5, Instances: 7}
 	changes := table.Apply(moved)
 	g.Expect(changes.Register).To(HaveLen(1))
 	g.Expect(changes.Unregister).To(HaveLen(1))
 	g.Expect(changes.Unregister[0].URIs).To(Equal([]string{"a.example.com"}), "b stays registered")
 	g.Expect(changes.Unregister[0].marshal("me")).To(MatchJSON(`{"host":"10.0.0.1","port":8080,"uris":["a.example.com"],
 		"app":"dora-app","private_instance_id":"dora-process-0-10.0.0.1","private_instance_index":"0",
-		"irene":{"emitter":"me","revision":7}}`))
+		"irene":{"emitter":"me","revision":{"lrp":5,"instances":7}}}`))
 
 	port := demo("dora").with(0, "10.0.0.1")
 	port.LRP.HTTP = []opi.HTTPRoute{{Hostname: "b.example.com", Port: 9090}}
