@@ -3,15 +3,20 @@ package k8s
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
-// maxAnnotationBytes bounds all annotations of a StatefulSet together. Kubernetes
-// allows 256 KiB; the rest is left for others.
-const maxAnnotationBytes = 200 << 10
+// The annotations of a StatefulSet are bounded in two parts, so that an update can
+// be judged without knowing what stays: those that updates replace, and all others
+// of ours. Kubernetes allows 256 KiB; the rest is left for other people's.
+const (
+	// maxUpdatedBytes has room for about a thousand routes, which are there twice.
+	maxUpdatedBytes = 120 << 10
+	maxLastingBytes = 80 << 10
+)
 
 // labels are on the StatefulSet, its pods and all companions.
 func labels(lrp opi.LRP, stackRevision string) map[string]string {
@@ -51,56 +56,84 @@ func ownerAnnotations(lrp opi.LRP) map[string]string {
 	}
 }
 
-// updateAnnotations are the annotations that an update replaces; nil leaves what
-// is there.
-func updateAnnotations(routes *opi.Routes, annotation *string) (map[string]string, error) {
-	annotations := map[string]string{}
-	if routes != nil {
-		text, err := encodeRoutes(*routes)
+// lastingAnnotations stay as they are for as long as the StatefulSet does; record
+// and request are not among them yet.
+func lastingAnnotations(lrp opi.LRP, image AppImage, requestDigest string) map[string]string {
+	annotations := ownerAnnotations(lrp)
+	annotations[keys.RequestDigest] = requestDigest
+	if len(lrp.PlacementTags) > 0 {
+		annotations[keys.IsolationSegment] = lrp.PlacementTags[0]
+	}
+	if image.Stack != "" {
+		annotations[keys.Stack] = image.Stack
+	}
+	return annotations
+}
+
+// updatedAnnotations are the annotations that updates replace, as they stand on an
+// LRP's StatefulSet.
+func updatedAnnotations(lrp view.LRP) map[string]string {
+	annotations := map[string]string{
+		keys.Routes:          lrp.Routes,
+		keys.ApplicationURIs: lrp.Routes,
+		keys.LastUpdated:     lrp.Annotation,
+	}
+	if lrp.InternalRoutes != "" {
+		annotations[keys.InternalRoutes] = lrp.InternalRoutes
+	}
+	return annotations
+}
+
+// annotationChanges are what an update makes of annotations; nil takes one away.
+type annotationChanges map[string]*string
+
+// changesFor an update speak only of what the update speaks of. The error is a
+// *opi.FieldError for routes that this back end does not know.
+func changesFor(routes opi.RoutesUpdate, annotation *string) (annotationChanges, error) {
+	changes := annotationChanges{}
+	if routes.TCP != nil {
+		if err := unsupportedRoutes(*routes.TCP); err != nil {
+			return nil, err
+		}
+	}
+	if routes.HTTP != nil {
+		text, err := encodeHTTPRoutes(*routes.HTTP)
 		if err != nil {
 			return nil, err
 		}
-		annotations[keys.Routes] = text
-		annotations[keys.ApplicationURIs] = text
+		changes[keys.Routes], changes[keys.ApplicationURIs] = &text, &text
+	}
+	if routes.Internal != nil {
+		text, err := encodeInternalRoutes(*routes.Internal)
+		if err != nil {
+			return nil, err
+		}
+		changes[keys.InternalRoutes] = nil
+		if text != "" {
+			changes[keys.InternalRoutes] = &text
+		}
 	}
 	if annotation != nil {
-		annotations[keys.LastUpdated] = *annotation
+		changes[keys.LastUpdated] = annotation
 	}
-	return annotations, nil
+	return changes, nil
 }
 
-// httpRoute is one element of the routes annotation, in the predecessor's form.
-type httpRoute struct {
-	Hostname string `json:"hostname"`
-	Port     int32  `json:"port"`
-}
-
-func encodeRoutes(routes opi.Routes) (string, error) {
-	encoded := make([]httpRoute, 0, len(routes.HTTP))
-	for _, route := range routes.HTTP {
-		encoded = append(encoded, httpRoute{Hostname: route.Hostname, Port: route.Port})
+// apply changes annotations, those that updates replace, and checks that they don't
+// grow beyond their bound. Some that are beyond it already may still shrink.
+func (c annotationChanges) apply(annotations map[string]string) error {
+	before := annotationBytes(annotations)
+	for key, value := range c {
+		if value == nil {
+			delete(annotations, key)
+		} else {
+			annotations[key] = *value
+		}
 	}
-	text, err := json.Marshal(encoded)
-	if err != nil {
-		return "", fmt.Errorf("encode routes: %w", err)
+	if after := annotationBytes(annotations); after > max(maxUpdatedBytes, before) {
+		return opi.Invalid("routes", "routes and annotation would take %d bytes, more than the %d that there are for them (HTTP routes are kept twice)", after, maxUpdatedBytes)
 	}
-	return string(text), nil
-}
-
-// decodeRoutes reads the routes annotation; empty text means no routes.
-func decodeRoutes(text string) (opi.Routes, error) {
-	if text == "" {
-		return opi.Routes{}, nil
-	}
-	var decoded []httpRoute
-	if err := json.NewDecoder(strings.NewReader(text)).Decode(&decoded); err != nil {
-		return opi.Routes{}, fmt.Errorf("decode annotation %s: %w", keys.Routes, err)
-	}
-	var routes opi.Routes
-	for _, route := range decoded {
-		routes.HTTP = append(routes.HTTP, opi.HTTPRoute{Hostname: route.Hostname, Port: route.Port})
-	}
-	return routes, nil
+	return nil
 }
 
 func annotationBytes(annotations map[string]string) int {
@@ -111,13 +144,13 @@ func annotationBytes(annotations map[string]string) int {
 	return total
 }
 
-// fitAnnotations adds record and request to the annotations. What would not fit
-// moves compressed into data, the content of the LRP's Secret: first the request,
-// which is there for people only, then the egress rules.
+// fitAnnotations adds record and request to the lasting annotations. What would not
+// fit moves compressed into data, the content of the LRP's Secret: first the
+// request, which is there for people only, then the egress rules.
 func fitAnnotations(annotations map[string]string, r lrpRecord, request string, data map[string][]byte) error {
 	add := func(key, value string) bool {
 		annotations[key] = value
-		if annotationBytes(annotations) <= maxAnnotationBytes {
+		if annotationBytes(annotations) <= maxLastingBytes {
 			return true
 		}
 		delete(annotations, key)
@@ -142,7 +175,7 @@ func fitAnnotations(annotations map[string]string, r lrpRecord, request string, 
 		add(keys.LRP, text)
 	}
 	if annotations[keys.LRP] == "" {
-		return opi.Invalid("userAnnotations", "the LRP's names, routes and annotations have more than %d bytes together", maxAnnotationBytes)
+		return opi.Invalid("userAnnotations", "the LRP's names, commands and annotations have more than %d bytes together", maxLastingBytes)
 	}
 	if request != "" && !add(keys.OriginalRequest, request) {
 		if data[secretKeyRequest], err = compress([]byte(request)); err != nil {

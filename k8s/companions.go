@@ -42,8 +42,8 @@ type Companions struct {
 func NewCompanions(lrps *LRPs, orphanMinAge time.Duration, registerer prometheus.Registerer) *Companions {
 	c := &Companions{LRPs: lrps, OrphanMinAge: orphanMinAge, Workers: 8, metrics: newCompanionMetrics(registerer)}
 	lrps.View.Subscribe(func(change view.Change) {
-		// Pods need no companion.
-		if change.Resource != view.Pods {
+		// Pods need no companion, wherever they are.
+		if change.Resource != view.Pods && change.Resource != view.Nodes {
 			c.enqueue(change.LRP, 0)
 		}
 	})

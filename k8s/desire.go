@@ -69,11 +69,11 @@ func (l *LRPs) findToDesire(ctx context.Context, id opi.LRPIdentifier) (view.LRP
 }
 
 func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
-	user, err := l.imageUser(ctx, lrp)
+	image, err := l.resolveImage(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	secret, statefulSet, err := l.Translation.Render(lrp, user, request)
+	secret, statefulSet, err := l.Translation.Render(lrp, image, request)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
@@ -152,7 +152,7 @@ func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 	secret.Annotations = map[string]string{keys.DesiredAt: now}
 	written, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Labels: secret.Labels, Annotations: secret.Annotations}})
+		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Labels: secret.Labels, Annotations: annotationChanges{keys.DesiredAt: &now}}})
 		if patchErr != nil {
 			return patchErr
 		}
@@ -191,24 +191,44 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, 
 		l.Events.Event(reference(existing), corev1.EventTypeNormal, "TemplateKept",
 			"The LRP was desired again with other settings; a running LRP keeps the settings it was first desired with. Restart the app for the new ones.")
 	}
-	update := opi.LRPUpdate{}
-	if existing.Instances != lrp.Instances {
-		update.Instances = &lrp.Instances
-	}
-	routes, err := encodeRoutes(lrp.Routes)
+	update, err := updateTo(lrp, existing)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
-	}
-	if existing.Routes != routes {
-		update.Routes = &lrp.Routes
-	}
-	if existing.Annotation != lrp.Annotation {
-		update.Annotation = &lrp.Annotation
 	}
 	if update == (opi.LRPUpdate{}) {
 		return nil
 	}
 	return l.patch(ctx, existing, update)
+}
+
+// updateTo is the update that brings what exists to the desired instances, routes
+// and annotation; it speaks only of what differs.
+func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
+	update := opi.LRPUpdate{}
+	if existing.Instances != lrp.Instances {
+		update.Instances = &lrp.Instances
+	}
+	http, err := encodeHTTPRoutes(lrp.Routes.HTTP)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	if existing.Routes != http {
+		update.Routes.HTTP = &lrp.Routes.HTTP
+	}
+	internal, err := encodeInternalRoutes(lrp.Routes.Internal)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	if existing.InternalRoutes != internal {
+		update.Routes.Internal = &lrp.Routes.Internal
+	}
+	if len(lrp.Routes.TCP) > 0 {
+		update.Routes.TCP = &lrp.Routes.TCP
+	}
+	if existing.Annotation != lrp.Annotation {
+		update.Annotation = &lrp.Annotation
+	}
+	return update, nil
 }
 
 // secretGone asks the API server, since the view of Secrets may lag behind the
@@ -230,11 +250,11 @@ func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) 
 // values the Secret is written again; otherwise the LRP can't run as it was desired
 // and is made anew.
 func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, request string) error {
-	user, err := l.imageUser(ctx, lrp)
+	image, err := l.resolveImage(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	secret, _, err := l.Translation.Render(lrp, user, request)
+	secret, _, err := l.Translation.Render(lrp, image, request)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
@@ -249,23 +269,6 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, requ
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
 	return l.create(ctx, lrp, request)
-}
-
-// imageUser finds out whom a docker image runs as where the answer matters. An
-// image that can't be asked about is left to kubelet, which refuses root.
-func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (ImageUser, error) {
-	if lrp.RootFS.Image == nil || l.Translation.UserNamespaces || l.Users == nil {
-		return ImageUser{}, nil
-	}
-	user, err := l.Users.User(ctx, *lrp.RootFS.Image)
-	if errors.Is(err, opi.ErrRefused) {
-		return ImageUser{}, err
-	}
-	if err != nil {
-		l.Logger.Session("image-user").Info("not-found-out", lager.Data{"process_guid": lrp.ProcessGUID(), "image": lrp.RootFS.Image.Reference, "reason": err.Error()})
-		return ImageUser{}, nil
-	}
-	return user, nil
 }
 
 func reference(lrp view.LRP) *corev1.ObjectReference {

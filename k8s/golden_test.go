@@ -45,6 +45,7 @@ var goldenDifferences = []struct{ path, reason string }{
 	{`(metadata|spec\.template\.metadata)\.annotations\.cloudfoundry\.org/(org_name|process_type)`, "new: names for people, logs and metrics; labels can't hold every name"},
 	{`spec\.template\.metadata\.annotations\.cloudfoundry\.org/(application_name|space_name|version)`, "new on pods: logs and metrics are made from pods, and templates never change"},
 	{`metadata\.annotations\.irene\.cloudfoundry\.org/(lrp|request-digest)`, "new: the stored LRP, and what tells a repeated request from another"},
+	{`metadata\.annotations\.irene\.cloudfoundry\.org/stack`, "new: the name of the stack; rootfs-version has its revision only"},
 	{`(metadata|spec\.template\.metadata)\.labels\.cloudfoundry\.org/(space|org)_guid`, "new: select by space and organization"},
 	{`(metadata|spec\.template\.metadata)\.labels\.cloudfoundry\.org/rootfs-version`, "the stack revision that the image tag carries"},
 
@@ -75,7 +76,7 @@ func TestGoldenStatefulSet(t *testing.T) {
 	request, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	g.Expect(err).NotTo(HaveOccurred())
 	received := sendDesire(t, request)
-	_, statefulSet, err := translation().Render(received.desired, k8s.ImageUser{}, received.request)
+	_, statefulSet, err := translation().Render(received.desired, assembled, received.request)
 	g.Expect(err).NotTo(HaveOccurred())
 	ours, err := yaml.Marshal(statefulSet)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -144,7 +145,11 @@ func TestGoldenObjects(t *testing.T) {
 			lrp := sendDesire(t, request).desired
 			settings := translation()
 			settings.UserNamespaces = name == "docker-private"
-			secret, statefulSet, err := settings.Render(lrp, k8s.ImageUser{}, "")
+			image := k8s.ResolvedImage{}
+			if lrp.Droplet != nil {
+				image = assembled
+			}
+			secret, statefulSet, err := settings.Render(lrp, image, "")
 			g.Expect(err).NotTo(HaveOccurred())
 			var rendered []byte
 			if secret != nil {
@@ -167,6 +172,9 @@ func TestGoldenObjects(t *testing.T) {
 	}
 }
 
+// assembled is what the registry says of the droplets.
+var assembled = k8s.ResolvedImage{AppImage: k8s.AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs3"}}
+
 // translation has the settings of the cluster that the golden StatefulSet comes
 // from, and Irene's defaults.
 func translation() k8s.Translation {
@@ -174,7 +182,7 @@ func translation() k8s.Translation {
 		Namespace: "apps",
 		Registry: k8s.RegistrySettings{
 			PullAddress: "127.0.0.1:32123", Prefix: "cloudfoundry",
-			StackRevision: "4f1a9c07", PullSecret: "bits-service-registry-secret",
+			PullSecret: "bits-service-registry-secret",
 		},
 		DefaultDiskMiB:   2048,
 		TerminationGrace: 15 * time.Second,

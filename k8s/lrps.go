@@ -18,14 +18,6 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// ImageUsers finds out whom a docker image runs as.
-type ImageUsers interface {
-	// User returns the image's user. An error that wraps opi.ErrRefused says that
-	// the image can't run; any other error that it could not be found out, which
-	// leaves the decision to kubelet.
-	User(ctx context.Context, image opi.Image) (ImageUser, error)
-}
-
 // LRPs desires, changes, reads and stops LRPs. All methods may be called at the
 // same time, also by several replicas.
 //
@@ -37,6 +29,7 @@ type LRPs struct {
 	Metadata    metadata.Interface
 	View        *view.View
 	Translation Translation
+	Images      AppImages
 	// Users may be nil with Translation.UserNamespaces, where no user is asked for.
 	Users ImageUsers
 	// Events tells people with kubectl what Irene did and refused.
@@ -99,7 +92,7 @@ func (l *LRPs) Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, e
 	if err != nil {
 		return opi.DesiredLRP{}, err
 	}
-	routes, err := decodeRoutes(found.Routes)
+	routes, err := storedRoutes(found)
 	if err != nil {
 		return opi.DesiredLRP{}, fmt.Errorf("get LRP %s: %w", id, err)
 	}

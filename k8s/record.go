@@ -21,7 +21,8 @@ const recordVersion = 1
 type lrpRecord struct {
 	Version int     `json:"version"`
 	LRP     opi.LRP `json:"lrp"`
-	// StackRevision is the revision that the image tag carries.
+	// Stack and StackRevision are what the droplet's image is built on.
+	Stack         string `json:"stack,omitempty"`
 	StackRevision string `json:"stackRevision,omitempty"`
 	// EgressRulesInSecret says that the LRP's Secret has the egress rules,
 	// compressed, because the annotations would have become too large.
@@ -37,12 +38,12 @@ const (
 // maxRecordBytes bounds what is unpacked from a Secret.
 const maxRecordBytes = 16 << 20
 
-func newRecord(lrp opi.LRP, stackRevision string) lrpRecord {
+func newRecord(lrp opi.LRP, image AppImage) lrpRecord {
 	lrp.Environment = nil
 	lrp.Instances = 0
 	lrp.Routes = opi.Routes{}
 	lrp.Annotation = ""
-	return lrpRecord{Version: recordVersion, LRP: lrp, StackRevision: stackRevision}
+	return lrpRecord{Version: recordVersion, LRP: lrp, Stack: image.Stack, StackRevision: image.Revision}
 }
 
 // encode returns the annotation's text.

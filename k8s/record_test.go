@@ -28,7 +28,7 @@ func TestRecordHoldsNeitherSecretsNorWhatUpdatesChange(t *testing.T) {
 	lrp.Instances, lrp.Annotation = 3, "1.0"
 	lrp.Routes.HTTP = []opi.HTTPRoute{{Hostname: "a.example.com", Port: 8080}}
 	lrp.RootFS.Image.Credentials = &opi.RegistryCredentials{Username: "hidden", Password: "hidden"}
-	text, err := newRecord(lrp, "4f1a9c07").encode()
+	text, err := newRecord(lrp, AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs3"}).encode()
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(text).NotTo(ContainSubstring("hidden"))
 	r, err := decodeRecord(text, nil)

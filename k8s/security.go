@@ -10,13 +10,6 @@ import (
 // vcap is the uid and gid that buildpack apps have always run as.
 const vcap int64 = 2000
 
-// ImageUser is whom a docker image runs as, as far as it has been found out.
-type ImageUser struct {
-	// UID is nil when the image's own user is to be left alone.
-	UID *int64
-	GID *int64
-}
-
 // podSecurity makes every pod pass the restricted Pod Security standard. In a user
 // namespace a docker image may run as any user, root included, because that is no
 // user of the node; without one kubelet refuses to run an image as root.

@@ -57,9 +57,6 @@ type RegistrySettings struct {
 	PullAddress string
 	// Prefix is the path below which droplet images are.
 	Prefix string
-	// StackRevision tells images of one droplet on different stacks apart: the
-	// suffix of image tags. Empty means tags without a suffix.
-	StackRevision string
 	// PullSecret is the name of an image pull secret in the app namespace; empty for
 	// none.
 	PullSecret string
@@ -68,7 +65,7 @@ type RegistrySettings struct {
 // Render makes the objects of an LRP that has passed Validate. The same input
 // makes the same objects. request is kept for people to read; it must be free of
 // secrets. Errors are *opi.FieldError for LRPs which this back end can't run.
-func (t Translation) Render(lrp opi.LRP, user ImageUser, request string) (*corev1.Secret, *appsv1.StatefulSet, error) {
+func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string) (*corev1.Secret, *appsv1.StatefulSet, error) {
 	if err := t.unsupported(lrp); err != nil {
 		return nil, nil, err
 	}
@@ -76,12 +73,15 @@ func (t Translation) Render(lrp opi.LRP, user ImageUser, request string) (*corev
 	if err != nil {
 		return nil, nil, err
 	}
-	annotations, err := updateAnnotations(&lrp.Routes, &lrp.Annotation)
+	routes, err := changesFor(opi.RoutesUpdate{HTTP: &lrp.Routes.HTTP, Internal: &lrp.Routes.Internal}, &lrp.Annotation)
 	if err != nil {
 		return nil, nil, err
 	}
-	maps.Copy(annotations, ownerAnnotations(lrp))
-	annotations[keys.RequestDigest] = digest
+	updated := map[string]string{}
+	if err := routes.apply(updated); err != nil {
+		return nil, nil, err
+	}
+	annotations := lastingAnnotations(lrp, image.AppImage, digest)
 
 	_, data := environment(lrp, "")
 	secretType := corev1.SecretTypeOpaque
@@ -91,15 +91,16 @@ func (t Translation) Render(lrp opi.LRP, user ImageUser, request string) (*corev
 			return nil, nil, fmt.Errorf("render pull secret of %s: %w", lrp, err)
 		}
 	}
-	if err := fitAnnotations(annotations, newRecord(lrp, t.stackRevision(lrp)), request, data); err != nil {
+	if err := fitAnnotations(annotations, newRecord(lrp, image.AppImage), request, data); err != nil {
 		return nil, nil, err
 	}
+	maps.Copy(annotations, updated)
 	if err := checkSecretSize(data); err != nil {
 		return nil, nil, err
 	}
 
 	name := statefulSetName(lrp)
-	objectLabels := labels(lrp, t.stackRevision(lrp))
+	objectLabels := labels(lrp, image.Revision)
 	secretName := name + "-" + shortDigest(secretContent(data, secretType))
 	secret := renderSecret(t.Namespace, secretName, objectLabels, data, secretType)
 	if secret != nil {
@@ -115,7 +116,7 @@ func (t Translation) Render(lrp opi.LRP, user ImageUser, request string) (*corev
 			Selector:            &metav1.LabelSelector{MatchLabels: selector(lrp.LRPIdentifier)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: objectLabels, Annotations: templateAnnotations(lrp)},
-				Spec:       t.podSpec(lrp, user, secret),
+				Spec:       t.podSpec(lrp, image, secret),
 			},
 		},
 	}, nil
@@ -130,7 +131,7 @@ func templateAnnotations(lrp opi.LRP) map[string]string {
 	return annotations
 }
 
-func (t Translation) podSpec(lrp opi.LRP, user ImageUser, secret *corev1.Secret) corev1.PodSpec {
+func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Secret) corev1.PodSpec {
 	secretName := ""
 	var pullSecrets []corev1.LocalObjectReference
 	if t.Registry.PullSecret != "" {
@@ -144,9 +145,9 @@ func (t Translation) podSpec(lrp opi.LRP, user ImageUser, secret *corev1.Secret)
 	}
 	variables, _ := environment(lrp, secretName)
 	podVolumes, mounts := volumes(lrp.Volumes)
-	podSecurity, hostUsers := t.podSecurity(lrp, user)
+	podSecurity, hostUsers := t.podSecurity(lrp, found.User)
 	startup, liveness, readiness := t.Probes.probes(lrp.Checks)
-	image, pullPolicy := t.image(lrp)
+	image, pullPolicy := t.image(lrp, found.Revision)
 
 	container := corev1.Container{
 		Name:            containerName,
@@ -200,14 +201,9 @@ func command(lrp opi.LRP) []string {
 // image returns the image and its pull policy. A droplet's tag never changes its
 // meaning, so a node that has it can restart the app while the registry is away; a
 // docker tag may move, a digest can't.
-func (t Translation) image(lrp opi.LRP) (string, corev1.PullPolicy) {
+func (t Translation) image(lrp opi.LRP, revision string) (string, corev1.PullPolicy) {
 	if lrp.Droplet != nil {
-		tag := lrp.Droplet.Checksum.Value
-		if t.Registry.StackRevision != "" {
-			tag += "-" + t.Registry.StackRevision
-		}
-		repository := strings.Trim(t.Registry.Prefix+"/"+lrp.Droplet.GUID, "/")
-		return t.Registry.PullAddress + "/" + repository + ":" + tag, corev1.PullIfNotPresent
+		return t.dropletImage(*lrp.Droplet, revision), corev1.PullIfNotPresent
 	}
 	if strings.Contains(lrp.RootFS.Image.Reference, "@") {
 		return lrp.RootFS.Image.Reference, corev1.PullIfNotPresent
@@ -215,13 +211,13 @@ func (t Translation) image(lrp opi.LRP) (string, corev1.PullPolicy) {
 	return lrp.RootFS.Image.Reference, corev1.PullAlways
 }
 
-// stackRevision is the revision of the stack below the LRP's droplet; docker
-// images have no stack.
-func (t Translation) stackRevision(lrp opi.LRP) string {
-	if lrp.Droplet == nil {
-		return ""
+// dropletImage names the image of a droplet on a stack, as kubelet pulls it.
+func (t Translation) dropletImage(droplet opi.Droplet, revision string) string {
+	tag := droplet.Checksum.Value
+	if revision != "" {
+		tag += "-" + revision
 	}
-	return t.Registry.StackRevision
+	return t.Registry.PullAddress + "/" + strings.Trim(t.Registry.Prefix+"/"+droplet.GUID, "/") + ":" + tag
 }
 
 func (t Translation) resources(limits opi.Limits) corev1.ResourceRequirements {
@@ -279,15 +275,7 @@ func (t Translation) unsupported(lrp opi.LRP) error {
 	if len(lrp.Files) > 0 {
 		errs = append(errs, opi.Invalid("files", "platform files are not supported"))
 	}
-	if lrp.RootFS.Stack != "" {
-		errs = append(errs, opi.Invalid("rootFS.stack", "only the default stack is supported"))
-	}
-	if len(lrp.Routes.TCP) > 0 {
-		errs = append(errs, opi.Invalid("routes.tcp", "TCP routes are not supported"))
-	}
-	if len(lrp.Routes.Internal) > 0 {
-		errs = append(errs, opi.Invalid("routes.internal", "internal routes are not supported"))
-	}
+	errs = append(errs, unsupportedRoutes(lrp.Routes.TCP))
 	for i, process := range lrp.Processes {
 		if process.User != "" || len(process.Environment) > 0 {
 			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d]", i), "a user or environment per process is not supported"))
@@ -297,4 +285,11 @@ func (t Translation) unsupported(lrp opi.LRP) error {
 		errs = append(errs, opi.Invalid("droplet", "no registry for droplets is configured (registry.pull_address)"))
 	}
 	return errors.Join(errs...)
+}
+
+func unsupportedRoutes(routes []opi.TCPRoute) error {
+	if len(routes) > 0 {
+		return opi.Invalid("routes.tcp", "TCP routes are not supported")
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ import (
 
 func render(t *testing.T, lrp opi.LRP) (*corev1.Secret, *appsv1.StatefulSet) {
 	t.Helper()
-	secret, statefulSet, err := translation().Render(lrp, k8s.ImageUser{}, "{}")
+	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "{}")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return secret, statefulSet
 }
@@ -142,7 +142,7 @@ func TestPullPolicies(t *testing.T) {
 
 func TestDockerUsers(t *testing.T) {
 	g := NewWithT(t)
-	_, statefulSet, err := translation().Render(docker(t, "org/image"), k8s.ImageUser{UID: ptr.To(int64(1000)), GID: ptr.To(int64(50))}, "")
+	_, statefulSet, err := translation().Render(docker(t, "org/image"), k8s.ResolvedImage{User: k8s.ImageUser{UID: ptr.To(int64(1000)), GID: ptr.To(int64(50))}}, "")
 	g.Expect(err).NotTo(HaveOccurred())
 	security := statefulSet.Spec.Template.Spec.SecurityContext
 	g.Expect(*security.RunAsNonRoot).To(BeTrue())
@@ -152,7 +152,7 @@ func TestDockerUsers(t *testing.T) {
 
 	settings := translation()
 	settings.UserNamespaces = true
-	_, statefulSet, err = settings.Render(docker(t, "org/image"), k8s.ImageUser{}, "")
+	_, statefulSet, err = settings.Render(docker(t, "org/image"), k8s.ResolvedImage{}, "")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(*statefulSet.Spec.Template.Spec.HostUsers).To(BeFalse())
 	g.Expect(statefulSet.Spec.Template.Spec.SecurityContext.RunAsNonRoot).To(BeNil())
@@ -174,11 +174,11 @@ func TestCPURequestDoesNotOverflow(t *testing.T) {
 func TestLargeAnnotationsMoveIntoTheSecret(t *testing.T) {
 	g := NewWithT(t)
 	lrp := goldenLRP(t)
-	_, statefulSet, err := translation().Render(lrp, k8s.ImageUser{}, "short")
+	_, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "short")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(statefulSet.Annotations[keys.OriginalRequest]).To(Equal("short"))
 
-	secret, statefulSet, err := translation().Render(lrp, k8s.ImageUser{}, strings.Repeat("request", 40<<10))
+	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, strings.Repeat("request", 40<<10))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(statefulSet.Annotations).NotTo(HaveKey(keys.OriginalRequest))
 	g.Expect(secret.Data).To(HaveKey("original-request.gz"))
@@ -186,7 +186,7 @@ func TestLargeAnnotationsMoveIntoTheSecret(t *testing.T) {
 	for i := range 5000 {
 		lrp.EgressRules = append(lrp.EgressRules, opi.EgressRule{Protocol: "tcp", Destinations: []string{fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, Ports: []int32{443}})
 	}
-	secret, statefulSet, err = translation().Render(lrp, k8s.ImageUser{}, "short")
+	secret, statefulSet, err = translation().Render(lrp, k8s.ResolvedImage{}, "short")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(secret.Data).To(HaveKey("egress-rules.gz"))
 	g.Expect(statefulSet.Annotations[keys.LRP]).To(ContainSubstring(`"egressRulesInSecret":true`))
@@ -197,12 +197,22 @@ func TestLargeAnnotationsMoveIntoTheSecret(t *testing.T) {
 	g.Expect(total).To(BeNumerically("<=", 200<<10))
 }
 
+func TestPlacementTagIsTheIsolationSegment(t *testing.T) {
+	g := NewWithT(t)
+	lrp := goldenLRP(t)
+	_, statefulSet := render(t, lrp)
+	g.Expect(statefulSet.Annotations).NotTo(HaveKey(keys.IsolationSegment))
+	lrp.PlacementTags = []string{"my segment", "another"}
+	_, statefulSet = render(t, lrp)
+	g.Expect(statefulSet.Annotations).To(HaveKeyWithValue(keys.IsolationSegment, "my segment"))
+	g.Expect(statefulSet.Spec.Template.Annotations).NotTo(HaveKey(keys.IsolationSegment))
+}
+
 func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*opi.LRP){
 		"processes":      func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
 		"volumes":        func(l *opi.LRP) { l.Volumes = []opi.Volume{{ID: "v", Driver: "nfs", Directory: "/data"}} },
 		"files":          func(l *opi.LRP) { l.Files = []opi.File{{Path: "a"}} },
-		"rootFS.stack":   func(l *opi.LRP) { l.RootFS.Stack = "cflinuxfs4" },
 		"routes.tcp":     func(l *opi.LRP) { l.Routes.TCP = []opi.TCPRoute{{}} },
 		"processes[0]":   func(l *opi.LRP) { l.Processes[0].User = "root" },
 		"userAnnotation": func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a": strings.Repeat("x", 300<<10)} },
@@ -210,7 +220,7 @@ func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			lrp := goldenLRP(t)
 			change(&lrp)
-			_, _, err := translation().Render(lrp, k8s.ImageUser{}, "")
+			_, _, err := translation().Render(lrp, k8s.ResolvedImage{}, "")
 			NewWithT(t).Expect(err).To(MatchError(ContainSubstring(name)))
 		})
 	}

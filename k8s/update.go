@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
@@ -32,17 +35,20 @@ func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPU
 // last one wins. The uid in the patch makes sure that it meets the object that was
 // found and no later one of the same name.
 func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdate) error {
-	annotations, err := updateAnnotations(update.Routes, update.Annotation)
+	annotations, err := changesFor(update.Routes, update.Annotation)
 	if err != nil {
-		return err
+		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
-	if size := annotationBytes(annotations); size > maxAnnotationBytes {
-		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier,
-			opi.Invalid("routes", "routes and annotation have %d bytes, more than %d", size, maxAnnotationBytes))
+	if err := annotations.apply(updatedAnnotations(existing)); err != nil {
+		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
+	}
+	var replicas *int
+	if update.Instances != nil {
+		replicas, annotations[keys.Surge] = replicasFor(existing, *update.Instances)
 	}
 	patch, err := mergePatch(objectPatch{
 		Metadata: metadataPatch{UID: existing.UID, Annotations: annotations},
-		Spec:     specPatch{Replicas: update.Instances},
+		Spec:     specPatch{Replicas: replicas},
 	})
 	if err != nil {
 		return err
@@ -59,6 +65,16 @@ func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdat
 	}
 	l.View.NoteStatefulSet(patched)
 	return nil
+}
+
+// replicasFor is what an update to a number of instances makes of replicas and of the
+// surge annotation, nil for none. A surge outlives an update that leaves the number as
+// it is: a route that is mapped meanwhile must not take the app down.
+func replicasFor(existing view.LRP, instances int) (replicas *int, surge *string) {
+	if existing.Surge == 0 || instances != existing.Instances {
+		return &instances, nil
+	}
+	return ptr.To(instances + existing.Surge), ptr.To(strconv.Itoa(existing.Surge))
 }
 
 // lookAgain corrects the view after a conflict, which means either that the name
@@ -82,13 +98,30 @@ type objectPatch struct {
 
 type metadataPatch struct {
 	UID             types.UID               `json:"uid,omitempty"`
+	ResourceVersion string                  `json:"resourceVersion,omitempty"`
 	Labels          map[string]string       `json:"labels,omitempty"`
-	Annotations     map[string]string       `json:"annotations,omitempty"`
+	Annotations     annotationChanges       `json:"annotations,omitempty"`
 	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
 }
 
 type specPatch struct {
-	Replicas *int `json:"replicas,omitempty"`
+	Replicas *int          `json:"replicas,omitempty"`
+	Template templatePatch `json:"template,omitzero"`
+}
+
+// templatePatch needs a strategic merge patch, which tells containers by their names.
+type templatePatch struct {
+	Metadata metadataPatch   `json:"metadata,omitzero"`
+	Spec     containersPatch `json:"spec,omitzero"`
+}
+
+type containersPatch struct {
+	Containers []containerPatch `json:"containers,omitempty"`
+}
+
+type containerPatch struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
 }
 
 func mergePatch(patch objectPatch) ([]byte, error) {

@@ -235,6 +235,8 @@ func validateContent(rootFS RootFS, droplet *Droplet) error {
 	switch {
 	case rootFS.Image != nil && droplet != nil:
 		return Invalid("rootFS", "an image and a droplet exclude each other")
+	case rootFS.Image != nil && rootFS.Stack != "":
+		return Invalid("rootFS", "an image and a stack exclude each other")
 	case rootFS.Image != nil:
 		return Within("rootFS.image", rootFS.Image.Validate())
 	case droplet != nil:

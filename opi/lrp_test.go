@@ -71,16 +71,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestRoutes(t *testing.T) {
-	g := NewWithT(t)
-	for _, hostname := range []string{"a", "a.example.com", "*.example.com", "A-b_c.example.com", "a.example.com/path/x", "a.example.com/ünï"} {
-		g.Expect(opi.Routes{HTTP: []opi.HTTPRoute{{Hostname: hostname, Port: 8080}}}.Validate()).To(Succeed(), hostname)
-	}
-	for _, hostname := range []string{"", "/path", "a..b", "-a", "a.example.com:80", "a*.example.com", "a/?q", "a/ b"} {
-		g.Expect(opi.Routes{HTTP: []opi.HTTPRoute{{Hostname: hostname, Port: 8080}}}.Validate()).NotTo(Succeed(), hostname)
-	}
-}
-
 func TestEnvironmentLimits(t *testing.T) {
 	g := NewWithT(t)
 	fits := strings.Repeat("x", opi.MaxVariableBytes-len("NAME="))

@@ -10,11 +10,34 @@ import (
 type LRPUpdate struct {
 	// Instances is the new number of desired instances.
 	Instances *int
-	// Routes replace all routes; empty Routes take all away.
-	Routes *Routes
+	// Routes replace the LRP's routes, each kind by itself.
+	Routes RoutesUpdate
 	// Annotation replaces the caller's opaque annotation. The last writer wins:
 	// Cloud Controller may well correct it to an earlier time.
 	Annotation *string
+}
+
+// RoutesUpdate replaces routes by kind. A kind that is nil stays as it is; one that
+// points to no routes loses those that it has.
+type RoutesUpdate struct {
+	HTTP     *[]HTTPRoute
+	TCP      *[]TCPRoute
+	Internal *[]InternalRoute
+}
+
+// Routes are the routes that the update speaks of.
+func (u RoutesUpdate) Routes() Routes {
+	var routes Routes
+	if u.HTTP != nil {
+		routes.HTTP = *u.HTTP
+	}
+	if u.TCP != nil {
+		routes.TCP = *u.TCP
+	}
+	if u.Internal != nil {
+		routes.Internal = *u.Internal
+	}
+	return routes
 }
 
 // Validate checks the parts that are given.
@@ -23,9 +46,7 @@ func (u LRPUpdate) Validate() error {
 	if u.Instances != nil {
 		errs = append(errs, validateInstances(*u.Instances))
 	}
-	if u.Routes != nil {
-		errs = append(errs, u.Routes.Validate())
-	}
+	errs = append(errs, u.Routes.Routes().Validate())
 	if u.Annotation != nil && strings.ContainsRune(*u.Annotation, 0) {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}

@@ -3,6 +3,7 @@ package opi
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 )
@@ -22,7 +23,7 @@ type HTTPRoute struct {
 	Port int32 `json:"port"`
 	// Protocol is http1 (also when empty) or http2.
 	Protocol string `json:"protocol,omitempty"`
-	// RouteServiceURL receives requests first; https only.
+	// RouteServiceURL receives requests first; https with a host.
 	RouteServiceURL string `json:"routeServiceURL,omitempty"`
 	// IsolationSegment names the routers that serve the route; empty for shared.
 	IsolationSegment string `json:"isolationSegment,omitempty"`
@@ -43,8 +44,8 @@ type InternalRoute struct {
 }
 
 // routeHost allows what Cloud Controller allows in hosts and domains: letters,
-// digits, '-' and '_' in labels, and a first label that is "*".
-var routeHost = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*$`)
+// digits, '-' and '_' in labels, also at their ends, and a first label that is "*".
+var routeHost = regexp.MustCompile(`^(\*\.)?[-A-Za-z0-9_]+(\.[-A-Za-z0-9_]+)*$`)
 
 // Validate checks host names and ports of all routes: one bad route would make
 // the router drop a whole message.
@@ -75,7 +76,7 @@ func (r HTTPRoute) validate() error {
 		errs = append(errs, Invalid("hostname", "%q does not begin with a host name", abbreviate(r.Hostname)))
 	}
 	if hasPath && (len(path) > 1024 || strings.ContainsFunc(path, isNotInPath)) {
-		errs = append(errs, Invalid("hostname", "%q has a path with spaces, control characters, '?' or '#', or one longer than 1024 bytes", abbreviate(r.Hostname)))
+		errs = append(errs, Invalid("hostname", "%q has a path with spaces, control characters or '?', or one longer than 1024 bytes", abbreviate(r.Hostname)))
 	}
 	errs = append(errs, validatePort("port", r.Port))
 	switch r.Protocol {
@@ -83,15 +84,21 @@ func (r HTTPRoute) validate() error {
 	default:
 		errs = append(errs, Invalid("protocol", "%q is neither http1 nor http2", abbreviate(r.Protocol)))
 	}
-	if r.RouteServiceURL != "" && !strings.HasPrefix(r.RouteServiceURL, "https://") {
-		errs = append(errs, Invalid("routeServiceURL", "must begin with https://"))
+	if r.RouteServiceURL != "" && !isHTTPS(r.RouteServiceURL) {
+		errs = append(errs, Invalid("routeServiceURL", "is not a URL that begins with https:// and a host name"))
 	}
 	return errors.Join(errs...)
 }
 
+// isHTTPS wants the scheme in lower case, as routers do.
+func isHTTPS(text string) bool {
+	parsed, err := url.Parse(text)
+	return err == nil && strings.HasPrefix(text, "https://") && parsed.Host != ""
+}
+
 func isHost(host string) bool { return len(host) <= 253 && routeHost.MatchString(host) }
 
-func isNotInPath(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' || r == '#' }
+func isNotInPath(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' }
 
 func validatePort(field string, port int32) error {
 	if port < 1 || port > 65535 {

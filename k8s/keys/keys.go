@@ -21,6 +21,8 @@ const (
 	SourceType = "cloudfoundry.org/source_type"
 	// RootFSVersion is the revision of the stack that a buildpack app runs on.
 	RootFSVersion = "cloudfoundry.org/rootfs-version"
+	// PullSecret is on the pull secret that Irene keeps, and on no other.
+	PullSecret = "irene.cloudfoundry.org/pull-secret"
 	// PodIndex is set by Kubernetes on the pods of a StatefulSet.
 	PodIndex = "apps.kubernetes.io/pod-index"
 )
@@ -41,7 +43,8 @@ const (
 	// ApplicationURIs repeats Routes, for tools that know the predecessor.
 	ApplicationURIs = "cloudfoundry.org/application_uris"
 	// Routes is a JSON array of {"hostname","port"}: the LRP's HTTP routes at
-	// present.
+	// present. "protocol", "route_service_url", "isolation_segment" and "options"
+	// are there where they are set.
 	Routes = "cloudfoundry.org/routes"
 	// LastUpdated is the caller's opaque annotation, byte for byte.
 	LastUpdated = "cloudfoundry.org/last_updated"
@@ -49,9 +52,25 @@ const (
 	// for people; absent when it is too large.
 	OriginalRequest = "cloudfoundry.org/original_request"
 
+	// Stack is the name of the stack that a buildpack app runs on; the label
+	// RootFSVersion has its revision.
+	Stack = "irene.cloudfoundry.org/stack"
+	// Surge is how many of the StatefulSet's replicas are there for a while beyond the
+	// desired instances, so that these can be replaced without an outage; absent for
+	// none. Whoever changes one of replicas and Surge changes both in one write.
+	Surge = "irene.cloudfoundry.org/surge"
+	// StackRoll is a JSON object {"revision","image"}: what the LRP ran on before it was
+	// moved to another revision of its stack, while that is not known to have worked.
+	StackRoll = "irene.cloudfoundry.org/stack-roll"
 	// LRP is the stored form of the LRP that the StatefulSet was made from, without
 	// secrets, instances, routes and annotation.
 	LRP = "irene.cloudfoundry.org/lrp"
+	// InternalRoutes is a JSON array of {"hostname"}: the LRP's internal routes at
+	// present; absent when there are none.
+	InternalRoutes = "irene.cloudfoundry.org/internal-routes"
+	// IsolationSegment is the LRP's first placement tag, which names the routers
+	// that serve its routes; absent for the shared ones.
+	IsolationSegment = "irene.cloudfoundry.org/isolation-segment"
 	// RequestDigest tells whether a repeated request would make the same template.
 	RequestDigest = "irene.cloudfoundry.org/request-digest"
 	// Secret names the Secret that the StatefulSet's template refers to; absent when

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -167,6 +168,10 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 			And(HaveField("Index", 0), HaveField("State", opi.InstanceRunning), HaveField("Cell", "fake-0"), HaveField("Routable", true)),
 			And(HaveField("Index", 1), HaveField("State", opi.InstanceRunning)),
 		))
+		node, known := v.Node("fake-0")
+		Expect(known).To(BeTrue())
+		Expect(node.Zone).To(Equal("z0"))
+		Expect(node.Ready.True()).To(BeTrue())
 		annotate(ctx, id.GUID, "later")
 		Eventually(ctx, annotationOf(v, id)).Should(Equal("later"))
 		remove(ctx, id.GUID)
@@ -190,6 +195,65 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 		Expect(client.CoreV1().Secrets(namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{})).To(Succeed())
 		Eventually(ctx, identities(v)).Should(BeEmpty())
 		Expect(v.Twins(id)).To(HaveLen(1))
+	})
+
+	It("knows how much it has been told of an LRP, deletions included", func(ctx SpecContext) {
+		v, other := run(kube.config), run(kube.config)
+		Eventually(ctx, v.Fresh).Should(Succeed())
+		Eventually(ctx, other.Fresh).Should(Succeed())
+		alike := func(g Gomega) view.Revision {
+			revision := v.Revision(id)
+			g.Expect(other.Revision(id)).To(Equal(revision))
+			return revision
+		}
+		before := view.Revision{}
+		grows := func() {
+			GinkgoHelper()
+			Eventually(ctx, func(g Gomega) {
+				now := alike(g)
+				g.Expect(now.LRP).To(BeNumerically(">", before.LRP))
+				g.Expect(now.Instances).To(BeNumerically(">", before.Instances))
+				before = now
+			}).Should(Succeed())
+		}
+		set := newSet(id, 2)
+		create(ctx, set)
+		Eventually(ctx, func() int { lrp, _ := v.LRP(id); return len(v.Pods(lrp.UID)) }).Should(Equal(2))
+		grows()
+		_, err := client.AppsV1().StatefulSets(namespace).Patch(ctx, id.GUID, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, func() int { lrp, _ := v.LRP(id); return len(v.Pods(lrp.UID)) }).Should(BeZero())
+		grows()
+		remove(ctx, id.GUID)
+		Eventually(ctx, func(g Gomega) { g.Expect(alike(g).LRP).To(BeNumerically(">", before.LRP)) }).Should(Succeed())
+	})
+
+	It("does without nodes that it may not list, until it may", func(ctx SpecContext) {
+		const user = "of-one-namespace"
+		bind := func(role string, bind func(rbacv1.RoleRef, []rbacv1.Subject) error) {
+			GinkgoHelper()
+			Expect(bind(rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+				[]rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}})).To(Succeed())
+		}
+		bind("admin", func(role rbacv1.RoleRef, subjects []rbacv1.Subject) error {
+			_, err := client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: user}, RoleRef: role, Subjects: subjects}, metav1.CreateOptions{})
+			return err
+		})
+		config := rest.CopyConfig(kube.config)
+		config.Impersonate.UserName = user
+		v := run(config)
+		create(ctx, newSet(id, 1))
+		Eventually(ctx, v.Synced).Should(BeTrue())
+		Eventually(ctx, identities(v)).Should(ConsistOf(id))
+		Expect(v.Fresh()).To(Succeed())
+		Expect(v.Nodes()).To(BeEmpty())
+		bind("system:node-proxier", func(role rbacv1.RoleRef, subjects []rbacv1.Subject) error {
+			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: user}, RoleRef: role, Subjects: subjects}, metav1.CreateOptions{})
+			return err
+		})
+		Eventually(ctx, v.Nodes).Should(HaveLen(1))
 	})
 
 	It("shows our own writes at once, while other clients write too", func(ctx SpecContext) {

@@ -1,7 +1,7 @@
 // Package view is what Irene knows of the app namespace at any moment: the
 // StatefulSets, pods, Secrets (metadata only) and PodDisruptionBudgets that
-// belong to LRPs, kept small in memory and fed by watches, so that every read
-// is answered without a call to the API server.
+// belong to LRPs, and the nodes of the cluster, kept small in memory and fed by
+// watches, so that every read is answered without a call to the API server.
 //
 // What it promises:
 //
@@ -15,12 +15,30 @@
 //   - Values that reads return are copies or share only what never changes again.
 //     A caller may keep them, and must not write into what they point to.
 //   - Each read is consistent in itself: it sees all resources at one instant of
-//     this process. The four watches are independent of each other though, so a
+//     this process. The five watches are independent of each other though, so a
 //     StatefulSet may be seen milliseconds before the Secret that was written
-//     before it.
+//     before it, or a pod that is unready before the node that was lost.
 //   - Fresh says whether the view may be trusted to be complete and up to date.
 //     Reads answer in any case: routes go on with old knowledge, GET /apps must
 //     not.
+//
+// Nodes tell where instances are and whether they can be believed: zones, and which
+// pods are unready only because nobody hears from them. Synced waits for them, since
+// routes that are made without them would lose what a mass outage should keep. Fresh
+// does not ask about them: GET /apps, which it guards, says nothing of nodes and need
+// not fail because their watch hangs. It is reopened like every other, so knowledge
+// of nodes is old by StaleAfter at the most while the API server answers; who
+// destroys something on its strength looks again, live.
+//
+// Nodes are not the namespace's, so an operator may not want to grant them. Where the
+// API server answers that Irene may not list nodes, the view does without: Synced
+// does not wait, routes have no zones, an unready pod is never routable, no node
+// counts as lost, and instances are UNKNOWN by their own status alone. The log says
+// so once, and irene_view_synced stays 0 for nodes. The list is tried again every few
+// seconds, so a permission that is granted later takes effect without a restart. One
+// that is taken away later leaves the view with what it knew.
+//
+// Kubelets report the same again and again; that costs a comparison and tells nobody.
 //
 // Subscribers are told of every change after it can be read, outside all locks,
 // by the goroutine that brought the change: one per watch, and the callers of

@@ -31,6 +31,8 @@ type apiServer struct {
 	lists, accepted map[string]int
 	selectors       map[string]bool
 	refuse          bool
+	// forbidden are resources that may be neither listed nor watched.
+	forbidden map[string]bool
 }
 
 type openWatch struct {
@@ -51,6 +53,7 @@ func newAPIServer(t *testing.T, streamsLists bool) *apiServer {
 		lists:        map[string]int{},
 		accepted:     map[string]int{},
 		selectors:    map[string]bool{},
+		forbidden:    map[string]bool{},
 	}
 	s.Server = httptest.NewUnstartedServer(s)
 	// As API servers do: client-go sees the end of an HTTP/2 stream differently.
@@ -67,22 +70,28 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resource, query := path.Base(r.URL.Path), r.URL.Query()
 	s.mu.Lock()
 	s.selectors[r.URL.Path+"?"+query.Get("labelSelector")] = true
-	refuse := s.refuse
+	refuse, forbidden := s.refuse, s.forbidden[resource]
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	initial := query.Get("sendInitialEvents") == "true"
 	switch {
 	case refuse:
 		w.WriteHeader(http.StatusServiceUnavailable)
+	case forbidden:
+		s.lament(w, metav1.StatusReasonForbidden, http.StatusForbidden)
 	case query.Get("watch") == "":
 		s.list(w, resource)
 	case initial && !s.streamsLists:
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-			Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
+		s.lament(w, metav1.StatusReasonInvalid, http.StatusUnprocessableEntity)
 	default:
 		s.watch(w, r, resource, initial)
 	}
+}
+
+func (s *apiServer) lament(w http.ResponseWriter, reason metav1.StatusReason, code int) {
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status: metav1.StatusFailure, Reason: reason, Code: int32(code), Message: string(reason)})
 }
 
 func (s *apiServer) list(w http.ResponseWriter, resource string) {
@@ -186,6 +195,13 @@ func (s *apiServer) setRefusing(refuse bool) {
 	s.refuse = refuse
 }
 
+// forbid says whether a resource may be read.
+func (s *apiServer) forbid(resource string, forbidden bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forbidden[resource] = forbidden
+}
+
 func (s *apiServer) asked(resource string) (lists, watches int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,4 +213,5 @@ var kinds = map[string]metav1.TypeMeta{
 	"pods":                 {Kind: "Pod", APIVersion: "v1"},
 	"secrets":              {Kind: "PartialObjectMetadata", APIVersion: "meta.k8s.io/v1"},
 	"poddisruptionbudgets": {Kind: "PodDisruptionBudget", APIVersion: "policy/v1"},
+	"nodes":                {Kind: "Node", APIVersion: "v1"},
 }

@@ -60,6 +60,11 @@ type listWatch struct {
 	kind   runtime.Object
 	list   func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch  func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	// selector chooses objects by their labels.
+	selector labels.Selector
+	// failed, where set, is told why a list failed. It says whether the log has been
+	// told.
+	failed func(error) (told bool)
 }
 
 func (v *View) newFeeds(client kubernetes.Interface, meta metadata.Interface) []*feed {
@@ -67,15 +72,18 @@ func (v *View) newFeeds(client kubernetes.Interface, meta metadata.Interface) []
 	pods := client.CoreV1().Pods(v.namespace)
 	secrets := meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(v.namespace)
 	budgets := client.PolicyV1().PodDisruptionBudgets(v.namespace)
+	nodes := client.CoreV1().Nodes()
 	return []*feed{
-		newFeed(v.lrps, listWatch{client: client, kind: &appsv1.StatefulSet{}, watch: sets.Watch,
+		newFeed(v.lrps, listWatch{client: client, kind: &appsv1.StatefulSet{}, selector: appObjects, watch: sets.Watch,
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return sets.List(ctx, o) }}),
-		newFeed(v.pods, listWatch{client: client, kind: &corev1.Pod{}, watch: pods.Watch,
+		newFeed(v.pods, listWatch{client: client, kind: &corev1.Pod{}, selector: appObjects, watch: pods.Watch,
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return pods.List(ctx, o) }}),
-		newFeed(v.secrets, listWatch{client: meta, kind: &metav1.PartialObjectMetadata{}, watch: secrets.Watch,
+		newFeed(v.secrets, listWatch{client: meta, kind: &metav1.PartialObjectMetadata{}, selector: appObjects, watch: secrets.Watch,
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return secrets.List(ctx, o) }}),
-		newFeed(v.budgets, listWatch{client: client, kind: &policyv1.PodDisruptionBudget{}, watch: budgets.Watch,
+		newFeed(v.budgets, listWatch{client: client, kind: &policyv1.PodDisruptionBudget{}, selector: appObjects, watch: budgets.Watch,
 			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return budgets.List(ctx, o) }}),
+		newFeed(v.nodes, listWatch{client: client, kind: &corev1.Node{}, selector: labels.Everything(), watch: nodes.Watch, failed: v.withoutNodes,
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return nodes.List(ctx, o) }}),
 	}
 }
 
@@ -85,11 +93,15 @@ func newFeed[K comparable, P object[P]](s *store[K, P], source listWatch) *feed 
 	logger := klog.New(&reflectorLog{logger: s.view.logger.Session("watch")})
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.LabelSelector = appObjects.String()
-			return source.list(ctx, options)
+			options.LabelSelector = source.selector.String()
+			all, err := source.list(ctx, options)
+			if err != nil && source.failed != nil && source.failed(err) {
+				err = toldError{err}
+			}
+			return all, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.LabelSelector = appObjects.String()
+			options.LabelSelector = source.selector.String()
 			w, err := source.watch(ctx, options)
 			if err != nil {
 				return nil, err

@@ -9,6 +9,7 @@ import (
 	"code.cloudfoundry.org/lager/v3/lagertest"
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -51,6 +52,7 @@ func TestViewFollowsTheServer(t *testing.T) {
 			server.create("statefulsets", statefulSet("a", "uid-a", 0, annotated(keys.Secret, "s")))
 			server.create("pods", ownedPod("uid-a", "p0", 0, 0, placed(true, running(5, true))))
 			server.create("secrets", secretMeta("s", "uid-s", 0))
+			server.create("nodes", node("node-1", 0, nodeReady(corev1.ConditionTrue, 1), inZone("z1")))
 			registry := prometheus.NewRegistry()
 			v := fedView(t, server, func(o *Options) { o.Registerer = registry })
 
@@ -60,6 +62,9 @@ func TestViewFollowsTheServer(t *testing.T) {
 			lrp, _ := v.LRP(appID)
 			g.Expect(v.Instances(lrp)).To(ConsistOf(HaveField("State", opi.InstanceRunning)))
 
+			known, _ := v.Node("node-1")
+			g.Expect(known.Zone).To(Equal("z1"))
+
 			server.create("pods", ownedPod("uid-a", "p1", 1, 0))
 			g.Eventually(func() []Pod { return v.Pods("uid-a") }).Should(HaveLen(2))
 			lists, watches := server.asked("pods")
@@ -67,12 +72,13 @@ func TestViewFollowsTheServer(t *testing.T) {
 
 			server.mu.Lock()
 			defer server.mu.Unlock()
-			g.Expect(server.selectors).To(HaveLen(4))
+			g.Expect(server.selectors).To(HaveLen(5))
 			for asked := range server.selectors {
-				g.Expect(asked).To(And(ContainSubstring("/namespaces/"+namespace+"/"), HaveSuffix("?cloudfoundry.org/source_type=APP")))
+				g.Expect(asked).To(Or(Equal("/api/v1/nodes?"),
+					And(ContainSubstring("/namespaces/"+namespace+"/"), HaveSuffix("?cloudfoundry.org/source_type=APP"))))
 			}
 			metrics := gathered(g, registry)
-			for resource, objects := range map[string]float64{"statefulsets": 1, "pods": 2, "secrets": 1, "poddisruptionbudgets": 0} {
+			for resource, objects := range map[string]float64{"statefulsets": 1, "pods": 2, "secrets": 1, "poddisruptionbudgets": 0, "nodes": 1} {
 				g.Expect(metrics).To(HaveKeyWithValue("irene_view_objects "+resource, objects))
 				g.Expect(metrics).To(HaveKeyWithValue("irene_view_synced "+resource, 1.0))
 				g.Expect(metrics).To(HaveKeyWithValue("irene_view_seconds_since_progress "+resource, BeNumerically("<", 60)))
@@ -114,7 +120,7 @@ func TestQuietWatchesAreReopened(t *testing.T) {
 			g.Expect(lists).To(Equal(listsBefore), "nothing is listed again")
 
 			server.create("secrets", secretMeta("s", "uid-s", 0))
-			g.Eventually(v.AllSecrets).Should(HaveLen(1))
+			g.Eventually(func() []Secret { return v.Secrets(appID) }).Should(HaveLen(1))
 		})
 	}
 }
@@ -137,6 +143,33 @@ func TestServerThatIsAway(t *testing.T) {
 	server.start()
 	g.Eventually(v.Fresh).Should(Succeed())
 	g.Eventually(func() []LRP { return v.Twins(appID) }).Should(HaveLen(2))
+}
+
+func TestNodesThatMayNotBeRead(t *testing.T) {
+	for name, streams := range map[string]bool{"streamed lists": true, "plain lists": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			g.SetDefaultEventuallyTimeout(30 * time.Second)
+			server := newAPIServer(t, streams)
+			server.forbid("nodes", true)
+			server.create("nodes", node("node-1", 0, nodeReady(corev1.ConditionTrue, 1)))
+			registry, logger := prometheus.NewRegistry(), lagertest.NewTestLogger("test")
+			v := fedView(t, server, func(o *Options) { o.Registerer, o.Logger = registry, logger })
+
+			g.Eventually(v.Synced).Should(BeTrue())
+			g.Expect(v.Fresh()).To(Succeed())
+			g.Expect(v.Nodes()).To(BeEmpty())
+			g.Expect(v.MostNodesLost()).To(BeFalse())
+			g.Expect(gathered(g, registry)).To(HaveKeyWithValue("irene_view_synced nodes", 0.0))
+
+			server.forbid("nodes", false)
+			g.Eventually(v.Nodes).Should(HaveLen(1))
+			g.Expect(gathered(g, registry)).To(HaveKeyWithValue("irene_view_synced nodes", 1.0))
+			g.Expect(logger.Errors).To(HaveLen(1), "said once, however often it was tried")
+			g.Expect(logger.Errors[0]).To(MatchError(ContainSubstring("Forbidden")))
+		})
+	}
 }
 
 func TestRunOnce(t *testing.T) {

@@ -8,30 +8,48 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// instances returns every desired index of lrp once, in order. pods are sorted
-// as Pods returns them.
-func instances(lrp LRP, pods []Pod, now time.Time, lostNodeGrace time.Duration) []opi.Instance {
+// Instances returns the state of every desired index of lrp, in order.
+func (v *View) Instances(lrp LRP) []opi.Instance {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	now := v.clock.Now()
 	all := make([]opi.Instance, max(lrp.Instances, 0))
 	for index := range all {
 		all[index] = opi.Instance{Index: index, State: opi.InstanceUnclaimed, Since: firstTime(lrp.Created, now)}
 	}
 	reported := NoIndex
-	for i := range pods {
-		pod := &pods[i]
+	for _, pod := range v.podsOf(lrp.UID) {
 		// The first of two pods at one index is the one that matters.
 		if pod.Index == reported || pod.Index < 0 || pod.Index >= len(all) {
 			continue
 		}
 		reported = pod.Index
-		all[pod.Index] = instanceState(pod, now, lostNodeGrace)
+		all[pod.Index] = instanceState(&pod, v.silenceOf(&pod), now, v.lostNodeGrace)
+		all[pod.Index].Routable = v.routable(&pod)
 	}
 	return all
 }
 
+// silence is whether a pod's node has stopped reporting, and when Kubernetes
+// found out; zero where that is not told.
+type silence struct {
+	silent bool
+	since  time.Time
+}
+
+// silenceOf asks the node, which speaks for pods that were not ready before, too.
+// Where the view does not know the node, the pod's own status may tell.
+func (v *View) silenceOf(pod *Pod) silence {
+	if node, known := v.nodes.byName[pod.Node]; known {
+		return silence{silent: node.Silent(), since: node.Ready.Since}
+	}
+	return silence{silent: nodeLost(pod), since: pod.Ready.Since}
+}
+
 // instanceState says how far the instance is that a pod stands for, from the
-// pod's status alone. Since is the time of the present state as closely as the
-// status tells: never zero and never after now.
-func instanceState(pod *Pod, now time.Time, lostNodeGrace time.Duration) opi.Instance {
+// pod's status and what is known of its node. Since is the time of the present
+// state as closely as the status tells: never zero and never after now.
+func instanceState(pod *Pod, node silence, now time.Time, lostNodeGrace time.Duration) opi.Instance {
 	instance := opi.Instance{Index: pod.Index, GUID: string(pod.UID), Cell: pod.Node}
 	since := func(times ...time.Time) {
 		instance.Since = firstTime(append(times, pod.Started, pod.Created, now)...)
@@ -66,13 +84,12 @@ func instanceState(pod *Pod, now time.Time, lostNodeGrace time.Duration) opi.Ins
 		}
 		since(pod.Scheduled.Since, pod.Created)
 
-	case nodeLost(pod) && now.Sub(pod.Ready.Since) >= lostNodeGrace:
+	case node.silent && now.Sub(node.since) >= lostNodeGrace:
 		instance.State = opi.InstanceUnknown
-		since(pod.Ready.Since)
+		since(node.since)
 
 	case container.Running && container.Started:
 		instance.State = opi.InstanceRunning
-		instance.Routable = pod.Ready.True()
 		since(container.RunningSince, pod.ContainersReady.Since)
 
 	case container.Running:
@@ -103,8 +120,7 @@ func instanceState(pod *Pod, now time.Time, lostNodeGrace time.Duration) opi.Ins
 // ready. Kubernetes' node controller then turns the Ready condition and leaves
 // ContainersReady as it is; a kubelet turns both together. A readiness gate that
 // does not pass looks alike and is told by its reason. Of a pod that was not ready
-// before its node was lost the status tells nothing: its state stays until
-// Kubernetes deletes the pod.
+// before its node was lost the status tells nothing.
 func nodeLost(pod *Pod) bool {
 	if pod.Phase == corev1.PodUnknown {
 		return true

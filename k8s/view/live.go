@@ -2,6 +2,7 @@ package view
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/opi"
 )
@@ -14,6 +15,24 @@ func (v *View) FromLive(set *appsv1.StatefulSet) LRP {
 		panic(err) // only for another type, which the parameter excludes
 	}
 	return *lrp
+}
+
+// FromLivePod is FromLive for a pod of any kind of work.
+func (v *View) FromLivePod(pod *corev1.Pod) Pod {
+	slim, err := v.slimPod(pod)
+	if err != nil {
+		panic(err) // as above
+	}
+	return *slim
+}
+
+// FromLiveNode is FromLive for a node.
+func (v *View) FromLiveNode(node *corev1.Node) Node {
+	slim, err := v.slimNode(node)
+	if err != nil {
+		panic(err) // as above
+	}
+	return *slim
 }
 
 // OlderThan is the twin rule: of two StatefulSets for one identity the older one

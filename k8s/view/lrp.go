@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,12 +23,24 @@ type LRP struct {
 	Created time.Time
 	// Instances is how many instances are desired.
 	Instances int
-	// AppGUID is the app's guid in Cloud Controller; may be empty.
-	AppGUID string
+	// Surge is how many there are beyond those, at the indexes after theirs, while
+	// instances are replaced that must not be missed; mostly 0.
+	Surge int
+	// AppGUID and AppName are the app's in Cloud Controller, as SpaceGUID,
+	// SpaceName, OrganizationGUID and OrganizationName are those of its space and
+	// organization; each may be empty.
+	AppGUID, AppName                   string
+	SpaceGUID, SpaceName               string
+	OrganizationGUID, OrganizationName string
+	// ProcessType is the process's name within the app, exactly.
+	ProcessType string
+	// IsolationSegment names the routers that serve the LRP; empty for shared.
+	IsolationSegment string
 	// Annotation is the caller's opaque annotation, byte for byte.
 	Annotation string
-	// Routes is the JSON of the routes annotation as it stands on the object.
-	Routes string
+	// Routes and InternalRoutes are the JSON of the annotations of HTTP and internal
+	// routes as it stands on the object; empty where there is none.
+	Routes, InternalRoutes string
 	// RequestDigest tells whether a repeated request would make the same template.
 	RequestDigest string
 	// Secret names the Secret that the template refers to; empty for none.
@@ -47,7 +60,12 @@ func (l *LRP) identifier() opi.LRPIdentifier { return l.LRPIdentifier }
 func (l *LRP) reuse(old *LRP) {
 	l.LRPIdentifier = sameIdentifier(l.LRPIdentifier, old.LRPIdentifier)
 	l.UID, l.Name = old.UID, same(l.Name, old.Name)
-	l.AppGUID = same(l.AppGUID, old.AppGUID)
+	l.AppGUID, l.AppName = same(l.AppGUID, old.AppGUID), same(l.AppName, old.AppName)
+	l.SpaceGUID, l.SpaceName = same(l.SpaceGUID, old.SpaceGUID), same(l.SpaceName, old.SpaceName)
+	l.OrganizationGUID = same(l.OrganizationGUID, old.OrganizationGUID)
+	l.OrganizationName = same(l.OrganizationName, old.OrganizationName)
+	l.ProcessType = same(l.ProcessType, old.ProcessType)
+	l.IsolationSegment = same(l.IsolationSegment, old.IsolationSegment)
 	l.Secret = same(l.Secret, old.Secret)
 }
 
@@ -69,10 +87,11 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		return nil, fmt.Errorf("expected a StatefulSet, got %T", obj)
 	}
 	// Kubernetes' default where the field is not given.
-	instances := 1
+	replicas := 1
 	if set.Spec.Replicas != nil {
-		instances = int(*set.Spec.Replicas)
+		replicas = int(*set.Spec.Replicas)
 	}
+	surge := surgeOf(set, replicas)
 	return &LRP{
 		LRPIdentifier:   identifierOf(set.Labels),
 		Namespace:       v.namespace,
@@ -80,14 +99,33 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		UID:             set.UID,
 		ResourceVersion: set.ResourceVersion,
 		Created:         set.CreationTimestamp.Time,
-		Instances:       instances,
+		Instances:       replicas - surge,
+		Surge:           surge,
 		AppGUID:         set.Labels[keys.AppGUID],
-		Annotation:      set.Annotations[keys.LastUpdated],
-		Routes:          set.Annotations[keys.Routes],
-		RequestDigest:   set.Annotations[keys.RequestDigest],
-		Secret:          set.Annotations[keys.Secret],
-		Deleting:        set.DeletionTimestamp != nil,
+		AppName:         set.Annotations[keys.ApplicationName],
+		// Many LRPs share these.
+		SpaceGUID:        v.words.word(set.Labels[keys.SpaceGUID]),
+		SpaceName:        v.words.word(set.Annotations[keys.SpaceName]),
+		OrganizationGUID: v.words.word(set.Labels[keys.OrganizationGUID]),
+		OrganizationName: v.words.word(set.Annotations[keys.OrganizationName]),
+		ProcessType:      v.words.word(set.Annotations[keys.ProcessType]),
+		IsolationSegment: v.words.word(set.Annotations[keys.IsolationSegment]),
+		Annotation:       set.Annotations[keys.LastUpdated],
+		Routes:           set.Annotations[keys.Routes],
+		InternalRoutes:   set.Annotations[keys.InternalRoutes],
+		RequestDigest:    set.Annotations[keys.RequestDigest],
+		Secret:           set.Annotations[keys.Secret],
+		Deleting:         set.DeletionTimestamp != nil,
 	}, nil
+}
+
+// surgeOf passes over what is no number, which somebody must have written by hand.
+func surgeOf(set *appsv1.StatefulSet, replicas int) int {
+	surge, err := strconv.Atoi(set.Annotations[keys.Surge])
+	if err != nil {
+		return 0
+	}
+	return min(max(surge, 0), replicas)
 }
 
 func identifierOf(labels map[string]string) opi.LRPIdentifier {

@@ -93,7 +93,14 @@ func realSet(id opi.LRPIdentifier, uid string, n int) *appsv1.StatefulSet {
 		keys.LastUpdated:   "1525457881.9238560",
 		keys.RequestDigest: uid[:32],
 		keys.Secret:        secretName(uid),
+
+		keys.ApplicationName:  "some-app-" + uid[:8],
+		keys.SpaceName:        fmt.Sprintf("some-space-%d", n%200),
+		keys.OrganizationName: fmt.Sprintf("some-organization-%d", n%20),
+		keys.ProcessType:      "web",
 	}
+	set.Labels[keys.SpaceGUID] = fmt.Sprintf("1c559be1-5534-4bc2-a11e-%012d", n%200)
+	set.Labels[keys.OrganizationGUID] = fmt.Sprintf("79c9de03-3dbb-4a1b-a7d2-%012d", n%20)
 	return set
 }
 

@@ -48,23 +48,31 @@ type Pod struct {
 	// not. That is not metadata.deletionTimestamp, which adds the grace period.
 	Deleting *time.Time
 
-	// Scheduled, ContainersReady and Ready are the conditions PodScheduled,
-	// ContainersReady and Ready; zero where a condition is missing.
-	Scheduled, ContainersReady, Ready Condition
+	// Scheduled and Ready are the conditions PodScheduled and Ready; zero where a
+	// condition is missing.
+	Scheduled, Ready Condition
+	// ContainersReady is the condition of that name. Its reason is Ready's.
+	ContainersReady Verdict
 
 	Container Container
 }
 
-// Condition is a pod condition. Its zero value stands for none.
+// Condition is a condition of a pod. Its zero value stands for none.
 type Condition struct {
-	Status          corev1.ConditionStatus
+	Verdict
 	Reason, Message string
+}
+
+// Verdict is what a condition of a pod or node says, without the reason.
+type Verdict struct {
+	// Status is empty where there is no such condition.
+	Status corev1.ConditionStatus
 	// Since is the condition's last transition.
 	Since time.Time
 }
 
 // True is whether the condition is there and true.
-func (c Condition) True() bool { return c.Status == corev1.ConditionTrue }
+func (v Verdict) True() bool { return v.Status == corev1.ConditionTrue }
 
 // Container is the status of the app's container. At most one of Waiting,
 // Terminated and a non-zero RunningSince is set; none before the kubelet has
@@ -146,7 +154,7 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 		case corev1.PodScheduled:
 			slim.Scheduled = v.slimCondition(condition)
 		case corev1.ContainersReady:
-			slim.ContainersReady = v.slimCondition(condition)
+			slim.ContainersReady = v.verdict(condition.Status, condition.LastTransitionTime)
 		case corev1.PodReady:
 			slim.Ready = v.slimCondition(condition)
 		}
@@ -157,11 +165,14 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 
 func (v *View) slimCondition(condition *corev1.PodCondition) Condition {
 	return Condition{
-		Status:  corev1.ConditionStatus(v.words.word(string(condition.Status))),
+		Verdict: v.verdict(condition.Status, condition.LastTransitionTime),
 		Reason:  v.words.word(condition.Reason),
 		Message: v.words.word(condition.Message),
-		Since:   condition.LastTransitionTime.Time,
 	}
+}
+
+func (v *View) verdict(status corev1.ConditionStatus, since metav1.Time) Verdict {
+	return Verdict{Status: corev1.ConditionStatus(v.words.word(string(status))), Since: since.Time}
 }
 
 func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {

@@ -101,18 +101,6 @@ func (v *View) Secrets(id opi.LRPIdentifier) []Secret {
 	return secrets
 }
 
-// AllSecrets returns all Secrets of LRPs, in no order, those being deleted
-// included.
-func (v *View) AllSecrets() []Secret {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	secrets := make([]Secret, 0, len(v.secrets.byUID))
-	for _, secret := range v.secrets.byUID {
-		secrets = append(secrets, v.readSecret(secret))
-	}
-	return secrets
-}
-
 // Budget returns the PodDisruptionBudget of that name, be it being deleted or not.
 func (v *View) Budget(name string) (Budget, bool) {
 	v.mu.RLock()
@@ -122,23 +110,6 @@ func (v *View) Budget(name string) (Budget, bool) {
 		return Budget{}, false
 	}
 	return v.readBudget(budget), true
-}
-
-// BudgetsOf returns the PodDisruptionBudgets that a StatefulSet owns, in no
-// order, those being deleted included.
-func (v *View) BudgetsOf(owner types.UID) []Budget {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	budgets := make([]Budget, 0, len(v.budgets.groups[owner]))
-	for _, budget := range v.budgets.groups[owner] {
-		budgets = append(budgets, v.readBudget(budget))
-	}
-	return budgets
-}
-
-// Instances returns the state of every desired index of lrp, in order.
-func (v *View) Instances(lrp LRP) []opi.Instance {
-	return instances(lrp, v.Pods(lrp.UID), v.clock.Now(), v.lostNodeGrace)
 }
 
 func (v *View) oldest(id opi.LRPIdentifier) *LRP {

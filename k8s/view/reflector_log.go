@@ -1,6 +1,7 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -15,6 +16,12 @@ type reflectorLog struct {
 	data   lager.Data
 }
 
+// toldError is one that the log has been told of and that will come again.
+type toldError struct{ error }
+
+// Unwrap returns the error itself.
+func (e toldError) Unwrap() error { return e.error }
+
 var _ logr.LogSink = (*reflectorLog)(nil)
 
 func (r *reflectorLog) Init(logr.RuntimeInfo) {}
@@ -26,6 +33,9 @@ func (r *reflectorLog) Info(_ int, message string, pairs ...any) {
 }
 
 func (r *reflectorLog) Error(err error, message string, pairs ...any) {
+	if errors.As(err, new(toldError)) {
+		return
+	}
 	r.logger.Error("reflector", err, r.with(pairs), lager.Data{"message": message})
 }
 

@@ -22,13 +22,20 @@ func TestSlimStatefulSet(t *testing.T) {
 	list(g, v.lrps, 10, statefulSet("a", "uid-a", 5,
 		annotated(keys.LastUpdated, "1588.5"), annotated(keys.Routes, `[{"hostname":"a.example","port":8080}]`),
 		annotated(keys.RequestDigest, "d"), annotated(keys.Secret, "s"),
-		func(s *appsv1.StatefulSet) { s.Spec.Replicas = &replicas }))
+		annotated(keys.InternalRoutes, `[{"hostname":"a.internal"}]`), annotated(keys.IsolationSegment, "segment"),
+		annotated(keys.ApplicationName, "My App"), annotated(keys.SpaceName, "My Space"), annotated(keys.OrganizationName, "My Org"),
+		annotated(keys.ProcessType, "my worker"),
+		func(s *appsv1.StatefulSet) {
+			s.Spec.Replicas = &replicas
+			s.Labels[keys.SpaceGUID], s.Labels[keys.OrganizationGUID], s.Labels[keys.ProcessType] = "space", "org", "my-worker"
+		}))
 	lrp, found := v.LRP(appID)
 	g.Expect(found).To(BeTrue())
 	g.Expect(lrp).To(Equal(LRP{
 		LRPIdentifier: appID, Namespace: namespace, Name: "a", UID: "uid-a", ResourceVersion: "5",
-		Created: start, Instances: 3, AppGUID: "app", Annotation: "1588.5",
-		Routes: `[{"hostname":"a.example","port":8080}]`, RequestDigest: "d", Secret: "s",
+		Created: start, Instances: 3, AppGUID: "app", AppName: "My App", SpaceGUID: "space", SpaceName: "My Space",
+		OrganizationGUID: "org", OrganizationName: "My Org", ProcessType: "my worker", IsolationSegment: "segment", Annotation: "1588.5",
+		Routes: `[{"hostname":"a.example","port":8080}]`, InternalRoutes: `[{"hostname":"a.internal"}]`, RequestDigest: "d", Secret: "s",
 	}))
 	_, found = v.LRP(opi.LRPIdentifier{GUID: "app", Version: "v2"})
 	g.Expect(found).To(BeFalse())
@@ -43,7 +50,7 @@ func TestSlimSecret(t *testing.T) {
 	odd := secretMeta("odd", "uid-2", 6)
 	odd.Annotations = map[string]string{keys.DesiredAt: "yesterday"}
 	list(g, v.secrets, 10, owned, odd)
-	g.Expect(v.AllSecrets()).To(ConsistOf(
+	g.Expect(v.Secrets(appID)).To(ConsistOf(
 		Secret{LRPIdentifier: appID, Name: "owned", UID: "uid-1", ResourceVersion: "5", Created: start, DesiredAt: start.Add(time.Hour), Owner: "uid-a"},
 		Secret{LRPIdentifier: appID, Name: "odd", UID: "uid-2", ResourceVersion: "6", Created: start, DesiredAt: start},
 	))
@@ -76,9 +83,9 @@ func TestSlimBudget(t *testing.T) {
 	found, ok := v.Budget("b")
 	g.Expect(ok).To(BeTrue())
 	g.Expect(found).To(Equal(expected), "the caller's object stays the caller's")
-	g.Expect(v.BudgetsOf("uid-a")).To(Equal([]Budget{expected}))
 	v.NoteDeletedBudget("uid-b")
-	g.Expect(v.BudgetsOf("uid-a")[0].Deleting).To(BeTrue())
+	found, _ = v.Budget("b")
+	g.Expect(found.Deleting).To(BeTrue())
 }
 
 func TestPodIndex(t *testing.T) {
@@ -106,11 +113,10 @@ func TestPodIndex(t *testing.T) {
 
 func ptr[T any](value T) *T { return &value }
 
-func TestNotedPod(t *testing.T) {
+func TestSlimPodBeingDeleted(t *testing.T) {
 	g := NewWithT(t)
 	v, _ := idleView(t)
-	list(g, v.pods, 10, ownedPod("uid-a", "p0", 0, 5))
-	v.NotePod(ownedPod("uid-a", "p0", 0, 12, deletedAt(50, 15)))
+	list(g, v.pods, 12, ownedPod("uid-a", "p0", 0, 12, deletedAt(50, 15)))
 	g.Expect(v.Pods("uid-a")[0].Deleting).To(HaveValue(Equal(at(50))))
 	g.Expect(v.Pods("uid-a")[0].Container.MemoryLimit).To(Equal(int64(256 << 20)))
 }

@@ -12,13 +12,12 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// object is one of *LRP, *Pod, *Secret and *Budget, none of which changes once
-// it is in a store.
+// object is one of *LRP, *Pod, *Secret, *Budget and *Node, none of which changes
+// once it is in a store.
 type object[P any] interface {
 	uid() types.UID
 	name() string
 	version() string
-	identifier() opi.LRPIdentifier
 	// reuse shares strings with the version that is replaced.
 	reuse(old P)
 }
@@ -44,9 +43,18 @@ type store[K comparable, P object[P]] struct {
 	resource Resource
 	slim     func(any) (P, error)
 	group    func(P) K
+	// changed adds whom it concerns that an object changed from one version to
+	// another: the first is nil for one that is new, the second for one that is
+	// gone, and they are the same where it only reads differently.
+	changed func(was, is P, c *changes)
+	// settled, where set, is called after all changes of one event.
+	settled func(*changes)
 	// admit, where set, shares strings with objects of other resources before
 	// the object can be read.
 	admit func(P)
+	// identifier, where set, says whose deletions passed remembers.
+	identifier func(P) opi.LRPIdentifier
+	passed     passed
 
 	byUID  map[types.UID]P
 	byName map[string]P
@@ -68,12 +76,13 @@ var (
 	_ cache.ReflectorBookmarkStore = (*store[opi.LRPIdentifier, *LRP])(nil)
 )
 
-func newStore[K comparable, P object[P]](view *View, resource Resource, slim func(any) (P, error), group func(P) K) *store[K, P] {
+func newStore[K comparable, P object[P]](view *View, resource Resource, slim func(any) (P, error), group func(P) K, changed func(was, is P, c *changes)) *store[K, P] {
 	return &store[K, P]{
 		view:     view,
 		resource: resource,
 		slim:     slim,
 		group:    group,
+		changed:  changed,
 		byUID:    map[types.UID]P{},
 		byName:   map[string]P{},
 		groups:   map[K][]P{},
@@ -130,7 +139,7 @@ func (s *store[K, P]) Delete(obj any) error {
 	s.change(func(c *changes) {
 		// A later write of ours may have brought the object back into the selection.
 		if held, ok := s.byUID[object.uid()]; ok && !newer(held.version(), object.version()) {
-			s.remove(held, c)
+			s.remove(held, object.version(), c)
 		}
 		s.tombstones.drop(object.uid())
 		s.advance(object.version(), c)
@@ -159,7 +168,7 @@ func (s *store[K, P]) Replace(objects []any, resourceVersion string) error {
 		}
 		for uid, held := range s.byUID {
 			if _, present := list[uid]; !present && !newer(s.own[uid], resourceVersion) {
-				s.remove(held, c)
+				s.remove(held, resourceVersion, c)
 			}
 		}
 		for _, object := range list {
@@ -204,7 +213,8 @@ func (s *store[K, P]) noteDeleted(uid types.UID) {
 	s.change(func(c *changes) {
 		s.tombstones.bury(uid, s.view.clock.Now())
 		if held, ok := s.byUID[uid]; ok {
-			c.add(held.identifier())
+			s.pass(held, number(held.version())+1)
+			s.changed(held, held, c)
 		}
 		s.exhume(c)
 	})
@@ -227,13 +237,13 @@ func (s *store[K, P]) merge(object P, c *changes) bool {
 		if newer(other.version(), object.version()) {
 			return false
 		}
-		s.remove(other, c)
+		s.remove(other, object.version(), c)
 	}
 	if known {
 		object.reuse(held)
 		s.take(held)
-		if held.identifier() != object.identifier() {
-			c.add(held.identifier())
+		if s.identifier != nil && s.identifier(held) != s.identifier(object) {
+			s.pass(held, number(object.version()))
 		}
 	}
 	if s.admit != nil {
@@ -242,15 +252,24 @@ func (s *store[K, P]) merge(object P, c *changes) bool {
 	s.byUID[object.uid()] = object
 	s.byName[object.name()] = object
 	s.groups[s.group(object)] = append(s.groups[s.group(object)], object)
-	c.add(object.identifier())
+	s.changed(held, object, c)
 	return true
 }
 
-// remove drops an object as gone.
-func (s *store[K, P]) remove(held P, c *changes) {
+// remove drops an object that is gone as of a resource version.
+func (s *store[K, P]) remove(held P, version string, c *changes) {
 	s.take(held)
 	delete(s.own, held.uid())
-	c.add(held.identifier())
+	s.pass(held, number(version))
+	var none P
+	s.changed(held, none, c)
+}
+
+// pass remembers that the object's LRP lost it.
+func (s *store[K, P]) pass(held P, version uint64) {
+	if s.identifier != nil {
+		s.passed.note(s.identifier(held), version, s.view.clock.Now())
+	}
 }
 
 // take takes an object out of the indexes. The name is the object's own: who took
@@ -276,7 +295,7 @@ func (s *store[K, P]) advance(version string, c *changes) {
 	s.progressAt = s.view.clock.Now()
 	for _, due := range s.ownByAge.popUntil(s.progress) {
 		if s.own[due.uid] == due.version {
-			s.remove(s.byUID[due.uid], c)
+			s.remove(s.byUID[due.uid], s.progress, c)
 		}
 	}
 	s.exhume(c)
@@ -286,17 +305,19 @@ func (s *store[K, P]) advance(version string, c *changes) {
 func (s *store[K, P]) exhume(c *changes) {
 	for _, uid := range s.tombstones.expire(s.view.clock.Now()) {
 		if held, ok := s.byUID[uid]; ok {
-			c.add(held.identifier())
+			s.changed(held, held, c)
 		}
 	}
 }
 
+// forget drops everything, and what was known of versions with it.
 func (s *store[K, P]) forget(c *changes) {
 	for _, held := range s.byUID {
-		s.remove(held, c)
+		s.remove(held, "", c)
 	}
 	s.ownByAge = nil
 	s.tombstones = tombstones{}
+	s.passed = passed{}
 	s.progress = ""
 }
 
@@ -305,6 +326,9 @@ func (s *store[K, P]) change(f func(*changes)) {
 	var c changes
 	s.view.mu.Lock()
 	f(&c)
+	if s.settled != nil {
+		s.settled(&c)
+	}
 	s.view.mu.Unlock()
 	s.view.publish(s.resource, c)
 }

@@ -29,6 +29,7 @@ func TestWrongTypesAreRefused(t *testing.T) {
 	g.Expect(v.lrps.Add(secretMeta("s", "uid", 1))).To(MatchError(ContainSubstring("expected a StatefulSet")))
 	g.Expect(v.pods.Replace([]any{statefulSet("a", "a", 1)}, "1")).To(MatchError(ContainSubstring("list of pods")))
 	g.Expect(v.budgets.Delete(statefulSet("a", "a", 1))).To(MatchError(ContainSubstring("poddisruptionbudgets")))
+	g.Expect(v.nodes.Add(statefulSet("a", "a", 1))).To(MatchError(ContainSubstring("expected a Node")))
 }
 
 func TestOwnWriteIsSeenAtOnceAndOutlastsOlderEvents(t *testing.T) {
@@ -234,8 +235,10 @@ func TestFresh(t *testing.T) {
 	list(g, v.secrets, 10)
 	g.Expect(v.Synced()).To(BeFalse())
 	list(g, v.budgets, 10)
+	g.Expect(v.Fresh()).To(Succeed(), "GET /apps says nothing of nodes")
+	g.Expect(v.Synced()).To(BeFalse())
+	list(g, v.nodes, 10)
 	g.Expect(v.Synced()).To(BeTrue())
-	g.Expect(v.Fresh()).To(Succeed())
 
 	advance := map[string]func(int) error{
 		"statefulsets": func(n int) error { return v.lrps.Bookmark(strconv.Itoa(n)) },
@@ -305,7 +308,7 @@ func TestLRPsWithoutTheirSecretAreLeftOut(t *testing.T) {
 	g.Expect(v.Secrets(appID)).To(HaveLen(1))
 	g.Expect(v.Secrets(appID)[0].Deleting).To(BeTrue())
 	g.Expect(v.secrets.Delete(secretMeta("s", "uid-s", 12))).To(Succeed())
-	g.Expect(v.AllSecrets()).To(BeEmpty())
+	g.Expect(v.Secrets(appID)).To(BeEmpty())
 }
 
 func TestOwnDeleteOfAPod(t *testing.T) {

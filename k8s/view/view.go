@@ -27,6 +27,8 @@ const (
 	Pods         Resource = "pods"
 	Secrets      Resource = "secrets"
 	Budgets      Resource = "poddisruptionbudgets"
+	// Nodes are the whole cluster's.
+	Nodes Resource = "nodes"
 )
 
 // DefaultStaleAfter is how long a watch may be silent before the view is no
@@ -34,7 +36,7 @@ const (
 const DefaultStaleAfter = 2 * time.Minute
 
 // DefaultLostNodeGrace is how long an instance on a node that stopped reporting
-// keeps its state.
+// keeps its state, and then its pod.
 const DefaultLostNodeGrace = time.Minute
 
 // Options say what to watch and how.
@@ -61,7 +63,8 @@ type Options struct {
 type Change struct {
 	// LRP is the identity on the object's labels; empty parts where labels are missing.
 	LRP opi.LRPIdentifier
-	// Resource is what kind of object changed.
+	// Resource is what kind of object changed. Nodes stands for the readiness or
+	// zone of a node that has a pod of the LRP.
 	Resource Resource
 }
 
@@ -84,11 +87,18 @@ type View struct {
 	pods    *store[types.UID, *Pod]
 	secrets *store[opi.LRPIdentifier, *Secret]
 	budgets *store[types.UID, *Budget]
+	nodes   *store[types.UID, *Node]
+	// onNode has the pods by the name of their node.
+	onNode   map[string][]*Pod
+	mostLost bool
+	// nodesForbidden is whether nodes have never been listed for want of permission.
+	nodesForbidden bool
 
 	// running guards subscribers and started.
-	running     sync.RWMutex
-	started     bool
-	subscribers []func(Change)
+	running         sync.RWMutex
+	started         bool
+	subscribers     []func(Change)
+	nodeSubscribers []func(name string)
 }
 
 // New makes a view that is empty until Run feeds it. Writes may be noted at once.
@@ -100,6 +110,7 @@ func New(options Options) *View {
 		clock:         options.Clock,
 		registerer:    options.Registerer,
 		logger:        options.Logger.Session("view"),
+		onNode:        map[string][]*Pod{},
 	}
 	if v.staleAfter == 0 {
 		v.staleAfter = DefaultStaleAfter
@@ -111,14 +122,16 @@ func New(options Options) *View {
 		v.clock = clock.RealClock{}
 	}
 	v.created = v.clock.Now()
-	v.lrps = newStore(v, StatefulSets, v.slimStatefulSet, func(l *LRP) opi.LRPIdentifier { return l.LRPIdentifier })
-	v.lrps.admit = v.admitLRP
-	v.pods = newStore(v, Pods, v.slimPod, func(p *Pod) types.UID { return p.Owner })
-	v.pods.admit = v.admitPod
-	v.secrets = newStore(v, Secrets, slimSecret, func(s *Secret) opi.LRPIdentifier { return s.LRPIdentifier })
+	v.lrps = newStore(v, StatefulSets, v.slimStatefulSet, (*LRP).identifier, labelledChanged)
+	v.lrps.admit, v.lrps.identifier = v.admitLRP, (*LRP).identifier
+	v.pods = newStore(v, Pods, v.slimPod, func(p *Pod) types.UID { return p.Owner }, v.podChanged)
+	v.pods.admit, v.pods.identifier = v.admitPod, (*Pod).identifier
+	v.secrets = newStore(v, Secrets, slimSecret, (*Secret).identifier, labelledChanged)
 	v.secrets.admit = v.admitSecret
-	v.budgets = newStore(v, Budgets, slimBudget, func(b *Budget) types.UID { return b.Owner })
+	v.budgets = newStore(v, Budgets, slimBudget, func(b *Budget) types.UID { return b.Owner }, labelledChanged)
 	v.budgets.admit = v.admitBudget
+	v.nodes = newStore(v, Nodes, v.slimNode, (*Node).uid, v.nodeChanged)
+	v.nodes.settled = v.countNodes
 	v.feeds = v.newFeeds(options.Client, options.Metadata)
 	return v
 }
@@ -127,12 +140,16 @@ func New(options Options) *View {
 // before Run. f is called by several goroutines at a time, outside the view's
 // lock, so that it may read the view; it holds up a watch and must return quickly.
 func (v *View) Subscribe(f func(Change)) {
+	v.subscribe(func() { v.subscribers = append(v.subscribers, f) })
+}
+
+func (v *View) subscribe(add func()) {
 	v.running.Lock()
 	defer v.running.Unlock()
 	if v.started {
 		panic("view: Subscribe called after Run")
 	}
-	v.subscribers = append(v.subscribers, f)
+	add()
 }
 
 // Run feeds the view until ctx ends, which is no error. It may be called once.
@@ -161,26 +178,31 @@ func (v *View) Run(ctx context.Context) error {
 	return nil
 }
 
-// Synced is whether every resource has been listed completely at least once.
+// Synced is whether every resource has been listed completely at least once, nodes
+// included unless Irene may not list them.
 func (v *View) Synced() bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, f := range v.feeds {
-		if !f.state().synced {
+		if !f.state().synced && (f.resource != Nodes || !v.nodesForbidden) {
 			return false
 		}
 	}
 	return true
 }
 
-// Fresh is nil while the view may be taken for complete and up to date.
-// Otherwise the error wraps opi.ErrUnavailable and says which resource was never
-// listed, or has had no list, event, bookmark or new watch for StaleAfter.
+// Fresh is nil while the view may be taken for complete and up to date as to what
+// is desired and what became of it; nodes are apart. Otherwise the error wraps
+// opi.ErrUnavailable and says which resource was never listed, or has had no list,
+// event, bookmark or new watch for StaleAfter.
 func (v *View) Fresh() error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	now := v.clock.Now()
 	for _, f := range v.feeds {
+		if f.resource == Nodes {
+			continue
+		}
 		state := f.state()
 		if !state.synced {
 			return fmt.Errorf("%s have not been listed yet: %w", f.resource, opi.ErrUnavailable)
@@ -207,33 +229,55 @@ func (v *View) Current(resource Resource, within time.Duration) bool {
 	return false
 }
 
-// changes are the identities that one event concerns: mostly one.
-type changes []opi.LRPIdentifier
+// changes are whom one event concerns: mostly one identity.
+type changes struct {
+	lrps []opi.LRPIdentifier
+	// nodes are the names of nodes.
+	nodes []string
+}
 
-func (c *changes) add(id opi.LRPIdentifier) { *c = append(*c, id) }
+func (c *changes) add(id opi.LRPIdentifier) { c.lrps = append(c.lrps, id) }
+
+// labelledChanged tells the LRPs whose labels an object has and had.
+func labelledChanged[T any, P interface {
+	*T
+	identifier() opi.LRPIdentifier
+}](was, is P, c *changes) {
+	if is != nil {
+		c.add(is.identifier())
+	}
+	if was != nil && (is == nil || was.identifier() != is.identifier()) {
+		c.add(was.identifier())
+	}
+}
 
 func (v *View) publish(resource Resource, concerned changes) {
-	if len(concerned) == 0 {
+	if len(concerned.lrps) == 0 && len(concerned.nodes) == 0 {
 		return
 	}
-	if len(concerned) > 1 {
-		concerned = distinct(concerned)
-	}
 	v.running.RLock()
-	subscribers := slices.Clip(v.subscribers)
+	subscribers, nodeSubscribers := slices.Clip(v.subscribers), slices.Clip(v.nodeSubscribers)
 	v.running.RUnlock()
-	for _, id := range concerned {
+	for _, id := range distinct(concerned.lrps) {
 		for _, tell := range subscribers {
 			tell(Change{LRP: id, Resource: resource})
 		}
 	}
+	for _, name := range distinct(concerned.nodes) {
+		for _, tell := range nodeSubscribers {
+			tell(name)
+		}
+	}
 }
 
-func distinct(concerned changes) changes {
-	seen := make(map[opi.LRPIdentifier]struct{}, len(concerned))
-	return slices.DeleteFunc(concerned, func(id opi.LRPIdentifier) bool {
-		_, again := seen[id]
-		seen[id] = struct{}{}
+func distinct[T comparable](all []T) []T {
+	if len(all) < 2 {
+		return all
+	}
+	seen := make(map[T]struct{}, len(all))
+	return slices.DeleteFunc(all, func(one T) bool {
+		_, again := seen[one]
+		seen[one] = struct{}{}
 		return again
 	})
 }

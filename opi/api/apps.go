@@ -44,10 +44,7 @@ func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest
 		return err
 	}
 	lrp, err := wire.lrp()
-	if err != nil {
-		return err
-	}
-	if err := lrp.Validate(); err != nil {
+	if err := joinFaults(err, lrp.Validate()); err != nil {
 		return err
 	}
 	request, err := wire.withoutSecrets()
@@ -77,10 +74,7 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 		return err
 	}
 	update, err := wire.lrpUpdate()
-	if err != nil {
-		return err
-	}
-	if err := update.Validate(); err != nil {
+	if err := joinFaults(err, update.Validate()); err != nil {
 		return err
 	}
 	return h.lrps.Update(r.Context(), id, update)

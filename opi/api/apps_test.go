@@ -220,10 +220,10 @@ func TestDesireRefusals(t *testing.T) {
 		"large variable":         {map[string]any{"environment": map[string]any{"BIG": strings.Repeat("x", 130<<10)}}, 422, "environment.BIG: "},
 		"variable name":          {map[string]any{"environment": map[string]any{"A=B": "x"}}, 422, "environment.A=B: "},
 		"NUL in variable":        {map[string]any{"environment": map[string]any{"A": "x\x00y"}}, 422, "environment.A: "},
-		"route without host":     {route("", 8080), 422, "routes.cf-router[0].hostname:"},
-		"route with scheme":      {route("http://host", 8080), 422, "routes.cf-router[0].hostname:"},
-		"route port":             {route("host.example.com", 0), 422, "routes.cf-router[0].port:"},
-		"route port a string":    {route("host.example.com", "8080"), 400, "routes.cf-router.port: can't be a JSON string"},
+		"route without host":     {route("", 8080), 400, "routes.cf-router[0].hostname:"},
+		"route with scheme":      {route("http://host", 8080), 400, "routes.cf-router[0].hostname:"},
+		"route port":             {route("host.example.com", 0), 400, "routes.cf-router[0].port:"},
+		"route port a string":    {route("host.example.com", "8080"), 400, "routes.cf-router[0].port: can't be a JSON string"},
 		"volume without claim":   {map[string]any{"volume_mounts": []any{map[string]any{"volume_id": "", "mount_dir": "/data"}}}, 422, "volume_mounts[0].volume_id:"},
 		"volume at relative":     {map[string]any{"volume_mounts": []any{map[string]any{"volume_id": "v", "mount_dir": "data"}}}, 422, "volume_mounts[0].mount_dir:"},
 		"egress protocol":        {map[string]any{"egress_rules": []any{map[string]any{"protocol": "smoke", "destinations": []string{"1.2.3.4"}}}}, 422, "egress_rules[0].protocol:"},
@@ -320,7 +320,7 @@ func TestUpdate(t *testing.T) {
 	g.Expect(response.Code).To(Equal(http.StatusOK), response.Body.String())
 	g.Expect(*b.updated[0].Instances).To(Equal(5))
 	g.Expect(*b.updated[0].Annotation).To(Equal("1529064800.9"))
-	g.Expect(b.updated[0].Routes.HTTP).To(HaveLen(2))
+	g.Expect(*b.updated[0].Routes.HTTP).To(HaveLen(2))
 }
 
 func TestUpdateParts(t *testing.T) {
@@ -329,18 +329,15 @@ func TestUpdateParts(t *testing.T) {
 		code   int
 		check  func(*WithT, opi.LRPUpdate)
 	}{
-		"no update":          {`null`, 400, nil},
-		"no instances":       {`{"annotation":"1"}`, 400, nil},
-		"instances null":     {`{"instances":null}`, 400, nil},
-		"instances text":     {`{"instances":"3"}`, 400, nil},
-		"negative":           {`{"instances":-1}`, 422, nil},
-		"too many":           {`{"instances":1000000}`, 422, nil},
-		"zero":               {`{"instances":0}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(*u.Instances).To(BeZero()) }},
-		"absent stay":        {`{"instances":1}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(BeNil()); g.Expect(u.Annotation).To(BeNil()) }},
-		"no cf-router":       {`{"instances":1,"routes":{}}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(BeNil()) }},
-		"empty routes":       {`{"instances":1,"routes":{"cf-router":[]}}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(Equal(&opi.Routes{HTTP: []opi.HTTPRoute{}})) }},
-		"empty annotation":   {`{"instances":1,"annotation":""}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(*u.Annotation).To(BeEmpty()) }},
-		"route without host": {`{"instances":1,"routes":{"cf-router":[{"port":80}]}}`, 422, nil},
+		"no update":        {`null`, 400, nil},
+		"no instances":     {`{"annotation":"1"}`, 400, nil},
+		"instances null":   {`{"instances":null}`, 400, nil},
+		"instances text":   {`{"instances":"3"}`, 400, nil},
+		"negative":         {`{"instances":-1}`, 422, nil},
+		"too many":         {`{"instances":1000000}`, 422, nil},
+		"zero":             {`{"instances":0}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(*u.Instances).To(BeZero()) }},
+		"absent stay":      {`{"instances":1}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(u.Routes).To(BeZero()); g.Expect(u.Annotation).To(BeNil()) }},
+		"empty annotation": {`{"instances":1,"annotation":""}`, 200, func(g *WithT, u opi.LRPUpdate) { g.Expect(*u.Annotation).To(BeEmpty()) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

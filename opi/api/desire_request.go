@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -87,11 +88,14 @@ type icmpInfo struct {
 }
 
 // lrp converts the request. It refuses what the wire alone can get wrong; the
-// rules of the domain are opi.LRP.Validate's.
+// rules of the domain are opi.LRP.Validate's. The error joins one *opi.FieldError
+// for each part that is missing, contradicts another or can't be read; what could be
+// read is returned all the same.
 func (r desireRequest) lrp() (opi.LRP, error) {
 	id := opi.LRPIdentifier{GUID: r.GUID, Version: r.Version}
+	var errs []error
 	if r.ProcessGUID != "" && r.ProcessGUID != id.ProcessGUID() {
-		return opi.LRP{}, malformed("process_guid", fmt.Sprintf("is %q, guid and version make %q", r.ProcessGUID, id.ProcessGUID()))
+		errs = append(errs, opi.Invalid("process_guid", "is %q, guid and version make %q", r.ProcessGUID, id.ProcessGUID()))
 	}
 	lrp := opi.LRP{
 		LRPIdentifier: id,
@@ -108,33 +112,29 @@ func (r desireRequest) lrp() (opi.LRP, error) {
 
 		UserAnnotations: r.UserDefinedAnnotations,
 	}
-	var err error
-	if lrp.Checks, err = r.checks(); err != nil {
-		return opi.LRP{}, err
-	}
-	if routes := r.Routes.routes(); routes != nil {
-		lrp.Routes = *routes
-	}
+	checks, err := r.checks()
+	lrp.Checks, errs = checks, append(errs, err)
+	routes, err := r.Routes.update()
+	lrp.Routes, errs = routes.Routes(), append(errs, err)
 	for _, mount := range r.VolumeMounts {
 		lrp.Volumes = append(lrp.Volumes, opi.Volume{ID: mount.VolumeID, Directory: mount.MountDir})
 	}
 	for _, rule := range r.EgressRules {
 		lrp.EgressRules = append(lrp.EgressRules, rule.egressRule())
 	}
-	if err := r.Lifecycle.apply(&lrp); err != nil {
-		return opi.LRP{}, err
-	}
-	return lrp, nil
+	errs = append(errs, r.Lifecycle.apply(&lrp))
+	return lrp, errors.Join(errs...)
 }
 
 // checks makes the three checks of the one that the wire has. It asks the first
 // port; a process without ports has nothing to ask.
 func (r desireRequest) checks() (opi.Checks, error) {
+	var errs []error
 	if r.StartTimeoutMs < 0 {
-		return opi.Checks{}, malformed("start_timeout_ms", fmt.Sprintf("must not be negative, is %d", r.StartTimeoutMs))
+		errs = append(errs, opi.Invalid("start_timeout_ms", "must not be negative, is %d", r.StartTimeoutMs))
 	}
 	if r.HealthCheckTimeoutMs < 0 {
-		return opi.Checks{}, malformed("health_check_timeout_ms", fmt.Sprintf("must not be negative, is %d", r.HealthCheckTimeoutMs))
+		errs = append(errs, opi.Invalid("health_check_timeout_ms", "must not be negative, is %d", r.HealthCheckTimeoutMs))
 	}
 	var check opi.Check
 	switch r.HealthCheckType {
@@ -147,7 +147,7 @@ func (r desireRequest) checks() (opi.Checks, error) {
 		check = opi.Check{Kind: opi.CheckPort}
 	case "process", "none", "":
 	default:
-		return opi.Checks{}, malformed("health_check_type", fmt.Sprintf("%q is not one of http, port, process or none", r.HealthCheckType))
+		errs = append(errs, opi.Invalid("health_check_type", "%q is not one of http, port, process or none", r.HealthCheckType))
 	}
 	if len(r.Ports) == 0 {
 		check = opi.Check{}
@@ -159,7 +159,7 @@ func (r desireRequest) checks() (opi.Checks, error) {
 		StartTimeout: time.Duration(min(r.StartTimeoutMs, maxMilliseconds)) * time.Millisecond,
 		Liveness:     check,
 		Readiness:    check,
-	}, nil
+	}, errors.Join(errs...)
 }
 
 // maxMilliseconds keeps a time.Duration from overflowing; the domain's own bound is
@@ -169,7 +169,7 @@ const maxMilliseconds = int64(1 << 40)
 func (l lifecycle) apply(lrp *opi.LRP) error {
 	switch {
 	case l.Buildpack != nil && l.Docker != nil:
-		return malformed("lifecycle", "buildpack_lifecycle and docker_lifecycle exclude each other")
+		return opi.Invalid("lifecycle", "buildpack_lifecycle and docker_lifecycle exclude each other")
 	case l.Buildpack != nil:
 		lrp.Droplet = &opi.Droplet{
 			GUID:     l.Buildpack.DropletGUID,
@@ -188,7 +188,7 @@ func (l lifecycle) apply(lrp *opi.LRP) error {
 		lrp.RootFS.Image = image
 		lrp.Processes = []opi.Process{{Command: l.Docker.Command}}
 	default:
-		return malformed("lifecycle", "has neither buildpack_lifecycle nor docker_lifecycle")
+		return opi.Invalid("lifecycle", "has neither buildpack_lifecycle nor docker_lifecycle")
 	}
 	return nil
 }

@@ -9,7 +9,7 @@
 // because Cloud Controller labels them as forms.
 //
 // Status codes: 400 for what can't be read (no JSON, wrong types, missing or
-// contradicting parts), 422 for what can be read and not be honoured, 413 for
+// contradicting parts, malformed routes), 422 for what can be read and not be honoured, 413 for
 // bodies that are too large, 404 for unknown LRPs, 503 where the same request may
 // succeed later, 500 otherwise.
 //

@@ -23,6 +23,40 @@ func malformed(field, reason string) error {
 	return &malformedError{fields: []*opi.FieldError{{Field: field, Reason: reason}}}
 }
 
+// joinFaults names all faults of a request: the parts that can't be read, by the
+// caller's names, and what the domain refuses apart from those. The request counts
+// as malformed when there is any of the former, or when a route is malformed: no
+// other state of the platform would make such a route good.
+func joinFaults(unreadable, invalid error) error {
+	faults := opi.FieldErrors(unreadable)
+	named := map[string]bool{}
+	for _, fault := range faults {
+		named[fault.Field] = true
+	}
+	isMalformed := len(faults) > 0
+	for _, fault := range opi.FieldErrors(invalid) {
+		if !withinAny(named, wireName(fault.Field)) {
+			faults = append(faults, fault)
+		}
+		isMalformed = isMalformed || strings.HasPrefix(fault.Field, "routes.")
+	}
+	if isMalformed {
+		return &malformedError{fields: faults}
+	}
+	return invalid
+}
+
+// withinAny is whether the field or one that it is part of is named.
+func withinAny(named map[string]bool, field string) bool {
+	for field != "" {
+		if named[field] {
+			return true
+		}
+		field = field[:max(0, strings.LastIndexAny(field, ".["))]
+	}
+	return false
+}
+
 // status is the HTTP status for an error, see the package comment.
 func status(err error) int {
 	var unreadable *malformedError
@@ -77,7 +111,8 @@ func describe(fields []*opi.FieldError) string {
 	return strings.Join(texts, "; ")
 }
 
-// wireNames translates the domain's field paths. The first match counts.
+// wireNames translates the domain's field paths, and leaves the caller's own as they
+// are. The first match counts.
 var wireNames = []struct {
 	domain *regexp.Regexp
 	wire   string
@@ -90,13 +125,19 @@ var wireNames = []struct {
 	{regexp.MustCompile(`^checks\.\w+\.path$`), "health_check_http_endpoint"},
 	{regexp.MustCompile(`^checks\.\w+\.port$`), "ports[0]"},
 	{regexp.MustCompile(`^checks\.\w+\.kind$`), "health_check_type"},
-	{regexp.MustCompile(`^routes\.http(\[\d+\])`), "routes.cf-router${1}"},
+	{regexp.MustCompile(`^routes\.http(\[\d+\])\.routeServiceURL$`), "routes.cf-router${1}.route_service_url"},
+	{regexp.MustCompile(`^routes\.http(\[|$)`), "routes.cf-router${1}"},
+	{regexp.MustCompile(`^routes\.internal(\[|$)`), "routes.internal-router${1}"},
+	{regexp.MustCompile(`^routes\.tcp(\[\d+\])\.externalPort$`), "routes.tcp-router${1}.external_port"},
+	{regexp.MustCompile(`^routes\.tcp(\[\d+\])\.port$`), "routes.tcp-router${1}.container_port"},
+	{regexp.MustCompile(`^routes\.tcp(\[|$)`), "routes.tcp-router${1}"},
 	{regexp.MustCompile(`^volumes(\[\d+\])\.id$`), "volume_mounts${1}.volume_id"},
 	{regexp.MustCompile(`^volumes(\[\d+\])\.directory$`), "volume_mounts${1}.mount_dir"},
 	{regexp.MustCompile(`^egressRules(\[\d+\])\.icmp$`), "egress_rules${1}.icmpInfo"},
 	{regexp.MustCompile(`^egressRules(\[\d+\])`), "egress_rules${1}"},
 	{regexp.MustCompile(`^placementTags(\[\d+\])`), "placement_tags${1}"},
 	{regexp.MustCompile(`^userAnnotations`), "user_defined_annotations"},
+	{regexp.MustCompile(`^rootFS$`), "lifecycle"},
 	{regexp.MustCompile(`^rootFS\.image\.reference$`), "lifecycle.docker_lifecycle.image"},
 	{regexp.MustCompile(`^rootFS\.image\.credentials$`), "lifecycle.docker_lifecycle.registry_username"},
 	{regexp.MustCompile(`^rootFS\.image$`), "lifecycle.docker_lifecycle.image"},

@@ -44,11 +44,7 @@ type desiredLRP struct {
 	ProcessGUID string     `json:"process_guid"`
 	Instances   int        `json:"instances"`
 	Annotation  string     `json:"annotation"`
-	Routes      lrpsRoutes `json:"routes"`
-}
-
-type lrpsRoutes struct {
-	CFRouter []httpRoute `json:"cf-router"`
+	Routes      wireRoutes `json:"routes"`
 }
 
 func newGetResponse(lrp opi.DesiredLRP) getResponse {
@@ -56,7 +52,7 @@ func newGetResponse(lrp opi.DesiredLRP) getResponse {
 		ProcessGUID: lrp.ProcessGUID(),
 		Instances:   lrp.Instances,
 		Annotation:  lrp.Annotation,
-		Routes:      lrpsRoutes{CFRouter: newHTTPRoutes(lrp.Routes)},
+		Routes:      newRoutes(lrp.Routes),
 	}}
 }
 

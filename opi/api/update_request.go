@@ -1,12 +1,15 @@
 package api
 
 import (
+	"errors"
+
 	"github.com/irene-cf/irene/opi"
 )
 
 // updateRequest is the body of POST /apps/:process_guid (contract 1.4). What is
 // absent or null stays as it is, except for instances, which must be there: a
-// request that lost it must not scale an app to zero.
+// request that lost it must not scale an app to zero. That holds for each kind of
+// routes by itself.
 type updateRequest struct {
 	GUID    string  `json:"guid"`
 	Version string  `json:"version"`
@@ -19,17 +22,18 @@ type update struct {
 	Annotation *string    `json:"annotation"`
 }
 
+// lrpUpdate converts the request. The error joins one *opi.FieldError for each part
+// that is missing or can't be read; what could be read is returned all the same.
 func (r updateRequest) lrpUpdate() (opi.LRPUpdate, error) {
 	if r.Update == nil {
-		return opi.LRPUpdate{}, malformed("update", "is missing")
+		return opi.LRPUpdate{}, opi.Invalid("update", "is missing")
 	}
+	routes, err := r.Update.Routes.update()
+	update := opi.LRPUpdate{Routes: routes, Annotation: r.Update.Annotation}
 	if r.Update.Instances == nil {
-		return opi.LRPUpdate{}, malformed("update.instances", "is missing")
+		return update, errors.Join(opi.Invalid("update.instances", "is missing"), err)
 	}
 	instances := int(*r.Update.Instances)
-	return opi.LRPUpdate{
-		Instances:  &instances,
-		Routes:     r.Update.Routes.routes(),
-		Annotation: r.Update.Annotation,
-	}, nil
+	update.Instances = &instances
+	return update, err
 }

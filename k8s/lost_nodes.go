@@ -1,0 +1,260 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/pager"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+// LostNodes removes pods from nodes that were lost, so that Kubernetes replaces
+// them: a StatefulSet makes no second pod of a name while the first is there, and
+// nobody but the node's kubelet says when that one has ended.
+//
+// A node is lost when its condition Ready has been Unknown for Grace: its kubelet
+// stopped reporting. A kubelet that itself says that it is not ready still ends its
+// pods in order, so such a node is left alone. Nothing is removed while most nodes
+// are not ready, see view.MostLost; nor from a node that is back. Both are looked up
+// live before the pods of a node, and in the view before each pod. A node whose
+// object is deleted is not lost but gone: its pods are left to Kubernetes' own
+// collector.
+//
+// It removes pods of apps, tasks and builds, also those that are being deleted
+// already or whose owner is gone; never those that have ended, because nothing runs
+// in them and they may hold a result. A pod with claims stays, unless PodsWithClaims,
+// since the lost one may still write.
+//
+// It is level-triggered: it may be killed and started again at any point, and two at
+// once do each other no harm; one is enough, so run it where this replica leads.
+type LostNodes struct {
+	// Grace is how long a node may be silent, counted from when Kubernetes noticed.
+	// That time is the controller manager's, so its clock and this one's should agree.
+	Grace time.Duration
+	// PodsWithClaims removes pods with PersistentVolumeClaims as well. If the lost
+	// node still runs one, two instances write to the same volume then.
+	PodsWithClaims bool
+	// Rescheduled, where set, is told of an app's instance before its pod is removed,
+	// unless somebody had asked for its end already. An error keeps the pod until it
+	// succeeds; so it may be called more than once for one instance, and for one that
+	// stays after all because its node came back at that moment.
+	Rescheduled func(context.Context, LostInstance) error
+	// Workers bounds how many nodes are handled at the same time, each one pod after
+	// the other.
+	Workers int
+	// Clock tells the time and when it is time.
+	Clock clock.WithTicker
+
+	lrps    *LRPs
+	logger  lager.Logger
+	metrics lostNodeMetrics
+	// mostLost is what was last said in the log about most nodes being lost.
+	mostLost atomic.Bool
+
+	mutex sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[string] // nil while not running
+	// kept are the pods of each silent node that were said to stay.
+	kept map[string]map[types.UID]struct{}
+}
+
+// LostInstance is an instance of an app on a lost node.
+type LostInstance struct {
+	LRP   opi.LRPIdentifier
+	Index int
+	// GUID is the instance's, which is the pod's uid.
+	GUID string
+	// Node is the name of the node and Since is when Kubernetes noticed its silence.
+	Node  string
+	Since time.Time
+}
+
+const (
+	// lookAgain is the pause before a node is looked at again that could not be
+	// handled because most nodes are lost.
+	lookAgain = 5 * time.Second
+	// sweepAgain is how often a silent node is searched for pods that came late.
+	sweepAgain = time.Minute
+	// nodePage bounds how many nodes are in memory at once when all are counted.
+	nodePage = 200
+)
+
+// NewLostNodes subscribes to the view, which must not be running yet. Grace is
+// view.DefaultLostNodeGrace when 0.
+func NewLostNodes(lrps *LRPs, grace time.Duration, registerer prometheus.Registerer) *LostNodes {
+	l := &LostNodes{
+		Grace:   grace,
+		Workers: 8,
+		Clock:   clock.RealClock{},
+		lrps:    lrps,
+		logger:  lrps.Logger.Session("lost-nodes"),
+		metrics: newLostNodeMetrics(lrps.View, registerer),
+		kept:    map[string]map[types.UID]struct{}{},
+	}
+	if l.Grace == 0 {
+		l.Grace = view.DefaultLostNodeGrace
+	}
+	lrps.View.SubscribeNodes(func(name string) {
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		if l.queue != nil {
+			l.queue.Add(name)
+		}
+	})
+	return l
+}
+
+// Run handles every node once and then each time that it changes, or that its grace
+// ends, until ctx ends. It waits for the view first and returns when all workers have
+// stopped.
+func (l *LostNodes) Run(ctx context.Context) error {
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		return l.lrps.View.Synced(), nil
+	})
+	if err != nil {
+		return nil // ctx ended first
+	}
+	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute),
+		workqueue.TypedRateLimitingQueueConfig[string]{Clock: l.Clock})
+	l.setQueue(queue)
+	for _, node := range l.lrps.View.Nodes() {
+		queue.Add(node.Name)
+	}
+
+	var workers sync.WaitGroup
+	for range max(1, l.Workers) {
+		workers.Go(func() { l.work(ctx, queue) })
+	}
+	<-ctx.Done()
+	l.setQueue(nil)
+	queue.ShutDown()
+	workers.Wait()
+	return nil
+}
+
+func (l *LostNodes) setQueue(queue workqueue.TypedRateLimitingInterface[string]) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.queue = queue
+}
+
+func (l *LostNodes) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string]) {
+	for {
+		name, shutdown := queue.Get()
+		if shutdown {
+			return
+		}
+		again, err := l.reconcile(ctx, name)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			l.metrics.failures.Inc()
+			l.logger.Error("reconcile-failed", err, lager.Data{"node": name})
+			queue.AddRateLimited(name)
+		case err == nil:
+			queue.Forget(name)
+			if again > 0 {
+				queue.AddAfter(name, again)
+			}
+		}
+		queue.Done(name)
+	}
+}
+
+// reconcile removes what has to go from one node, if it is lost, and says when to
+// look again; 0 is not before it changes.
+func (l *LostNodes) reconcile(ctx context.Context, name string) (again time.Duration, err error) {
+	node, known := l.lrps.View.Node(name)
+	if !known || !node.Silent() {
+		l.forgetKept(name)
+		return 0, nil
+	}
+	if rest := l.Grace - l.Clock.Since(node.Ready.Since); rest > 0 {
+		return rest, nil
+	}
+	if l.standStill() {
+		return lookAgain, nil
+	}
+	pods, err := l.podsOn(ctx, node)
+	if err != nil || len(pods) == 0 {
+		return sweepAgain, err
+	}
+	if lost, err := l.confirm(ctx, node); err != nil || !lost {
+		return lookAgain, err
+	}
+	var errs []error
+	for i := range pods {
+		if !l.lost(node) || ctx.Err() != nil {
+			return lookAgain, errors.Join(errs...)
+		}
+		if l.stays(&pods[i]) {
+			l.keep(node, &pods[i])
+			continue
+		}
+		if err := l.remove(ctx, node, &pods[i]); err != nil {
+			errs = append(errs, fmt.Errorf("remove pod %s from lost node %s: %w", pods[i].Name, name, err))
+		}
+	}
+	return sweepAgain, errors.Join(errs...)
+}
+
+// standStill is whether most nodes are lost, which is said when it begins and ends.
+func (l *LostNodes) standStill() bool {
+	most := l.lrps.View.MostNodesLost()
+	if l.mostLost.Swap(most) != most {
+		message := "most-nodes-lost-nothing-is-removed"
+		if !most {
+			message = "most-nodes-are-back"
+		}
+		l.logger.Info(message)
+	}
+	return most
+}
+
+// lost is whether the view still shows the node as lost as it was.
+func (l *LostNodes) lost(node view.Node) bool {
+	now, known := l.lrps.View.Node(node.Name)
+	return known && sameSilence(node, now) && !l.standStill()
+}
+
+// sameSilence is whether a node has not reported since.
+func sameSilence(node, now view.Node) bool {
+	return now.UID == node.UID && now.Silent() && now.Ready.Since.Equal(node.Ready.Since)
+}
+
+// confirm asks the API server whether the node is lost and most others are not. The
+// view may be behind, and what is done now can't be undone.
+func (l *LostNodes) confirm(ctx context.Context, node view.Node) (bool, error) {
+	all, notReady, same := 0, 0, false
+	list := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		return l.lrps.Client.CoreV1().Nodes().List(ctx, options)
+	})
+	list.PageSize = nodePage
+	err := list.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		live := l.lrps.View.FromLiveNode(object.(*corev1.Node))
+		all++
+		if !live.Ready.True() {
+			notReady++
+		}
+		same = same || live.Name == node.Name && sameSilence(node, live)
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look whether node %s is lost: %w", node.Name, classify(err))
+	}
+	return same && !view.MostLost(notReady, all), nil
+}
