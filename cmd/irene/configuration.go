@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/irene-cf/irene/route"
 )
 
 // Configuration is everything an operator can set, as read from one YAML file.
@@ -15,6 +17,7 @@ type Configuration struct {
 	Shutdown       Shutdown       `json:"shutdown"`
 	Kubernetes     Kubernetes     `json:"kubernetes"`
 	LeaderElection LeaderElection `json:"leader_election"`
+	NATS           NATS           `json:"nats"`
 	Registry       Registry       `json:"registry"`
 	Apps           Apps           `json:"apps"`
 }
@@ -91,6 +94,9 @@ type Kubernetes struct {
 	// LostNodeGrace is how long a node may be unreachable before its instances
 	// count as lost and are replaced.
 	LostNodeGrace Duration `json:"lost_node_grace"`
+	// ReplacePodsWithClaims replaces instances on lost nodes also when they have
+	// volumes, to which two instances may then write at once.
+	ReplacePodsWithClaims bool `json:"replace_pods_with_claims"`
 }
 
 // LeaderElection chooses, by a Lease, the one replica that runs the controllers.
@@ -109,6 +115,33 @@ type LeaderElection struct {
 	RetryPeriod Duration `json:"retry_period"`
 	// Identity names this replica; empty means its host name and a random part.
 	Identity string `json:"identity"`
+}
+
+// NATS is the message bus over which routers learn where instances are.
+type NATS struct {
+	// Servers are URLs, nats://host:port or tls://host:port. Empty means that no
+	// routes are published.
+	Servers []string `json:"servers"`
+	// Installation tells the Irenes apart that share a bus; empty means
+	// Kubernetes.Namespace.
+	Installation string `json:"installation"`
+	// User and the content of PasswordFile, without white space around it,
+	// authenticate; both empty for none.
+	User         string `json:"user"`
+	PasswordFile string `json:"password_file"`
+	// CAFile has the authorities that sign the servers' certificates; empty means
+	// the system's.
+	CAFile string `json:"ca_file"`
+	// CertificateFile and KeyFile are for mutual TLS; both or none.
+	CertificateFile string `json:"certificate_file"`
+	KeyFile         string `json:"key_file"`
+	// PingInterval is how often a silent connection is checked; it is lost after
+	// two pings without answer.
+	PingInterval Duration `json:"ping_interval"`
+	// ReconnectWait is the pause between attempts at one server.
+	ReconnectWait Duration `json:"reconnect_wait"`
+	// MaxPendingUnregisters bounds the memory for unregisters that are repeated.
+	MaxPendingUnregisters int `json:"max_pending_unregisters"`
 }
 
 // Registry is where app images are.
@@ -211,6 +244,12 @@ func DefaultConfiguration() Configuration {
 			RenewDeadline: seconds(10),
 			RetryPeriod:   seconds(2),
 		},
+		NATS: NATS{
+			Servers:               []string{},
+			PingInterval:          seconds(10),
+			ReconnectWait:         Duration{Duration: 500 * time.Millisecond},
+			MaxPendingUnregisters: route.DefaultMaxPending,
+		},
 		Registry: Registry{Prefix: "cloudfoundry"},
 		Apps: Apps{
 			DefaultDiskMB:          2048,
@@ -249,6 +288,14 @@ func Load(path string) (Configuration, error) {
 func (c Configuration) LeaseNamespace() string {
 	if c.LeaderElection.Namespace != "" {
 		return c.LeaderElection.Namespace
+	}
+	return c.Kubernetes.Namespace
+}
+
+// Installation is the name of this Irene on the message bus.
+func (c Configuration) Installation() string {
+	if c.NATS.Installation != "" {
+		return c.NATS.Installation
 	}
 	return c.Kubernetes.Namespace
 }

@@ -105,6 +105,25 @@ apps:
 			"  apps.service_account: \"A b\" can't be used",
 			"  apps.user_namespaces: \"maybe\" is neither on nor off",
 		}},
+		"nats": {required + `
+nats:
+  servers: [localhost, "nats://u:secret@h:4222", "nats://h:4222"]
+  installation: a.b
+  password_file: p
+  key_file: k
+  ping_interval: 1ms
+  reconnect_wait: 0s
+  max_pending_unregisters: 0
+`, []string{
+			"  nats.certificate_file: must be given together with nats.key_file",
+			"  nats.installation: \"a.b\" must have letters, digits, '-' and '_' only",
+			"  nats.max_pending_unregisters: 0 must be at least 1",
+			"  nats.ping_interval: 1ms must be at least 1s",
+			"  nats.reconnect_wait: must be more than 0s",
+			"  nats.servers[0]: must be nats://host:port or tls://host:port, without a user",
+			"  nats.servers[1]: must be nats://host:port or tls://host:port, without a user",
+			"  nats.user: is required with nats.password_file",
+		}},
 		"the rest": {required + `
 observe: {address: ":8085"}
 log: {level: loud}
@@ -127,7 +146,7 @@ observe: {address: ":http"}
 kubernetes: {namespace: apps, max_parallel_calls: 0, view_stale_after: 1ms, lost_node_grace: -1s}
 registry: {pull_address: "a b", prefix: "Cloud", stack_revision: "0123456789012345678901234567", pull_secret: "_"}
 `, []string{
-			"  kubernetes.lost_node_grace: -1s must be at least 0s",
+			"  kubernetes.lost_node_grace: -1s must be at least 1s",
 			"  kubernetes.max_parallel_calls: 0 must be at least 1",
 			"  kubernetes.view_stale_after: 1ms must be at least 1s",
 			"  listen.address: \"8085\" is not host:port or :port",

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +29,9 @@ const (
 	leastPatience = time.Second
 )
 
+// installationName is what may stand in a NATS subject.
+var installationName = regexp.MustCompile(`^[-A-Za-z0-9_]+$`)
+
 // Validate says what is wrong, one line for each key; nil means that the values
 // are usable together. It reads no files.
 func (c Configuration) Validate() error {
@@ -47,6 +53,7 @@ func (c Configuration) validate(wrong *faults) {
 	wrong.positive("shutdown.timeout", c.Shutdown.Timeout)
 	c.Kubernetes.validate(wrong)
 	c.LeaderElection.validate(wrong)
+	c.NATS.validate(wrong)
 	c.Registry.validate(wrong)
 	c.Apps.validate(wrong)
 }
@@ -90,7 +97,7 @@ func (k Kubernetes) validate(wrong *faults) {
 		wrong.add("kubernetes.max_parallel_calls", "%d must be at least 1", k.MaxParallelCalls)
 	}
 	wrong.duration("kubernetes.view_stale_after", k.ViewStaleAfter, leastPatience)
-	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, 0)
+	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, leastPatience)
 }
 
 func (l LeaderElection) validate(wrong *faults) {
@@ -111,6 +118,29 @@ func (l LeaderElection) validate(wrong *faults) {
 	}
 	if renew && retry && float64(l.RetryPeriod.Duration)*electionJitter >= float64(l.RenewDeadline.Duration) {
 		wrong.add("leader_election.retry_period", "%s times %v must be shorter than renew_deadline, %s", l.RetryPeriod, electionJitter, l.RenewDeadline)
+	}
+}
+
+func (n NATS) validate(wrong *faults) {
+	for i, server := range n.Servers {
+		if u, err := url.Parse(server); err != nil || u.Host == "" || u.User != nil || u.Scheme != "nats" && u.Scheme != "tls" {
+			// The value is not shown: it may hold a password.
+			wrong.add(fmt.Sprintf("nats.servers[%d]", i), "must be nats://host:port or tls://host:port, without a user")
+		}
+	}
+	if n.Installation != "" && !installationName.MatchString(n.Installation) {
+		wrong.add("nats.installation", "%q must have letters, digits, '-' and '_' only", n.Installation)
+	}
+	if n.PasswordFile != "" && n.User == "" {
+		wrong.add("nats.user", "is required with nats.password_file")
+	}
+	if (n.CertificateFile == "") != (n.KeyFile == "") {
+		wrong.add("nats.certificate_file", "must be given together with nats.key_file")
+	}
+	wrong.duration("nats.ping_interval", n.PingInterval, leastPatience)
+	wrong.positive("nats.reconnect_wait", n.ReconnectWait)
+	if n.MaxPendingUnregisters < 1 {
+		wrong.add("nats.max_pending_unregisters", "%d must be at least 1", n.MaxPendingUnregisters)
 	}
 }
 

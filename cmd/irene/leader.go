@@ -66,15 +66,19 @@ func RunWhenLeader(ctx context.Context, client kubernetes.Interface, cfg Configu
 	return nil
 }
 
-// electionIdentity is unique even among restarts on one host: a process that
-// comes back must not take the old one's Lease for its own.
 func electionIdentity(configured string) (string, error) {
 	if configured != "" {
 		return configured, nil
 	}
+	return replicaName()
+}
+
+// replicaName is unique even among restarts on one host: a process that comes
+// back must not take the old one's Lease, or its messages, for its own.
+func replicaName() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("name this replica for leader election: %w", err)
+		return "", fmt.Errorf("name this replica: %w", err)
 	}
 	return host + "-" + rand.String(6), nil
 }

@@ -105,11 +105,11 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 		}
 	}
 	registry := newMetricsRegistry()
-	api, ready, background, err := wire(ctx, config, logger, registry)
+	parts, err := wire(config, logger, registry)
 	if err != nil {
 		return err
 	}
-	readiness := &readiness{check: ready}
+	readiness := &readiness{check: parts.ready}
 	apiListener, observeListener, err := listen(config, certs)
 	if err != nil {
 		return err
@@ -117,12 +117,12 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	running := &service{
 		shutdown:        config.Shutdown,
 		logger:          logger,
-		api:             newAPIServer(config.Listen, api, newRequestMetrics(registry), logger),
-		observe:         newObserveServer(readiness, registry, logger),
+		api:             newAPIServer(config.Listen, parts.api, newRequestMetrics(registry), logger),
+		observe:         newObserveServer(readiness, parts.emitterReady, registry, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,
 		ready:           readiness,
-		background:      background,
+		background:      parts.background,
 	}
 	return running.run(ctx)
 }

@@ -42,23 +42,20 @@ func (r *readiness) err() error {
 
 // newObserveServer answers on the health port:
 //
-//	/healthz  200 while the process lives
-//	/readyz   200 when the API can answer, 503 and the reason otherwise
-//	/metrics  Prometheus metrics
-func newObserveServer(ready *readiness, registry *prometheus.Registry, logger lager.Logger) *http.Server {
+//	/healthz         200 while the process lives
+//	/readyz          200 when the API can answer, 503 and the reason otherwise
+//	/readyz/emitter  200 when routes can be published, 503 and the reason
+//	                 otherwise; no probe should ask, since a restart mends nothing
+//	/metrics         Prometheus metrics
+func newObserveServer(ready *readiness, emitter func() error, registry *prometheus.Registry, logger lager.Logger) *http.Server {
 	logger = logger.Session("observe")
 	errorLog := slog.NewLogLogger(lager.NewHandler(logger), slog.LevelInfo)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready.err(); err != nil {
-			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
+	mux.HandleFunc("GET /readyz", answerReadiness(ready.err))
+	mux.HandleFunc("GET /readyz/emitter", answerReadiness(emitter))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry:          registry,
 		ErrorLog:          errorLog,
@@ -71,5 +68,15 @@ func newObserveServer(ready *readiness, registry *prometheus.Registry, logger la
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       time.Minute,
 		ErrorLog:          errorLog,
+	}
+}
+
+func answerReadiness(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := check(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
 	}
 }

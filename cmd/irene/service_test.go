@@ -28,7 +28,8 @@ func TestHealthPort(t *testing.T) {
 func TestReadinessTellsTheReason(t *testing.T) {
 	g := NewWithT(t)
 	logger, _ := newLog(t)
-	server := newObserveServer(&readiness{check: func() error { return errors.New("caches aren't synced") }}, newMetricsRegistry(), logger)
+	server := newObserveServer(&readiness{check: func() error { return errors.New("caches aren't synced") }},
+		func() error { return errors.New("NATS is away") }, newMetricsRegistry(), logger)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	ended := make(chan error, 1)
@@ -37,6 +38,10 @@ func TestReadinessTellsTheReason(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(status).To(Equal(503))
 	g.Expect(body).To(Equal("not ready: caches aren't synced\n"))
+	status, body, err = get(http.DefaultClient, "http://"+listener.Addr().String()+"/readyz/emitter")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(status).To(Equal(503))
+	g.Expect(body).To(Equal("not ready: NATS is away\n"))
 	g.Expect(server.Close()).To(Succeed())
 	g.Expect(<-ended).To(MatchError(http.ErrServerClosed))
 }

@@ -8,6 +8,7 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -19,14 +20,23 @@ import (
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/route"
 )
 
-// wire assembles the back end, the controllers and the API. Nothing runs yet:
-// background is what run starts and stops.
-func wire(_ context.Context, config Configuration, logger lager.Logger, registry *prometheus.Registry) (handler http.Handler, ready func() error, background []func(context.Context) error, err error) {
+// parts are what a process is made of. Nothing runs yet.
+type parts struct {
+	api http.Handler
+	// ready and emitterReady are what the health port tells; nil means ready.
+	ready, emitterReady func() error
+	// background is what run starts and stops.
+	background []func(context.Context) error
+}
+
+// wire assembles the back end, the controllers, the emitter and the API.
+func wire(config Configuration, logger lager.Logger, registry *prometheus.Registry) (parts, error) {
 	clients, err := k8s.NewClients(config.Kubernetes.KubeconfigFile, config.Kubernetes.MaxParallelCalls, registry)
 	if err != nil {
-		return nil, nil, nil, err
+		return parts{}, err
 	}
 	appsView := view.New(view.Options{
 		Client:        clients.Typed,
@@ -43,34 +53,91 @@ func wire(_ context.Context, config Configuration, logger lager.Logger, registry
 		Metadata:    clients.Metadata,
 		View:        appsView,
 		Translation: translation(config),
+		Images:      fixedImages{revision: config.Registry.StackRevision},
 		Users:       imageUsers{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
 		Events:      broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"}),
 		Logger:      logger,
 		Clock:       clock.RealClock{},
 	}
 	companions := k8s.NewCompanions(lrps, config.Apps.OrphanMinAge.Duration, registry)
-	leading := newLeaderMetric(registry)
-
-	background = []func(context.Context) error{
-		appsView.Run,
-		func(ctx context.Context) error {
-			return RunWhenLeader(ctx, clients.Typed, config, logger, leading, companions.Run)
-		},
-		func(ctx context.Context) error {
-			sink := broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.Typed.CoreV1().Events(config.Kubernetes.Namespace)})
-			<-ctx.Done()
-			sink.Stop()
-			broadcaster.Shutdown()
+	lostNodes := k8s.NewLostNodes(lrps, config.Kubernetes.LostNodeGrace.Duration, registry)
+	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
+	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run}
+	p := parts{
+		api: api.NewHandler(lrps, logger),
+		ready: func() error {
+			if !appsView.Synced() {
+				return errors.New("the view of the app namespace is not complete yet")
+			}
 			return nil
 		},
+		background: []func(context.Context) error{
+			appsView.Run,
+			func(ctx context.Context) error {
+				sink := broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.Typed.CoreV1().Events(config.Kubernetes.Namespace)})
+				<-ctx.Done()
+				sink.Stop()
+				broadcaster.Shutdown()
+				return nil
+			},
+		},
 	}
-	ready = func() error {
-		if !appsView.Synced() {
-			return errors.New("the view of the app namespace is not complete yet")
+
+	if len(config.NATS.Servers) > 0 {
+		emitter, err := newEmitter(config, logger)
+		if err != nil {
+			return parts{}, err
 		}
-		return nil
+		registry.MustRegister(emitter)
+		feed := newRouteFeed(appsView, emitter, logger)
+		p.emitterReady = emitter.Connected
+		p.background = append(p.background, emitter.Run, feed.Run)
+		whenLeading = append(whenLeading, feed.Lead)
+	} else {
+		logger.Info("routes-are-not-published", lager.Data{"reason": "nats.servers is empty"})
+		p.emitterReady = func() error { return errors.New("routes are not published: nats.servers is empty") }
 	}
-	return api.NewHandler(lrps, logger), ready, background, nil
+
+	leading := newLeaderMetric(registry)
+	p.background = append(p.background, func(ctx context.Context) error {
+		return RunWhenLeader(ctx, clients.Typed, config, logger, leading, together(whenLeading))
+	})
+	return p, nil
+}
+
+// together runs all work until ctx ends or one part fails.
+func together(work []func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range work {
+			group.Go(func() error { return run(ctx) })
+		}
+		return group.Wait()
+	}
+}
+
+func newEmitter(config Configuration, logger lager.Logger) (*route.Emitter, error) {
+	replica, err := replicaName()
+	if err != nil {
+		return nil, err
+	}
+	bus := config.NATS
+	return route.New(route.Options{
+		NATS: route.NATS{
+			Servers:       bus.Servers,
+			User:          bus.User,
+			PasswordFile:  bus.PasswordFile,
+			CAFile:        bus.CAFile,
+			CertFile:      bus.CertificateFile,
+			KeyFile:       bus.KeyFile,
+			PingInterval:  bus.PingInterval.Duration,
+			ReconnectWait: bus.ReconnectWait.Duration,
+		},
+		Installation: config.Installation(),
+		Replica:      replica,
+		MaxPending:   bus.MaxPendingUnregisters,
+		Logger:       logger,
+	})
 }
 
 func translation(config Configuration) k8s.Translation {
@@ -78,10 +145,9 @@ func translation(config Configuration) k8s.Translation {
 	return k8s.Translation{
 		Namespace: config.Kubernetes.Namespace,
 		Registry: k8s.RegistrySettings{
-			PullAddress:   config.Registry.PullAddress,
-			Prefix:        config.Registry.Prefix,
-			StackRevision: config.Registry.StackRevision,
-			PullSecret:    config.Registry.PullSecret,
+			PullAddress: config.Registry.PullAddress,
+			Prefix:      config.Registry.Prefix,
+			PullSecret:  config.Registry.PullSecret,
 		},
 		ServiceAccount:   apps.ServiceAccount,
 		DefaultDiskMiB:   apps.DefaultDiskMB,
@@ -100,6 +166,17 @@ func translation(config Configuration) k8s.Translation {
 			Timeout:           apps.Probes.Timeout.Duration,
 		},
 	}
+}
+
+// fixedImages takes it that somebody else puts images of droplets into the registry.
+type fixedImages struct{ revision string }
+
+// Assemble implements k8s.AppImages.
+func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+	if lrp.RootFS.Stack != "" {
+		return k8s.AppImage{}, opi.Invalid("rootFS.stack", "only the default stack is supported")
+	}
+	return k8s.AppImage{Revision: f.revision}, nil
 }
 
 // imageUsers brings the registry's answer to the back end.

@@ -23,6 +23,7 @@ import (
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/devcluster"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
+	"github.com/irene-cf/irene/fixtures/natsserver"
 )
 
 const (
@@ -35,7 +36,7 @@ const (
 )
 
 // TestBenchmarks prints its results as tables. IRENE_BENCH_LRPS sets the numbers of
-// LRPs at which reads are measured ("1000,10000" when it is empty).
+// LRPs at which reads and routes are measured ("100,1000,10000" when it is empty).
 func TestBenchmarks(t *testing.T) {
 	ctx := t.Context()
 	cluster, err := devcluster.Start(ctx, devcluster.Options{FakeNodes: 3}, nil)
@@ -46,6 +47,9 @@ func TestBenchmarks(t *testing.T) {
 		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		check(t, err)
 	}
+	bus, err := natsserver.Start(natsserver.Options{})
+	check(t, err)
+	defer bus.Stop()
 	bin, err := devcluster.FindBin("")
 	check(t, err)
 	log, err := os.Create(filepath.Join(t.TempDir(), "irene.log"))
@@ -53,19 +57,22 @@ func TestBenchmarks(t *testing.T) {
 	irene, err := ireneprocess.Start(ctx, ireneprocess.Options{
 		Binary: filepath.Join(bin, "irene"), Dir: t.TempDir(), Kubeconfig: cluster.Kubeconfig, Namespace: namespace,
 		// Image users are not asked for: there is no registry here.
-		Settings: map[string]any{"apps": map[string]any{"user_namespaces": "on"}},
-		Log:      log,
+		Settings: map[string]any{
+			"apps": map[string]any{"user_namespaces": "on"},
+			"nats": map[string]any{"servers": []string{bus.URL()}},
+		},
+		Log: log,
 	})
 	check(t, err)
 	defer func() { check(t, irene.Stop()) }()
 	irene.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}, Timeout: time.Minute}
-	b := &benchmark{T: t, ctx: ctx, irene: irene, client: client}
+	b := &benchmark{T: t, ctx: ctx, irene: irene, client: client, bus: bus}
 
 	b.compareDesires(false)
 	b.compareDesires(true)
 	numbers := os.Getenv("IRENE_BENCH_LRPS")
 	if numbers == "" {
-		numbers = "1000,10000"
+		numbers = "100,1000,10000"
 	}
 	fmt.Printf("\n| LRPs | operation | rate | p50 | p99 | API-server calls each |\n|---|---|---|---|---|---|\n")
 	for text := range strings.SplitSeq(numbers, ",") {
@@ -80,6 +87,7 @@ type benchmark struct {
 	ctx    context.Context
 	irene  *ireneprocess.Process
 	client kubernetes.Interface
+	bus    *natsserver.Server
 	lrps   []cloudcontroller.Desire
 }
 
@@ -270,6 +278,7 @@ func (b *benchmark) measureAt(number int) {
 		answer, err := b.irene.Update(b.ctx, lrp.GUID(), lrp.Version(), map[string]any{"instances": 1, "annotation": fmt.Sprint("updated.", i)})
 		return expect(http.StatusOK, answer, err)
 	})
+	b.measureRoutes(number)
 	again := b.requests(desired, false)
 	b.report(number, "desire", desired, inFlight, func(i int) error {
 		answer, err := b.irene.Desire(b.ctx, again[i])

@@ -18,11 +18,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/irene-cf/irene/fixtures/devcluster"
+	"github.com/irene-cf/irene/fixtures/natsserver"
+	"github.com/irene-cf/irene/fixtures/router"
 )
 
-// cluster is the embedded Kubernetes with its real node.
+// cluster is the embedded Kubernetes with its real node, and a router before it.
 type cluster struct {
 	*devcluster.Cluster
+	// bus is NATS, by which router hears of every irene's routes.
+	bus    *natsserver.Server
+	router *router.Router
 	// folder takes what the suite itself writes.
 	folder string
 	client kubernetes.Interface
@@ -37,7 +42,13 @@ func startCluster(ctx context.Context, folder string) *cluster {
 	Expect(err).NotTo(HaveOccurred())
 	client, err := kubernetes.NewForConfig(config)
 	Expect(err).NotTo(HaveOccurred())
-	return &cluster{Cluster: started, folder: folder, client: client}
+	bus, err := natsserver.Start(natsserver.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(bus.Stop)
+	edge, err := router.Start(router.Options{NATS: bus.URL(), Attempts: 1})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(edge.Stop)
+	return &cluster{Cluster: started, bus: bus, router: edge, folder: folder, client: client}
 }
 
 // namespace makes a namespace for apps that enforces the restricted Pod Security

@@ -42,8 +42,11 @@ func newInstallation(ctx context.Context, namespace string, appSettings map[stri
 		Kubeconfig: node.Kubeconfig,
 		Namespace:  namespace,
 		Registry:   node.Registry,
-		Settings:   map[string]any{"apps": settings},
-		Log:        log,
+		Settings: map[string]any{
+			"apps": settings,
+			"nats": map[string]any{"servers": []string{node.bus.URL()}},
+		},
+		Log: log,
 	}}
 	i.start(ctx)
 	DeferCleanup(func() {

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/route"
+)
+
+// routeFeed tells the emitter what the view shows: everything once the view is
+// complete, and from then on every LRP that changes. One goroutine reads and
+// tells, so that a later state is never overtaken by an earlier one; changes that
+// come faster are told once.
+type routeFeed struct {
+	view    *view.View
+	emitter *route.Emitter
+	logger  lager.Logger
+
+	wake chan struct{}
+	// told is closed when the emitter has been told of everything.
+	told chan struct{}
+
+	mu      sync.Mutex
+	changed map[opi.LRPIdentifier]struct{}
+}
+
+// newRouteFeed subscribes to the view, which must not be running yet.
+func newRouteFeed(appsView *view.View, emitter *route.Emitter, logger lager.Logger) *routeFeed {
+	f := &routeFeed{
+		view: appsView, emitter: emitter, logger: logger.Session("route-feed"),
+		wake: make(chan struct{}, 1), told: make(chan struct{}), changed: map[opi.LRPIdentifier]struct{}{},
+	}
+	appsView.Subscribe(func(change view.Change) {
+		switch change.Resource {
+		case view.StatefulSets, view.Pods, view.Nodes:
+			f.note(change.LRP)
+		}
+	})
+	return f
+}
+
+func (f *routeFeed) note(id opi.LRPIdentifier) {
+	f.mu.Lock()
+	f.changed[id] = struct{}{}
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *routeFeed) take() map[opi.LRPIdentifier]struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := f.changed
+	f.changed = map[opi.LRPIdentifier]struct{}{}
+	return taken
+}
+
+// Run feeds the emitter until ctx ends.
+func (f *routeFeed) Run(ctx context.Context) error {
+	if !await(ctx, f.view.Synced) {
+		return nil
+	}
+	f.take() // what changed so far is in what follows
+	f.emitter.Set(f.states(f.view.Identities()))
+	close(f.told)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.wake:
+		}
+		changed := f.take()
+		ids := make([]opi.LRPIdentifier, 0, len(changed))
+		for id := range changed {
+			ids = append(ids, id)
+		}
+		f.emitter.Update(f.states(ids)...)
+	}
+}
+
+// Lead makes the emitter register routes for as long as ctx lasts, which is while
+// this replica leads. It begins when the emitter knows everything that a fresh
+// view shows: what it announces then ends what other replicas hold on to.
+func (f *routeFeed) Lead(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-f.told:
+	}
+	if !await(ctx, func() bool { return f.view.Fresh() == nil }) {
+		return nil
+	}
+	f.emitter.Lead(true)
+	<-ctx.Done()
+	f.emitter.Lead(false)
+	return nil
+}
+
+func (f *routeFeed) states(ids []opi.LRPIdentifier) []route.State {
+	states := make([]route.State, 0, len(ids))
+	for _, id := range ids {
+		states = append(states, f.state(id))
+	}
+	return states
+}
+
+// state is what the view shows of an LRP, and how much it knows of it: read last,
+// as view.Revision asks.
+func (f *routeFeed) state(id opi.LRPIdentifier) route.State {
+	state := route.State{LRP: route.LRP{ID: id}}
+	if lrp, found := f.view.LRP(id); found {
+		f.describe(lrp, &state)
+	}
+	state.Revision = route.Revision(f.view.Revision(id))
+	return state
+}
+
+// describe fills in routes and instances. An instance that is not desired any more
+// is left out as soon as that is known, not only when Kubernetes gets to its pod.
+func (f *routeFeed) describe(lrp view.LRP, state *route.State) {
+	routes, err := k8s.RoutesOf(lrp)
+	if err != nil {
+		f.logger.Error("unreadable-routes", err, lager.Data{"process_guid": lrp.ProcessGUID()})
+	}
+	state.LRP.App = opi.Owner{GUID: lrp.AppGUID, Name: lrp.AppName}
+	state.LRP.Space = opi.Owner{GUID: lrp.SpaceGUID, Name: lrp.SpaceName}
+	state.LRP.Organization = opi.Owner{GUID: lrp.OrganizationGUID, Name: lrp.OrganizationName}
+	state.LRP.ProcessType = lrp.ProcessType
+	state.LRP.HTTP, state.LRP.Internal = routes.HTTP, routes.Internal
+	if len(routes.HTTP) == 0 && len(routes.Internal) == 0 {
+		return
+	}
+	for _, pod := range f.view.Pods(lrp.UID) {
+		if pod.Index < 0 || pod.Index >= lrp.Instances+lrp.Surge {
+			continue
+		}
+		node, _ := f.view.Node(pod.Node)
+		state.Instances = append(state.Instances, route.Instance{
+			GUID:        string(pod.UID),
+			Index:       pod.Index,
+			Address:     pod.IP,
+			Ready:       f.view.Routable(pod),
+			Terminating: pod.Deleting != nil,
+			Zone:        node.Zone,
+			UpdatedAt:   pod.Ready.Since,
+		})
+	}
+}
+
+// await polls until the condition holds; it says whether it does, or ctx ended
+// first.
+func await(ctx context.Context, condition func() bool) bool {
+	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		return condition(), nil
+	}) == nil
+}
