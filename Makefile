@@ -84,9 +84,10 @@ cluster-node: cluster-control-plane # the same with containerd, runc and CNI plu
 .PHONY: deps
 deps: # Debian packages for everything
 	@$(MAKE) --no-print-directory -C fixtures/cluster deps
-	@if ! [ -x /bin/busybox ]; then \
-	  echo "==> deps: installing busybox-static, of which node tests make small images"; \
-	  apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends busybox-static; fi
+	@missing=; [ -x /bin/busybox ] || missing=busybox-static; command -v curl >/dev/null || missing="$$missing curl"; \
+	if [ -n "$$missing" ]; then \
+	  echo "==> deps: installing $$missing (small images for node tests; what \"make run\" says to try)"; \
+	  apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $$missing; fi
 
 .PHONY: deps-control-plane
 deps-control-plane: # nothing but Go at present

@@ -23,6 +23,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"up", "now"}, exitUsage, `unexpected argument "now"`},
 		{[]string{"up", "--dir", ""}, exitUsage, "--dir: is empty"},
 		{[]string{"down", "--rootfs", "x"}, exitUsage, "not defined: -rootfs"},
+		{[]string{"edge"}, exitUsage, "edge: missing --nats, --user, --password-file, --router, --status"},
+		{[]string{"edge", "--dir", "x"}, exitUsage, "not defined: -dir"},
+		{[]string{"edge", "now"}, exitUsage, `unexpected argument "now"`},
 	} {
 		var out bytes.Buffer
 		g := NewWithT(t)
@@ -36,7 +39,7 @@ func TestUpSaysAllThatIsMissing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	var out bytes.Buffer
 	g.Expect(command(context.Background(), []string{"up", "--dir", dir, "--bin", "/nowhere", "--rootfs", "/nowhere/at-all.tar"}, &out, &out)).To(Equal(exitFailed))
-	for _, missing := range []string{"/nowhere/irene-cluster: make build", "/nowhere/irene:", "/nowhere/launch:", "/nowhere/sampleapp:", "at-all.tar"} {
+	for _, missing := range []string{"/nowhere/irene-cluster: make cluster-node", "/nowhere/irene: make binaries", "/nowhere/launch:", "/nowhere/sampleapp:", "/nowhere/irene-dev:", "at-all.tar"} {
 		g.Expect(out.String()).To(ContainSubstring(missing))
 	}
 	g.Expect(command(context.Background(), []string{"down", "--dir", dir, "--bin", "/nowhere"}, &out, &out)).To(Equal(0), out.String())

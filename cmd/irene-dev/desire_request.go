@@ -14,9 +14,11 @@ import (
 
 // The sample app, its space and its organization.
 const (
-	sampleAppName  = "sample-app"
-	sampleGUID     = "a51f1c2e-2b0a-4a3e-8d55-0f6a4f0c7b21"
-	sampleRoute    = "sample-app.irene.example"
+	sampleAppName = "sample-app"
+	sampleGUID    = "a51f1c2e-2b0a-4a3e-8d55-0f6a4f0c7b21"
+	// sampleRoute is a host name that leads to this machine for curl and browsers,
+	// without DNS: all of localhost's subdomains do.
+	sampleRoute    = "sample-app.localhost"
 	sampleCommand  = "./" + sampleProgram
 	samplePort     = "8080"
 	sampleSecret   = "DATABASE_PASSWORD"

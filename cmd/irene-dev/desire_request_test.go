@@ -32,7 +32,7 @@ func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 	var vcap map[string]any
 	g.Expect(json.Unmarshal([]byte(environment["VCAP_APPLICATION"].(string)), &vcap)).To(Succeed())
 	g.Expect(vcap).To(HaveKeyWithValue("application_name", sampleAppName))
-	g.Expect(vcap).To(HaveKeyWithValue("cf_api", "https://api.irene.example"))
+	g.Expect(vcap).To(HaveKeyWithValue("cf_api", "https://api.localhost"))
 	g.Expect(ours["process_guid"]).To(Equal(app.guid + "-" + app.version))
 }
 

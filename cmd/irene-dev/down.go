@@ -32,21 +32,30 @@ func down(ctx context.Context, o options, out io.Writer) error {
 	return c.takeDown(ctx, out)
 }
 
-// takeDown ends Irene and then the cluster, and removes their files.
+// takeDown ends Irene, the edge and then the cluster, and removes their files.
 func (c *cloud) takeDown(ctx context.Context, out io.Writer) error {
 	undo := &cloud{options: c.options, folder: c.folder, state: c.state}
 	return undo.runSteps(ctx, out, []step{
 		{"stop Irene", "", (*cloud).stopIrene},
+		{"stop NATS and router", "", (*cloud).stopEdge},
 		{"stop Kubernetes and what ran on it", "about 10 s", (*cloud).stopKubernetes},
 		{"remove files", "", (*cloud).removeFiles},
 	})
 }
 
 func (c *cloud) stopIrene(ctx context.Context) (string, error) {
-	if !c.state.Irene.alive() {
+	return stop(ctx, c.state.Irene, ireneStop)
+}
+
+func (c *cloud) stopEdge(ctx context.Context) (string, error) {
+	return stop(ctx, c.state.Edge, edgeStop)
+}
+
+func stop(ctx context.Context, p process, patience time.Duration) (string, error) {
+	if !p.alive() {
 		return "doesn't run", nil
 	}
-	return "stopped", c.state.Irene.end(ctx, ireneStop)
+	return "stopped", p.end(ctx, patience)
 }
 
 // stopKubernetes lets irene-cluster clean up after itself, which it can also when
@@ -71,7 +80,7 @@ func (c *cloud) stopKubernetes(ctx context.Context) (string, error) {
 			return "", ctx.Err()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s is needed to clean up: make build, or say where it is with --bin", c.program(clusterProgram))
+			return "", fmt.Errorf("%s is needed to clean up: make %s, or say where it is with --bin", c.program(clusterProgram), makes(clusterProgram))
 		}
 		if err != nil {
 			return "", fmt.Errorf("%s down: %w\n%s", clusterProgram, err, output)

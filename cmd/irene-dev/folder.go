@@ -27,6 +27,7 @@ const (
 	scratchName    = "scratch" // where the root file system is made
 	programsName   = "bin"     // kubectl
 	ireneConfig    = "irene.yaml"
+	natsPassword   = "nats-password"
 	desireName     = "desire.json" // the request for the sample app
 	newStateSuffix = ".new"
 )
@@ -95,7 +96,7 @@ func (f *folder) at(names ...string) string {
 // go too.
 func (f *folder) empty() error {
 	// The state goes last: until then a repeated "down" knows what to do.
-	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, desireName, stateName + newStateSuffix, stateName} {
+	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName, stateName + newStateSuffix, stateName} {
 		if err := os.RemoveAll(f.at(name)); err != nil {
 			return fmt.Errorf("remove: %w", err)
 		}

@@ -43,7 +43,7 @@ func TestEmptyLeavesTheCacheAlone(t *testing.T) {
 	f, err := openFolder(dir, true)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer f.close()
-	for _, file := range []string{"cache/bookworm.tar", "log/irene.log", "bin/kubectl", "scratch/x/y", "irene.yaml", "desire.json", "ready.json"} {
+	for _, file := range []string{"cache/bookworm.tar", "log/irene.log", "bin/kubectl", "scratch/x/y", "irene.yaml", "nats-password", "desire.json", "ready.json"} {
 		g.Expect(os.MkdirAll(filepath.Dir(f.at(file)), 0o755)).To(Succeed())
 		g.Expect(os.WriteFile(f.at(file), nil, 0o600)).To(Succeed())
 	}

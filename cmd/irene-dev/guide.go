@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 )
 
 // api is the URL of a path of Irene's API.
@@ -30,37 +31,74 @@ func absolute(path string) string {
 	return path
 }
 
-// guide says what to look at. Every line of it can be pasted into a shell.
-func (c *cloud) guide() string {
-	return fmt.Sprintf(`
-Irene runs, and so does the sample app. Its instance 0 answers on its pod's address:
-  curl %[1]s/
-  curl %[1]s/env/CF_INSTANCE_GUID
+// guide says what to look at. Every line of it can be pasted into a shell, and all of
+// them one after the other.
+func (c *cloud) guide() (string, error) {
+	var text strings.Builder
+	err := guideText.Execute(&text, map[string]string{
+		"app":        c.appURL(),
+		"guid":       c.app.guid,
+		"version":    c.app.version,
+		"variable":   sampleSecret,
+		"request":    c.at(desireName),
+		"api":        "http://" + c.state.API,
+		"routes":     c.status("routes"),
+		"counts":     c.status("counts"),
+		"edgeLog":    c.log(edgeName),
+		"nats":       c.state.NATS,
+		"natsUser":   natsUser,
+		"password":   c.at(natsPassword),
+		"emitter":    c.observe("readyz/emitter"),
+		"kubeconfig": c.cluster.Kubeconfig,
+		"programs":   c.at(programsName),
+		"namespace":  appsNamespace,
+		"ireneLog":   c.log(ireneProgram),
+		"ready":      c.observe("readyz"),
+		"metrics":    c.observe("metrics"),
+		"down":       c.downCommand(),
+	})
+	return text.String(), err
+}
 
-What Irene made of it in Kubernetes (kubectl is the cluster's own):
-  export KUBECONFIG=%[2]s PATH=%[3]s:$PATH
-  kubectl -n %[4]s get statefulset,pods,pdb -o wide
-  kubectl -n %[4]s describe statefulset
-  kubectl -n %[4]s logs --prefix --tail=20 -l cloudfoundry.org/guid=%[5]s
-Its variable %[6]s lives in a Secret, to which the StatefulSet only refers:
-  kubectl -n %[4]s get statefulset -o yaml | grep -A4 %[6]s
-  kubectl -n %[4]s get secret
-  curl %[1]s/env/%[6]s
+var guideText = template.Must(template.New("guide").Option("missingkey=error").Parse(`
+Irene runs, and so does the sample app. It answers through the router, by its host name (which leads to this
+machine without DNS, as all names below .localhost do):
+  curl {{.app}}/
+  curl {{.app}}/env/CF_INSTANCE_GUID; echo
 
-Irene's API, as Cloud Controller uses it (the app's request is in %[7]s):
-  API=%[8]s GUID=%[5]s VERSION=%[9]s
+Irene's API, as Cloud Controller uses it (the app's request is in {{.request}}):
+  API={{.api}} GUID={{.guid}} VERSION={{.version}}
   curl $API/apps
   curl $API/apps/$GUID/$VERSION/instances
+
+Scaled to three, one instance can be asked for (as soon as it is there), and all take turns:
   curl -X POST $API/apps/$GUID-$VERSION -d '{"guid":"'$GUID'","version":"'$VERSION'","update":{"instances":3}}'
-  curl '%[1]s/exit?code=7'    # a crash: kubectl get pods counts the restart
-  curl -X PUT $API/apps/$GUID/$VERSION/stop    # another "up" brings it back
+  for i in 0 1 2; do until curl -sf -H "X-Cf-App-Instance: $GUID:$i" {{.app}}/; do sleep 1; done; done
+  for i in 1 2 3 4 5 6; do curl -s {{.app}}/; done
 
-Irene itself (its log is %[10]s):
-  curl http://%[11]s/readyz
-  curl -s http://%[11]s/metrics | grep ^irene_
+The router's table, and what has reached the router (its log, with every request, is {{.edgeLog}}):
+  curl {{.routes}}
+  curl {{.counts}}
+Irene tells it over NATS at {{.nats}} (user {{.natsUser}}, password in {{.password}}):
+  curl {{.emitter}}
 
-To stop all of it: %[12]s
-`,
-		c.app.url, c.cluster.Kubeconfig, c.at(programsName), appsNamespace, c.app.guid, sampleSecret, c.at(desireName),
-		"http://"+c.state.API, c.app.version, c.log(ireneProgram), c.state.Observe, c.downCommand())
-}
+What Irene made of the app in Kubernetes (kubectl is the cluster's own):
+  export KUBECONFIG={{.kubeconfig}} PATH={{.programs}}:$PATH
+  kubectl -n {{.namespace}} get statefulset,pods,pdb -o wide
+  kubectl -n {{.namespace}} describe statefulset
+  kubectl -n {{.namespace}} logs --prefix --tail=20 -l cloudfoundry.org/guid={{.guid}}
+Its variable {{.variable}} lives in a Secret, to which the StatefulSet only refers:
+  kubectl -n {{.namespace}} get statefulset -o yaml | grep -A4 {{.variable}}
+  kubectl -n {{.namespace}} get secret
+  curl {{.app}}/env/{{.variable}}; echo
+
+Irene itself (its log is {{.ireneLog}}):
+  curl {{.ready}}
+  curl -s {{.metrics}} | grep ^irene_
+
+A crash (kubectl get pods counts the restart), and the end of the app, which another "up" brings back:
+  curl '{{.app}}/exit?code=7'
+  curl -X PUT $API/apps/$GUID/$VERSION/stop
+
+To stop all of it: {{.down}}
+`))

@@ -10,17 +10,21 @@ func TestGuideCanBePasted(t *testing.T) {
 	g := NewWithT(t)
 	c := &cloud{
 		options: options{dir: "/d", bin: "/b"}, folder: &folder{path: "/d"},
-		state:   state{API: "127.0.0.1:8085", Observe: "127.0.0.1:9102"},
+		state:   state{API: "127.0.0.1:8085", Observe: "127.0.0.1:9102", NATS: "127.0.0.1:4222", Router: "127.0.0.1:8080", Status: "127.0.0.1:8082"},
 		cluster: clusterReady{Kubeconfig: "/d/cluster/kubeconfig"},
-		app:     sampleApp{guid: "g", version: "v", url: "http://10.0.0.1:8080"},
+		app:     sampleApp{guid: "g", version: "v"},
 	}
-	text := c.guide()
-	g.Expect(text).NotTo(ContainSubstring("%!"))
+	text, err := c.guide()
+	g.Expect(err).NotTo(HaveOccurred())
 	for _, line := range []string{
-		"curl http://10.0.0.1:8080/\n",
+		"curl http://sample-app.localhost:8080/\n",
+		`curl -sf -H "X-Cf-App-Instance: $GUID:$i" http://sample-app.localhost:8080/;`,
+		"curl http://127.0.0.1:8082/routes\n",
+		"NATS at 127.0.0.1:4222 (user irene, password in /d/nats-password):\n",
+		"curl http://127.0.0.1:9102/readyz/emitter\n",
 		"export KUBECONFIG=/d/cluster/kubeconfig PATH=/d/bin:$PATH\n",
 		"API=http://127.0.0.1:8085 GUID=g VERSION=v\n",
-		"curl http://127.0.0.1:9102/readyz",
+		"curl http://127.0.0.1:9102/readyz\n",
 		" down --dir /d --bin /b\n",
 	} {
 		g.Expect(text).To(ContainSubstring(line))

@@ -19,11 +19,15 @@ Usage:
         bring everything up, or what is missing of it, and say what to look at
   irene-dev down [--dir .irene] [--bin bin]
         stop everything and remove it, except DIR/cache
+  irene-dev edge --nats HOST:PORT --user USER --password-file FILE
+                 --router HOST:PORT --status HOST:PORT
+        run NATS and the router, as "up" does, until it is told to end
 
 Options:
   --dir DIR      folder that holds everything (default .irene)
-  --bin DIR      folder of the programs irene-cluster, irene, launch and
-                 sampleapp, which "make build" makes (default bin)
+  --bin DIR      folder of the programs irene-cluster, irene, irene-dev,
+                 launch and sampleapp, which "make binaries" and "make
+                 cluster-node" make (default bin)
   --rootfs FILE  root file system of the sample app, a tar file, plain or gzipped
                  (default: a small Debian is made, once)
 `
@@ -47,20 +51,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
 	}
-	var run func(context.Context, options, io.Writer) error
-	switch args[0] {
-	case "up":
-		run = up
-	case "down":
-		run = down
-	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
-		return 0
-	default:
-		fmt.Fprintf(stderr, "irene-dev: unknown command %q\n\n%s", args[0], usage)
-		return exitUsage
-	}
-	o, err := parseOptions(args[0], args[1:])
+	run, err := parse(args[0], args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		return 0
@@ -69,11 +60,30 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "irene-dev: %v\n", err)
 		return exitUsage
 	}
-	if err := run(ctx, o, stdout); err != nil {
+	if err := run(ctx, stdout); err != nil {
 		fmt.Fprintf(stderr, "irene-dev: %v\n", err)
 		return exitFailed
 	}
 	return 0
+}
+
+// parse reads a command line and returns what it asks for.
+func parse(command string, args []string) (run func(context.Context, io.Writer) error, err error) {
+	switch command {
+	case "up", "down":
+		do := up
+		if command == "down" {
+			do = down
+		}
+		o, err := parseOptions(command, args)
+		return func(ctx context.Context, out io.Writer) error { return do(ctx, o, out) }, err
+	case "edge":
+		o, err := parseEdgeOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return edge(ctx, o, out) }, err
+	case "help", "--help", "-h":
+		return nil, flag.ErrHelp
+	}
+	return nil, fmt.Errorf("unknown command %q\n\n%s", command, usage)
 }
 
 // options are a command line's, with absolute paths.

@@ -15,15 +15,17 @@ const (
 	ireneProgram   = "irene"
 	launchProgram  = "launch"
 	sampleProgram  = "sampleapp"
+	// devProgram is this program, of which "up" starts another one.
+	devProgram = "irene-dev"
 )
 
 // checkRequirements says everything that is missing at once.
 func (c *cloud) checkRequirements(ctx context.Context) (string, error) {
 	var missing []string
-	for _, name := range []string{clusterProgram, ireneProgram, launchProgram, sampleProgram} {
+	for _, name := range []string{clusterProgram, ireneProgram, launchProgram, sampleProgram, devProgram} {
 		info, err := os.Stat(c.program(name))
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-			missing = append(missing, fmt.Sprintf("  - the program %s: make build, or say where it is with --bin", c.program(name)))
+			missing = append(missing, fmt.Sprintf("  - the program %s: make %s, or say where it is with --bin", c.program(name), makes(name)))
 		}
 	}
 	if c.rootfs != "" {
@@ -45,4 +47,12 @@ func (c *cloud) checkRequirements(ctx context.Context) (string, error) {
 		return "", errors.New("this is missing:\n" + strings.Join(missing, "\n"))
 	}
 	return "nothing is missing", nil
+}
+
+// makes is the Makefile's target that makes a program.
+func makes(program string) string {
+	if program == clusterProgram {
+		return "cluster-node"
+	}
+	return "binaries"
 }

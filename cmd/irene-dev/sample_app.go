@@ -8,9 +8,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 const appPatience = 2 * time.Minute
@@ -18,8 +15,6 @@ const appPatience = 2 * time.Minute
 // sampleApp is the app as Irene knows it and where it answers.
 type sampleApp struct {
 	guid, version string
-	// url is of instance 0.
-	url string
 	// greeting is what it answers.
 	greeting string
 }
@@ -101,7 +96,7 @@ func (i instance) String() string {
 	return text
 }
 
-// awaitApp waits until instance 0 is RUNNING and answers HTTP.
+// awaitApp waits until instance 0 is RUNNING and answers through the router.
 func (c *cloud) awaitApp(ctx context.Context) (string, error) {
 	limit, cancel := context.WithTimeout(ctx, appPatience)
 	defer cancel()
@@ -112,20 +107,16 @@ func (c *cloud) awaitApp(ctx context.Context) (string, error) {
 			last = seen
 			return false, ignoreEnd(limit, err)
 		}
-		if c.app.url, err = c.appURL(limit); err != nil || c.app.url == "" {
-			last = "it is RUNNING, and its pod has no address"
-			return false, ignoreEnd(limit, err)
-		}
-		status, answer, err := call(limit, http.MethodGet, c.app.url+"/", nil)
+		status, answer, err := callHost(limit, http.MethodGet, "http://"+c.state.Router+"/", sampleRoute, nil)
 		if err != nil || status != http.StatusOK {
-			last = fmt.Sprintf("it is RUNNING, but %s says: %d %s %v", c.app.url, status, answer, err)
+			last = fmt.Sprintf("it is RUNNING, but %s says: %d %s %v", c.appURL(), status, answer, err)
 			return false, nil
 		}
 		c.app.greeting = answer
 		return true, nil
 	})
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return "", fmt.Errorf("the app doesn't answer after %s: %s\nTo see why: KUBECONFIG=%s %s -n %s describe pods", appPatience, last, c.cluster.Kubeconfig, c.at(programsName, "kubectl"), appsNamespace)
+		return "", fmt.Errorf("the app doesn't answer after %s: %s\nTo see why: curl %s; KUBECONFIG=%s %s -n %s describe pods", appPatience, last, c.status("routes"), c.cluster.Kubeconfig, c.at(programsName, "kubectl"), appsNamespace)
 	}
 	if err != nil {
 		return "", err
@@ -160,21 +151,8 @@ func (c *cloud) appRuns(ctx context.Context) (running bool, seen string, err err
 	return false, seen, nil
 }
 
-// appURL is where instance 0 answers, "" when it has no address yet.
-func (c *cloud) appURL(ctx context.Context) (string, error) {
-	selector := labels.Set{
-		"cloudfoundry.org/guid":        c.app.guid,
-		"cloudfoundry.org/version":     c.app.version,
-		"apps.kubernetes.io/pod-index": "0",
-	}
-	pods, err := c.client.CoreV1().Pods(appsNamespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil {
-		return "", fmt.Errorf("list the app's pods: %w", err)
-	}
-	for _, pod := range pods.Items {
-		if pod.DeletionTimestamp == nil && pod.Status.PodIP != "" {
-			return "http://" + net.JoinHostPort(pod.Status.PodIP, samplePort), nil
-		}
-	}
-	return "", nil
+// appURL is where the app answers, by its host name.
+func (c *cloud) appURL() string {
+	_, port, _ := net.SplitHostPort(c.state.Router) // an address that we made
+	return "http://" + net.JoinHostPort(sampleRoute, port)
 }

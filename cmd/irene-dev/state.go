@@ -12,9 +12,14 @@ import (
 type state struct {
 	Cluster process `json:"cluster"`
 	Irene   process `json:"irene"`
+	Edge    process `json:"edge"`
 	// API and Observe are Irene's addresses, host:port.
 	API     string `json:"api,omitempty"`
 	Observe string `json:"observe,omitempty"`
+	// NATS, Router and Status (the router's page) are those of the edge.
+	NATS   string `json:"nats,omitempty"`
+	Router string `json:"router,omitempty"`
+	Status string `json:"status,omitempty"`
 }
 
 // loadState reads the folder's state; none is an empty one.

@@ -42,9 +42,10 @@ var steps = []step{
 	{"Kubernetes", "about 15 s", (*cloud).startKubernetes},
 	{"namespace for apps", "", (*cloud).makeNamespace},
 	{"image of the sample app", "", (*cloud).pushImage},
+	{"NATS and router", "", (*cloud).startEdge},
 	{"Irene", "", (*cloud).startIrene},
 	{"desire the sample app", "", (*cloud).desireApp},
-	{"wait until it answers", "about 5 s", (*cloud).awaitApp},
+	{"wait until it answers through the router", "5 to 15 s", (*cloud).awaitApp},
 }
 
 // up brings up what is missing and prints the guide.
@@ -65,8 +66,9 @@ func up(ctx context.Context, o options, out io.Writer) error {
 	err = c.runSteps(ctx, out, steps)
 	switch {
 	case err == nil:
-		fmt.Fprint(out, c.guide())
-		return nil
+		guide, err := c.guide()
+		fmt.Fprint(out, guide)
+		return err
 	case ctx.Err() == nil && !c.state.Cluster.alive():
 		return err
 	case ctx.Err() == nil:

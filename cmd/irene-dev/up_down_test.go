@@ -5,14 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
-	"net/http"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -49,27 +49,40 @@ func TestUpTwiceAndDown(t *testing.T) {
 
 	status, first := run(up...)
 	g.Expect(status).To(Equal(0))
-	address := regexp.MustCompile(`curl (http://\S+)/\n`).FindStringSubmatch(first)
-	g.Expect(address).NotTo(BeNil(), "the guide has a curl line for the app")
-	answer, err := http.Get(address[1])
-	g.Expect(err).NotTo(HaveOccurred())
-	body, err := io.ReadAll(answer.Body)
-	g.Expect(answer.Body.Close()).To(Succeed())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(body)).To(HavePrefix("Hello from " + sampleAppName))
-
 	ran := stateOf(g, dir)
+	app := (&cloud{state: ran}).appURL()
+	answers := func() { g.Expect(shell("curl -sf " + app)).To(HavePrefix("Hello from " + sampleAppName)) }
+	pasted := paste(t, guideOf(first))
+	for _, index := range []string{"0", "1", "2"} {
+		hello := "Hello from " + sampleAppName + ", instance " + index + " "
+		g.Expect(strings.Count(pasted, hello)).To(BeNumerically(">=", 3), "once asked for, and twice in six turns")
+	}
+	g.Expect(pasted).To(ContainSubstring(`"` + sampleRoute + `": [`))
+	g.Expect(pasted).To(ContainSubstring("exiting with status 7"))
+	g.Eventually(func() (string, error) { return shell("curl -si " + app) }).WithTimeout(patience).
+		Should(And(HavePrefix("HTTP/1.1 404"), ContainSubstring("X-Cf-Routererror: unknown_route")), "it was stopped")
+
 	status, second := run(up...)
 	g.Expect(status).To(Equal(0))
 	g.Expect(stateOf(g, dir)).To(Equal(ran), "what runs is used")
 	g.Expect(guideOf(second)).To(Equal(guideOf(first)))
+	answers()
 
 	g.Expect(syscall.Kill(ran.Irene.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run(up...)
 	g.Expect(status).To(Equal(0))
 	again := stateOf(g, dir)
 	g.Expect(again.Cluster).To(Equal(ran.Cluster))
+	g.Expect(again.Edge).To(Equal(ran.Edge))
 	g.Expect(again.Irene).NotTo(Equal(ran.Irene))
+
+	g.Expect(syscall.Kill(ran.Edge.PID, syscall.SIGKILL)).To(Succeed())
+	status, _ = run(up...)
+	g.Expect(status).To(Equal(0))
+	routed := stateOf(g, dir)
+	g.Expect(routed.Irene).To(Equal(again.Irene))
+	g.Expect(routed.Edge).NotTo(Equal(ran.Edge))
+	answers()
 
 	g.Expect(syscall.Kill(again.Cluster.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run(up...)
@@ -77,11 +90,16 @@ func TestUpTwiceAndDown(t *testing.T) {
 	last := stateOf(g, dir)
 	g.Expect(last.Cluster).NotTo(Equal(again.Cluster))
 	g.Expect(last.API).To(Equal(ran.API))
+	answers()
 
 	g.Expect(syscall.Kill(last.Irene.PID, syscall.SIGKILL)).To(Succeed())
 	g.Expect(syscall.Kill(last.Cluster.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run("down")
 	g.Expect(status).To(Equal(0))
+	g.Expect(last.Edge.alive()).To(BeFalse())
+	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status} {
+		g.Expect(freeAddress(address)).To(Equal(address), "nobody listens any more")
+	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	g.Expect(err).NotTo(HaveOccurred())
 	if os.Getenv("IRENE_DEV_ROOTFS") != "" {
@@ -92,6 +110,40 @@ func TestUpTwiceAndDown(t *testing.T) {
 	status, out := run("down")
 	g.Expect(status).To(Equal(0))
 	g.Expect(out).To(ContainSubstring("Nothing to stop"))
+}
+
+// paste runs all lines of a guide that are commands, in one shell, and returns what
+// they say. Each of them must succeed.
+func paste(t *testing.T, guide string) string {
+	t.Helper()
+	var commands []string
+	for line := range strings.Lines(guide) {
+		if strings.HasPrefix(line, "  ") {
+			commands = append(commands, line)
+		}
+	}
+	said, err := shell(strings.Join(commands, ""))
+	t.Log(said)
+	if err != nil {
+		t.Fatalf("the guide's lines: %v", err)
+	}
+	return said
+}
+
+// shell runs commands, of which the first that fails is the last, and returns what
+// they write to standard output.
+func shell(commands string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-euxo", "pipefail", "-c", commands)
+	command.WaitDelay = time.Second
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	said, err := command.Output()
+	if err != nil {
+		return string(said), fmt.Errorf("%w\n%s", err, complaints.String())
+	}
+	return string(said), nil
 }
 
 func stateOf(g *WithT, dir string) state {
