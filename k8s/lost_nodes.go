@@ -103,7 +103,6 @@ func NewLostNodes(lrps *LRPs, grace time.Duration, registerer prometheus.Registe
 		lrps:    lrps,
 		logger:  lrps.Logger.Session("lost-nodes"),
 		metrics: newLostNodeMetrics(lrps.View, registerer),
-		kept:    map[string]map[types.UID]struct{}{},
 	}
 	if l.Grace == 0 {
 		l.Grace = view.DefaultLostNodeGrace
@@ -147,10 +146,11 @@ func (l *LostNodes) Run(ctx context.Context) error {
 	return nil
 }
 
+// setQueue begins anew, with nothing said of any node, or ends.
 func (l *LostNodes) setQueue(queue workqueue.TypedRateLimitingInterface[string]) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.queue = queue
+	l.queue, l.kept = queue, map[string]map[types.UID]struct{}{}
 }
 
 func (l *LostNodes) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string]) {

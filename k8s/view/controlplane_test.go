@@ -230,16 +230,13 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 
 	It("does without nodes that it may not list, until it may", func(ctx SpecContext) {
 		const user = "of-one-namespace"
-		bind := func(role string, bind func(rbacv1.RoleRef, []rbacv1.Subject) error) {
-			GinkgoHelper()
-			Expect(bind(rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-				[]rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}})).To(Succeed())
+		subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
+		role := func(name string) rbacv1.RoleRef {
+			return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
 		}
-		bind("admin", func(role rbacv1.RoleRef, subjects []rbacv1.Subject) error {
-			_, err := client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
-				ObjectMeta: metav1.ObjectMeta{GenerateName: user}, RoleRef: role, Subjects: subjects}, metav1.CreateOptions{})
-			return err
-		})
+		_, err := client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: role("admin"), Subjects: subjects}, metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
 		config := rest.CopyConfig(kube.config)
 		config.Impersonate.UserName = user
 		v := run(config)
@@ -248,11 +245,9 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 		Eventually(ctx, identities(v)).Should(ConsistOf(id))
 		Expect(v.Fresh()).To(Succeed())
 		Expect(v.Nodes()).To(BeEmpty())
-		bind("system:node-proxier", func(role rbacv1.RoleRef, subjects []rbacv1.Subject) error {
-			_, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-				ObjectMeta: metav1.ObjectMeta{GenerateName: user}, RoleRef: role, Subjects: subjects}, metav1.CreateOptions{})
-			return err
-		})
+		_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: role("system:node-proxier"), Subjects: subjects}, metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, v.Nodes).Should(HaveLen(1))
 	})
 

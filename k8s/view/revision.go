@@ -55,12 +55,14 @@ func number(resourceVersion string) uint64 {
 	return n
 }
 
-// passedAge is for how long at least a deletion is remembered, and passedAge*2 at
-// most. Unregisters are repeated for ten minutes.
+// passedAge is for how long at least a deletion is remembered. Unregisters are
+// repeated for ten minutes.
 const passedAge = 30 * time.Minute
 
 // passed remembers for a while the resource versions at which objects of an LRP
-// went, in two generations of which the older is dropped as a whole.
+// went, in two generations of which the older is dropped as a whole. That happens
+// when something else goes, so what is remembered is bounded by what goes in twice
+// passedAge.
 type passed struct {
 	young, old map[opi.LRPIdentifier]uint64
 	since      time.Time
