@@ -57,16 +57,27 @@ func storedRoutes(lrp view.LRP) (opi.Routes, error) {
 	return routes, errors.Join(httpErr, internalErr)
 }
 
-// decodeRoutes reads an annotation's text; empty text means no routes.
+// decodeRoutes reads an annotation's text; empty text means no routes. A route that
+// can't be read is left out and told in the error.
 func decodeRoutes[R any](annotation, text string) ([]R, error) {
 	if text == "" {
 		return nil, nil
 	}
-	var routes []R
-	if err := json.Unmarshal([]byte(text), &routes); err != nil {
+	var elements []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &elements); err != nil {
 		return nil, fmt.Errorf("decode annotation %s: %w", annotation, err)
 	}
-	return routes, nil
+	routes := make([]R, 0, len(elements))
+	var errs []error
+	for i, element := range elements {
+		var route R
+		if err := json.Unmarshal(element, &route); err != nil {
+			errs = append(errs, fmt.Errorf("decode annotation %s[%d]: %w", annotation, i, err))
+			continue
+		}
+		routes = append(routes, route)
+	}
+	return routes, errors.Join(errs...)
 }
 
 // encodeHTTPRoutes returns the annotation's text, "[]" for no routes.

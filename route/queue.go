@@ -49,3 +49,9 @@ func (q *queue) published(m *Message, now time.Time, pass uint64) {
 		q.order.MoveToBack(element)
 	}
 }
+
+// publishedSince is whether a message was last published after that time.
+func (q *queue) publishedSince(m *Message, since time.Time) bool {
+	element, found := q.elements[m]
+	return found && element.Value.(*queued).publishedAt.After(since)
+}

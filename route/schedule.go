@@ -19,6 +19,9 @@ const (
 	muteAtMost = 30 * time.Second
 	// retryAfter is the pause after a failed publish.
 	retryAfter = time.Second
+	// crossingTime is how old a registration of ours may be that crossed another
+	// replica's unregister on its way to the routers.
+	crossingTime = 5 * time.Second
 )
 
 // schedule decides what is published when. It has no goroutine, clock or
@@ -139,22 +142,33 @@ func (s *schedule) everything(now time.Time) {
 // heard is told of an unregister by another replica. If that one knows more than
 // we do the endpoint rests until we know as much; if it knows less, or means an
 // instance that had the address before, what it took away is registered again.
+//
+// A registration that we sent just before may have reached the routers after the
+// other's unregister. So what knows more is said once more in our own name, also when
+// we have just ceased to register: our connection keeps the order.
 func (s *schedule) heard(u *Unregistration, now time.Time) {
-	if !s.active || u.Revision == (Revision{}) {
+	if u.Revision == (Revision{}) {
 		return
 	}
 	var restored *Message
+	crossed := false
 	for _, uri := range u.URIs {
 		m, revision := s.table.registration(u.triple(uri))
 		switch {
 		case m == nil || revision == (Revision{}):
 		case !revision.covers(u.Revision) && m.Instance == u.payload.InstanceID:
-			s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
+			if s.active {
+				s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
+			}
+			crossed = crossed || s.queue.publishedSince(m, now.Add(-crossingTime))
 		case m != restored && s.registering(now):
 			restored = m
 			s.register(m, now)
 			s.full.spend()
 		}
+	}
+	if crossed && s.sending(now) {
+		s.publish(u.Audience.unregisterSubject(), u.marshal(s.id), now)
 	}
 }
 

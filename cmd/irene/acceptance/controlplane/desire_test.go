@@ -4,6 +4,7 @@ package controlplane_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -48,6 +49,28 @@ var _ = Describe("Desiring an app", func() {
 		Expect(answer).To(answered(200))
 		Expect(answer.Body).To(MatchJSON(fmt.Sprintf(`{"desired_lrp":{"process_guid":%q,"instances":2,"annotation":"1584946309.0",
 			"routes":{"cf-router":[{"hostname":"known.example.com/path","port":8080}]}}}`, d.ProcessGUID())))
+	}, patience)
+
+	It("keeps all its routes, whoever is to serve them, and changes them when it is desired again", func(ctx context.Context) {
+		const routes = `{"cf-router":[
+				{"hostname":"a.example.com","port":8080},
+				{"hostname":"a.example.com","port":9090},
+				{"hostname":"*.Example.com/path/","port":8080,"protocol":"http2","route_service_url":"https://service","isolation_segment":"other","options":{"loadbalancing":"round-robin"}}],
+			"internal-router":[{"hostname":"a.apps.internal"}]}`
+		d := app("routed").With("placement_tags", []string{"segment"}).With("routes", json.RawMessage(routes))
+		desire(ctx, irene, d)
+		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
+		set := common.statefulSet(ctx, d.GUID())
+		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/internal-routes", `[{"hostname":"a.apps.internal"}]`))
+		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/isolation-segment", "segment"))
+
+		const fewer = `{"cf-router":[{"hostname":"a.example.com","port":8080}]}`
+		desire(ctx, irene, d.Clone().With("routes", json.RawMessage(fewer)))
+		Expect(heldRoutes(ctx, d)).To(MatchJSON(fewer))
+		Expect(common.statefulSet(ctx, d.GUID()).Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
+		desire(ctx, irene, d)
+		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
+		Expect(common.statefulSet(ctx, d.GUID()).Spec).To(Equal(set.Spec))
 	}, patience)
 
 	It("answers 404 and an empty list of instances, without an error, for what was never desired", func(ctx context.Context) {

@@ -114,24 +114,6 @@ var _ = Describe("An instance's state", func() {
 		}
 	}, patience)
 
-	It("is UNKNOWN once its node has been lost for longer than the grace, and RUNNING again when the node is back", func(ctx context.Context) {
-		place := alone(ctx, direct())
-		place.settings["kubernetes"] = map[string]any{"lost_node_grace": "2s"}
-		impatient := place.start(ctx)
-		node := newSilentNode(ctx)
-		d := app("lost").With("placement_tags", []string{node.segment})
-		desire(ctx, impatient, d)
-		states(ctx, impatient, d, "CLAIMED")
-		since := time.Now().Add(-10 * time.Second)
-		place.report(ctx, d, "0", runs(since, true, true))
-		states(ctx, impatient, d, "RUNNING")
-		By("waiting for Kubernetes to notice")
-		Eventually(impatient.States).WithContext(ctx).WithArguments(d.GUID(), d.Version()).
-			WithTimeout(50 * time.Second).Should(Equal([]string{"UNKNOWN"}))
-		place.report(ctx, d, "0", runs(since, true, true))
-		states(ctx, impatient, d, "RUNNING")
-	}, SpecTimeout(2*time.Minute))
-
 	It("is UNCLAIMED for every desired index even if no pod can be made", func(ctx context.Context) {
 		place := alone(ctx, direct())
 		irene := place.start(ctx)

@@ -4,6 +4,7 @@ package controlplane_test
 
 import (
 	"context"
+	"encoding/json"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -133,6 +134,21 @@ func container(set appsv1.StatefulSet) corev1.Container {
 	GinkgoHelper()
 	Expect(set.Spec.Template.Spec.Containers).To(HaveLen(1))
 	return set.Spec.Template.Spec.Containers[0]
+}
+
+// heldRoutes are an LRP's routes in the words of the common irene.
+func heldRoutes(ctx context.Context, d cloudcontroller.Desire) string {
+	GinkgoHelper()
+	answer, err := irene.Get(ctx, d.GUID(), d.Version())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(answer).To(answered(200))
+	var held struct {
+		LRP struct {
+			Routes json.RawMessage `json:"routes"`
+		} `json:"desired_lrp"`
+	}
+	Expect(json.Unmarshal(answer.Body, &held)).To(Succeed())
+	return string(held.LRP.Routes)
 }
 
 // app is a buildpack app with a secret in its environment.

@@ -55,6 +55,9 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		}
 		return map[string]any{"docker_lifecycle": lifecycle}
 	}
+	internal := func(hostname any) any {
+		return map[string]any{"internal-router": []any{map[string]any{"hostname": hostname}}}
+	}
 	route := func(hostname string, port any) any {
 		return map[string]any{"cf-router": []any{map[string]any{"hostname": hostname, "port": port}}}
 	}
@@ -113,9 +116,12 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Entry("a registry password without user", patience, "lifecycle", docker("127.0.0.1:1/app", "registry_password", "p"), 422, "lifecycle.docker_lifecycle.registry_username"),
 		Entry("a droplet hash that is no tag", patience, "lifecycle", map[string]any{"buildpack_lifecycle": map[string]any{"droplet_guid": "g", "droplet_hash": "a/b"}}, 422, "lifecycle.buildpack_lifecycle.droplet_hash"),
 		Entry("no droplet guid", patience, "lifecycle", map[string]any{"buildpack_lifecycle": map[string]any{"droplet_hash": "abc"}}, 422, "lifecycle.buildpack_lifecycle.droplet_guid"),
-		Entry("a route without host", patience, "routes", route("/path", 8080), 422, "routes.cf-router[0].hostname"),
-		Entry("a route to port 0", patience, "routes", route("a.example.com", 0), 422, "routes.cf-router[0].port"),
-		Entry("a route port as text", patience, "routes", route("a.example.com", "8080"), 400, "routes.cf-router.port"),
+		Entry("a route without host", patience, "routes", route("/path", 8080), 400, "routes.cf-router[0].hostname"),
+		Entry("a route with a scheme", patience, "routes", route("https://a.example.com", 8080), 400, "routes.cf-router[0].hostname"),
+		Entry("a route to port 0", patience, "routes", route("a.example.com", 0), 400, "routes.cf-router[0].port"),
+		Entry("a route port as text", patience, "routes", route("a.example.com", "8080"), 400, "routes.cf-router[0].port"),
+		Entry("an internal route with a wildcard", patience, "routes", internal("*.apps.internal"), 400, "routes.internal-router[0].hostname"),
+		Entry("an internal route as a number", patience, "routes", internal(7), 400, "routes.internal-router[0].hostname"),
 		Entry("an unknown egress protocol", patience, "egress_rules", rule("protocol", "smoke"), 422, "egress_rules[0].protocol"),
 		Entry("an egress destination that is none", patience, "egress_rules", rule("destinations", []string{"example.com"}), 422, "egress_rules[0].destinations[0]"),
 		Entry("an egress port 0", patience, "egress_rules", rule("ports", []int{0}), 422, "egress_rules[0].ports[0]"),
@@ -160,6 +166,15 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Expect(answer.Message()).To(SatisfyAll(ContainSubstring("memory_mb: "), ContainSubstring("instances: "), ContainSubstring("ports[0]: ")))
 	}, patience)
 
+	It("is malformed when one of its faults is a malformed route, and names them all", func(ctx context.Context) {
+		d := app("many").With("memory_mb", -1).With("routes", route("not a host", 8080)).With("health_check_type", "telepathy")
+		guid, version := d.GUID(), d.Version()
+		refused(ctx, guid, version, 400, "health_check_type", d)
+		answer, err := irene.Desire(ctx, d)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer.Message()).To(SatisfyAll(ContainSubstring("memory_mb: "), ContainSubstring("routes.cf-router[0].hostname: ")))
+	}, patience)
+
 	It("is forgotten once the app could be desired", func(ctx context.Context) {
 		d := app("mended")
 		refused(ctx, d.GUID(), d.Version(), 422, "memory_mb", d.Clone().With("memory_mb", 0))
@@ -179,7 +194,11 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	It("changes nothing of an app that runs", func(ctx context.Context) {
 		d := app("runs")
 		run(ctx, irene, d)
+		before := place.statefulSet(ctx, d.GUID())
 		Expect(irene.Desire(ctx, d.Clone().With("instances", -1))).To(answered(422))
+		Expect(irene.Desire(ctx, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("not a host", 8080))).To(answered(400))
+		Expect(place.statefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
+		Expect(place.statefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		running(ctx, irene, d, 1)
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
