@@ -30,9 +30,9 @@ type internalRoute struct {
 // StatefulSet, HTTP routes that name no isolation segment with the LRP's own. They
 // are as they were stored: one that opi would refuse is not left out.
 //
-// An annotation that is not JSON of the right form, which only people with kubectl
-// can bring about, is an error that names the annotation. The routes of the other
-// kind are returned all the same.
+// What is not JSON of the right form, which only people with kubectl can bring
+// about, is an error that names the annotation. All other routes, of that annotation
+// and of the other kind, are returned all the same.
 func RoutesOf(lrp view.LRP) (opi.Routes, error) {
 	routes, err := storedRoutes(lrp)
 	for i := range routes.HTTP {
@@ -57,8 +57,8 @@ func storedRoutes(lrp view.LRP) (opi.Routes, error) {
 	return routes, errors.Join(httpErr, internalErr)
 }
 
-// decodeRoutes reads an annotation's text; empty text means no routes. A route that
-// can't be read is left out and told in the error.
+// decodeRoutes reads an annotation's text, each route by itself; empty text means no
+// routes.
 func decodeRoutes[R any](annotation, text string) ([]R, error) {
 	if text == "" {
 		return nil, nil
@@ -67,12 +67,12 @@ func decodeRoutes[R any](annotation, text string) ([]R, error) {
 	if err := json.Unmarshal([]byte(text), &elements); err != nil {
 		return nil, fmt.Errorf("decode annotation %s: %w", annotation, err)
 	}
-	routes := make([]R, 0, len(elements))
+	var routes []R
 	var errs []error
 	for i, element := range elements {
 		var route R
 		if err := json.Unmarshal(element, &route); err != nil {
-			errs = append(errs, fmt.Errorf("decode annotation %s[%d]: %w", annotation, i, err))
+			errs = append(errs, fmt.Errorf("decode annotation %s: element %d: %w", annotation, i, err))
 			continue
 		}
 		routes = append(routes, route)

@@ -63,6 +63,13 @@ func TestRoutesOf(t *testing.T) {
 	}))
 }
 
+func TestOneUnreadableRouteCostsTheOthersNothing(t *testing.T) {
+	g := NewWithT(t)
+	routes, err := RoutesOf(view.LRP{Routes: `[{"hostname":"a","port":"1"},5,{"hostname":"b","port":2}]`})
+	g.Expect(err).To(MatchError(SatisfyAll(ContainSubstring(keys.Routes), ContainSubstring("element 0"), ContainSubstring("element 1"))))
+	g.Expect(routes).To(Equal(opi.Routes{HTTP: []opi.HTTPRoute{{Hostname: "b", Port: 2}}}))
+}
+
 func TestRoutesThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{`[`, `{}`, `"a"`, `[{"hostname":1}]`, `[{"hostname":"a","port":"1"}]`, `[] []`, ` `} {
 		t.Run(text, func(t *testing.T) {

@@ -50,8 +50,8 @@ func (q *queue) published(m *Message, now time.Time, pass uint64) {
 	}
 }
 
-// publishedSince is whether a message was last published after that time.
-func (q *queue) publishedSince(m *Message, since time.Time) bool {
+// publishedAfter is whether a message was last published after that.
+func (q *queue) publishedAfter(m *Message, after time.Time) bool {
 	element, found := q.elements[m]
-	return found && element.Value.(*queued).publishedAt.After(since)
+	return found && element.Value.(*queued).publishedAt.After(after)
 }

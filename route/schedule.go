@@ -19,9 +19,9 @@ const (
 	muteAtMost = 30 * time.Second
 	// retryAfter is the pause after a failed publish.
 	retryAfter = time.Second
-	// crossingTime is how old a registration of ours may be that crossed another
-	// replica's unregister on its way to the routers.
-	crossingTime = 5 * time.Second
+	// crossing is how long ago a registration may have been published that comes to
+	// routers after an unregister which we have only now heard.
+	crossing = 5 * time.Second
 )
 
 // schedule decides what is published when. It has no goroutine, clock or
@@ -143,9 +143,9 @@ func (s *schedule) everything(now time.Time) {
 // we do the endpoint rests until we know as much; if it knows less, or means an
 // instance that had the address before, what it took away is registered again.
 //
-// A registration that we sent just before may have reached the routers after the
-// other's unregister. So what knows more is said once more in our own name, also when
-// we have just ceased to register: our connection keeps the order.
+// What knows more is published again when we have registered the endpoint lately:
+// that may have been after the other's unregister, which waited in our connection,
+// above all when this process hung. Our own messages keep their order.
 func (s *schedule) heard(u *Unregistration, now time.Time) {
 	if u.Revision == (Revision{}) {
 		return
@@ -157,10 +157,11 @@ func (s *schedule) heard(u *Unregistration, now time.Time) {
 		switch {
 		case m == nil || revision == (Revision{}):
 		case !revision.covers(u.Revision) && m.Instance == u.payload.InstanceID:
+			_, rests := s.muted[u.triple(uri)]
+			crossed = crossed || !rests && s.queue.publishedAfter(m, now.Add(-crossing))
 			if s.active {
 				s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
 			}
-			crossed = crossed || s.queue.publishedSince(m, now.Add(-crossingTime))
 		case m != restored && s.registering(now):
 			restored = m
 			s.register(m, now)
@@ -168,7 +169,10 @@ func (s *schedule) heard(u *Unregistration, now time.Time) {
 		}
 	}
 	if crossed && s.sending(now) {
-		s.publish(u.Audience.unregisterSubject(), u.marshal(s.id), now)
+		s.full.spend()
+		if s.publish(u.Audience.unregisterSubject(), u.marshal(s.id), now) {
+			s.counts.unregisters++
+		}
 	}
 }
 

@@ -187,6 +187,44 @@ func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 }
 
+// A replica that hung goes on with its refresh before it reads what was said
+// meanwhile.
+func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
+	for name, gone := range map[string]func(r *recording){
+		"still holding on": func(*recording) {},
+		"just told that another leads": func(r *recording) {
+			r.lead(false, r.now)
+			r.announced()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			r := newRecording("me")
+			s := demo("dora", "a.example.com").with(0, "10.0.0.1")
+			s.Revision = Revision{LRP: 3, Instances: 10}
+			r.lead(true, r.now)
+			r.told(s)
+			r.pass(time.Second)
+
+			u := (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: Revision{LRP: 3, Instances: 11},
+				payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: s.Instances[0].GUID}}).marshal("other")
+			r.router.handle(unregisterSubject, u, r.now)
+			r.pass(21 * time.Second)
+			g.Expect(r.router.endpoints()).To(HaveLen(1), "the refresh came later")
+			gone(r)
+			r.takeSubjects()
+			for range 3 {
+				parsed, err := parseUnregister(Router, u, "me")
+				g.Expect(err).NotTo(HaveOccurred())
+				r.heard(parsed, r.now)
+				g.Expect(r.router.endpoints()).To(BeEmpty())
+				r.pass(30 * time.Second)
+			}
+			g.Expect(r.takeSubjects()["router.unregister"]).To(Equal(1), "once, not for every repeat")
+		})
+	}
+}
+
 func TestFailedPublishIsRetried(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")

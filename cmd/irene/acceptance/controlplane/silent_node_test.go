@@ -19,14 +19,21 @@ import (
 
 // silentNode is a node without kubelet: the spec says what the status of its pods
 // is. Nothing reports that it lives, so Kubernetes takes it for lost after a while
-// (see node-monitor-grace-period in the suite's set-up).
+// (see node-monitor-grace-period in the suite's set-up), unless the spec has it
+// report.
 type silentNode struct {
 	name, segment string
 }
 
+// newSilentNode is one in a segment of its own.
 func newSilentNode(ctx context.Context) *silentNode {
 	GinkgoHelper()
-	segment := "silent-" + cloudcontroller.NewGUID()[:8]
+	name := "silent-" + cloudcontroller.NewGUID()[:8]
+	return newSilentNodeIn(ctx, name, name)
+}
+
+func newSilentNodeIn(ctx context.Context, segment, name string) *silentNode {
+	GinkgoHelper()
 	room := corev1.ResourceList{
 		corev1.ResourceCPU:              resource.MustParse("100"),
 		corev1.ResourceMemory:           resource.MustParse("1Ti"),
@@ -34,8 +41,8 @@ func newSilentNode(ctx context.Context) *silentNode {
 		corev1.ResourcePods:             resource.MustParse("100"),
 	}
 	_, err := api.CoreV1().Nodes().Create(ctx, &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: segment, Labels: map[string]string{
-			corev1.LabelHostname: segment, "cloudfoundry.org/isolation-segment": segment,
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+			corev1.LabelHostname: name, "cloudfoundry.org/isolation-segment": segment,
 		}},
 		Status: corev1.NodeStatus{
 			Capacity: room, Allocatable: room,
@@ -47,9 +54,72 @@ func newSilentNode(ctx context.Context) *silentNode {
 	}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func(ctx context.Context) error {
-		return api.CoreV1().Nodes().Delete(ctx, segment, metav1.DeleteOptions{})
+		return api.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
 	})
-	return &silentNode{name: segment, segment: segment}
+	return &silentNode{name: name, segment: segment}
+}
+
+// reports lets the node report that it is ready, now and until the spec ends.
+func (n *silentNode) reports(ctx context.Context) {
+	GinkgoHelper()
+	Expect(n.report(ctx)).To(Succeed())
+	life, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer GinkgoRecover()
+		defer close(ended)
+		ticker := time.NewTicker(5 * time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-life.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := n.report(life); life.Err() == nil {
+				Expect(err).NotTo(HaveOccurred())
+			}
+		}
+	}()
+	DeferCleanup(func() {
+		end()
+		<-ended
+	})
+}
+
+func (n *silentNode) report(ctx context.Context) error {
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		node, err := api.CoreV1().Nodes().Get(ctx, n.name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for i := range node.Status.Conditions {
+			condition := &node.Status.Conditions[i]
+			if condition.Type != corev1.NodeReady {
+				continue
+			}
+			condition.LastHeartbeatTime = metav1.Now()
+			if condition.Status != corev1.ConditionTrue {
+				condition.Status, condition.LastTransitionTime = corev1.ConditionTrue, metav1.Now()
+			}
+		}
+		_, err = api.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// readiness is what Kubernetes believes: Unknown once it noticed the silence.
+func (n *silentNode) readiness(ctx context.Context) func() corev1.ConditionStatus {
+	return func() corev1.ConditionStatus {
+		node, err := api.CoreV1().Nodes().Get(ctx, n.name, metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady {
+				return condition.Status
+			}
+		}
+		return ""
+	}
 }
 
 // settle desires an app on the node and waits until its instances are claimed.

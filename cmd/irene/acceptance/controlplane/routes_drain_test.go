@@ -1,0 +1,172 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+// Every address that an instance leaves goes at once to an instance of another app,
+// which would answer whatever is still sent there; and the routers try one instance
+// only. So a request that comes late is seen, either way.
+var _ = Describe("Under load no request is lost or misled", func() {
+	const tenant = "other-tenant"
+	var (
+		place *routing
+		nodes *kubelet
+		irene *ireneprocess.Process
+		// heir has an instance for each address that is left.
+		heir cloudcontroller.Desire
+	)
+	BeforeEach(func(ctx context.Context) {
+		place = aloneRouting(ctx)
+		nodes = newKubelet(ctx, place.namespace, 3)
+		irene = place.start(ctx)
+	})
+
+	started := func(ctx context.Context, name string, instances int) (cloudcontroller.Desire, []string) {
+		GinkgoHelper()
+		d := nodes.app(name, instances)
+		desire(ctx, irene, d)
+		return d, place.routed(ctx, d, name+".example.com", nodes.port, instances)
+	}
+	awaitedBy := func(ctx context.Context, heirs int) {
+		GinkgoHelper()
+		heir = nodes.heir(tenant, heirs)
+		desire(ctx, irene, heir)
+		// On their nodes and waiting for addresses.
+		Eventually(irene.States).WithContext(ctx).WithArguments(heir.GUID(), heir.Version()).Should(HaveEach("CLAIMED"))
+	}
+	// inherited is that all addresses are another app's now, which answers there.
+	inherited := func(addresses []string) {
+		GinkgoHelper()
+		slices.Sort(addresses)
+		for _, w := range place.routers {
+			Eventually(w.addresses).WithArguments(tenant + ".example.com").Should(Equal(addresses))
+		}
+		requests := place.load(heir, tenant+".example.com")
+		requests.goesOn(20)
+		Expect(requests.stop()).To(BeEmpty())
+	}
+	without := func(all, kept []string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(address string) bool { return slices.Contains(kept, address) })
+	}
+	scale := func(ctx context.Context, d cloudcontroller.Desire, instances int) {
+		GinkgoHelper()
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
+			"instances": instances, "routes": d["routes"], "annotation": strconv.FormatInt(time.Now().UnixNano(), 10),
+		})).To(answered(200))
+	}
+
+	It("when an app is scaled down from four instances to one", func(ctx context.Context) {
+		d, before := started(ctx, "scaled", 4)
+		awaitedBy(ctx, 3)
+		requests := place.load(d, "scaled.example.com")
+		requests.goesOn(200)
+		scale(ctx, d, 1)
+		inherited(without(before, place.routed(ctx, d, "scaled.example.com", nodes.port, 1)))
+		requests.goesOn(200)
+		requests.lostNothing(4)
+	}, patience)
+
+	It("when an instance is stopped, and started again", func(ctx context.Context) {
+		d, before := started(ctx, "stopped", 2)
+		awaitedBy(ctx, 2)
+		requests := place.load(d, "stopped.example.com")
+		requests.goesOn(200)
+		for n := range 2 {
+			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), strconv.Itoa(n))).To(answered(200))
+			Eventually(place.routers[0].addresses).WithArguments("stopped.example.com").Should(SatisfyAll(
+				HaveLen(2), Not(Equal(before))))
+			Eventually(func() []string { return place.routers[0].addresses(tenant + ".example.com") }).Should(HaveLen(n + 1))
+		}
+		inherited(without(before, place.routed(ctx, d, "stopped.example.com", nodes.port, 2)))
+		requests.goesOn(200)
+		requests.lostNothing(4)
+	}, patience)
+
+	It("when Cloud Controller deploys an app anew, one instance after another", func(ctx context.Context) {
+		old, before := started(ctx, "rolled", 3)
+		awaitedBy(ctx, 3)
+		requests := place.load(old, "rolled.example.com")
+		requests.goesOn(200)
+		// Another process of the same app with the same routes. Each time that all its
+		// instances are RUNNING the old one loses one and it gets one.
+		fresh := old.Clone().Identify(cloudcontroller.NewGUID(), cloudcontroller.NewGUID()).With("instances", 1)
+		desire(ctx, irene, fresh)
+		for step := 1; step <= 3; step++ {
+			running(ctx, irene, fresh, step)
+			scale(ctx, old, 3-step)
+			if step < 3 {
+				scale(ctx, fresh, step+1)
+			}
+		}
+		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
+		inherited(before)
+		place.routed(ctx, fresh, "rolled.example.com", nodes.port, 3)
+		requests.goesOn(200)
+		requests.lostNothing(6)
+	}, patience)
+
+	It("when nodes are drained of apps with two and more instances", func(ctx context.Context) {
+		two, _ := started(ctx, "two", 2)
+		three, _ := started(ctx, "three", 3)
+		awaitedBy(ctx, 5)
+		Eventually(func() int { return len(place.budgets(ctx, "")) }).Should(Equal(3))
+		loads := []*load{place.load(two, "two.example.com"), place.load(three, "three.example.com")}
+		// drain does what kubectl drain does: what a budget holds back is tried again.
+		drain := func(node string) {
+			GinkgoHelper()
+			nodes.cordon(ctx, node, true)
+			Eventually(func(g Gomega) {
+				left := 0
+				for _, pod := range append(place.pods(ctx, two.GUID()), place.pods(ctx, three.GUID())...) {
+					if pod.Spec.NodeName != node {
+						continue
+					}
+					left++
+					err := api.CoreV1().Pods(place.namespace).EvictV1(ctx, &policyv1.Eviction{
+						ObjectMeta:    metav1.ObjectMeta{Name: pod.Name},
+						DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
+					})
+					if !apierrors.IsTooManyRequests(err) && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+						Expect(err).NotTo(HaveOccurred())
+					}
+				}
+				g.Expect(left).To(BeZero())
+			}, "40s", "100ms").Should(Succeed())
+		}
+		// With two of three nodes gone everything is on the third; then that one goes.
+		drain(nodes.nodes[0])
+		drain(nodes.nodes[1])
+		for _, node := range nodes.nodes[:2] {
+			nodes.cordon(ctx, node, false)
+		}
+		running(ctx, irene, two, 2)
+		running(ctx, irene, three, 3)
+		drain(nodes.nodes[2])
+
+		place.routed(ctx, two, "two.example.com", nodes.port, 2)
+		place.routed(ctx, three, "three.example.com", nodes.port, 3)
+		for _, w := range place.routers {
+			Eventually(w.addresses).WithArguments(tenant + ".example.com").Should(HaveLen(5))
+		}
+		for _, requests := range loads {
+			requests.goesOn(200)
+			Expect(requests.stop()).To(BeEmpty())
+			requests.lostNothing(len(requests.answers))
+		}
+	}, SpecTimeout(2*time.Minute))
+})
