@@ -26,7 +26,7 @@ func folder(name string) entry        { return entry{name, tar.TypeDir, ""} }
 func link(name, target string) entry  { return entry{name, tar.TypeSymlink, target} }
 
 // layerOf packs entries in the given order.
-func layerOf(t *testing.T, entries ...entry) v1.Layer {
+func layerOf(t testing.TB, entries ...entry) v1.Layer {
 	t.Helper()
 	var packed bytes.Buffer
 	w := tar.NewWriter(&packed)
@@ -59,7 +59,7 @@ func layerOf(t *testing.T, entries ...entry) v1.Layer {
 }
 
 // imageOf stacks layers, the lowest first, under a config with USER user.
-func imageOf(t *testing.T, user string, layers ...v1.Layer) v1.Image {
+func imageOf(t testing.TB, user string, layers ...v1.Layer) v1.Image {
 	t.Helper()
 	image, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {

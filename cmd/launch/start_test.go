@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/bits/droplet/staginginfo"
 )
 
 func TestProfileScriptsComeInOrderAndTheirExportsReachTheApp(t *testing.T) {
@@ -83,7 +85,7 @@ func TestWhereTheStartCommandComesFrom(t *testing.T) {
 		"start_command is a list":           {info: `{"start_command":["a"]}`, status: 78, stderr: "start_command"},
 		"start_command is null":             {info: `{"start_command":null}`, status: 78, stderr: "launch: no start command: START_COMMAND is empty"},
 		"NUL in the start command":          {info: `{"start_command":"a\u0000b"}`, status: 78, stderr: "NUL byte"},
-		"too large staging_info.yml":        {info: strings.Repeat(" ", maxStagingInfo+1), status: 78, stderr: "larger than 1048576 bytes"},
+		"too large staging_info.yml":        {info: strings.Repeat(" ", staginginfo.MaxBytes+1), status: 78, stderr: "larger than 1048576 bytes"},
 		"nothing":                           {status: 78, stderr: "launch: no start command: START_COMMAND is empty"},
 		"a command in pieces":               {args: []string{"bundle", "exec"}, status: 64, stderr: "launch: 2 arguments: want one start command"},
 	} {
