@@ -4,6 +4,7 @@ package controlplane_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -131,12 +132,11 @@ var _ = Describe("Under load no request is lost or misled", func() {
 			GinkgoHelper()
 			nodes.cordon(ctx, node, true)
 			Eventually(func(g Gomega) {
-				left := 0
+				var left []string
 				for _, pod := range append(place.pods(ctx, two.GUID()), place.pods(ctx, three.GUID())...) {
 					if pod.Spec.NodeName != node {
 						continue
 					}
-					left++
 					err := api.CoreV1().Pods(place.namespace).EvictV1(ctx, &policyv1.Eviction{
 						ObjectMeta:    metav1.ObjectMeta{Name: pod.Name},
 						DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
@@ -144,9 +144,13 @@ var _ = Describe("Under load no request is lost or misled", func() {
 					if !apierrors.IsTooManyRequests(err) && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 						Expect(err).NotTo(HaveOccurred())
 					}
+					left = append(left, fmt.Sprintf("%s, deleted %v: %v", pod.Name, pod.DeletionTimestamp, err))
 				}
-				g.Expect(left).To(BeZero())
-			}, "40s", "100ms").Should(Succeed())
+				g.Expect(left).To(BeEmpty())
+				// Kubernetes counts a pod that was evicted and replaced under its name
+				// between two looks of the disruption controller as missing for two
+				// minutes.
+			}, "150s", "100ms").Should(Succeed())
 		}
 		// With two of three nodes gone everything is on the third; then that one goes.
 		drain(nodes.nodes[0])
@@ -168,5 +172,5 @@ var _ = Describe("Under load no request is lost or misled", func() {
 			Expect(requests.stop()).To(BeEmpty())
 			requests.lostNothing(len(requests.answers))
 		}
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(6*time.Minute))
 })
