@@ -153,6 +153,10 @@ func TestInstanceState(t *testing.T) {
 				Running: &corev1.ContainerStateRunning{StartedAt: stamp(5)}}})},
 			state: opi.InstanceRunning, since: 5, routable: true,
 		},
+		"its startup check passed, not ready yet": {
+			pod:   []func(*corev1.Pod){placed(false, running(20, true))},
+			state: opi.InstanceClaimed, since: 20,
+		},
 		"running, readiness check fails": {
 			pod:   []func(*corev1.Pod){placed(false, running(5, true))},
 			state: opi.InstanceRunning, since: 5,

@@ -88,7 +88,7 @@ func instanceState(pod *Pod, node silence, now time.Time, lostNodeGrace time.Dur
 		instance.State = opi.InstanceUnknown
 		since(node.since)
 
-	case container.Running && container.Started:
+	case container.Running && container.Started && !neverReady(pod):
 		instance.State = opi.InstanceRunning
 		since(container.RunningSince, pod.ContainersReady.Since)
 
@@ -128,6 +128,14 @@ func nodeLost(pod *Pod) bool {
 	containersReady := pod.ContainersReady.True() || pod.ContainersReady.Status == "" && pod.Container.Ready
 	known := pod.Ready.Status != "" && !pod.Ready.True()
 	return known && containersReady && pod.Ready.Reason != reasonReadinessGates
+}
+
+// neverReady is whether this run of the container has not been ready yet, although its
+// startup check may have passed: a kubelet asks once more before it says so. Cloud
+// Controller takes away an old instance as soon as a new one is RUNNING, and until the
+// new one is ready no request gets to it.
+func neverReady(pod *Pod) bool {
+	return pod.ContainersReady.Status == corev1.ConditionFalse && !pod.ContainersReady.Since.After(pod.Container.RunningSince)
 }
 
 func firstTime(times ...time.Time) time.Time {
