@@ -70,49 +70,52 @@ func (i appImage) render() (manifest rawManifest, config []byte, err error) {
 		LabelStack: i.stack.Name, LabelStackDigest: i.stack.Digest.String(),
 		LabelLifecycleDigest: i.lifecycle.diffID.String(), LabelRevision: i.stack.Revision, LabelDroplet: i.guid,
 	}
-	if config, err = json.Marshal(i.config(labels)); err != nil {
+	return renderOnStack(i.base, v1.Config{
+		User:       appUser,
+		WorkingDir: appWorkDir,
+		Entrypoint: []string{"/" + launchPath},
+		Env:        environmentOf(i.base.config.Config.Env),
+		Labels:     labels,
+	}, i.layers(), "irene lifecycle", "irene droplet "+i.guid)
+}
+
+// renderOnStack makes manifest and config of an image that consists of a stack's
+// layers and more; layers are all of them, and further says how each of those that
+// are not the stack's came to be. From the stack's config comes what says where it
+// runs and how it came to be, and nothing of what it would do as an image of its own:
+// ports, volumes, commands and checks.
+func renderOnStack(base baseImage, run v1.Config, layers []imageLayer, further ...string) (manifest rawManifest, config []byte, err error) {
+	from := base.config
+	file := v1.ConfigFile{
+		Architecture: from.Architecture, OS: from.OS, OSVersion: from.OSVersion, OSFeatures: from.OSFeatures, Variant: from.Variant,
+		Created: from.Created,
+		Config:  run,
+		RootFS:  v1.RootFS{Type: "layers"},
+	}
+	for _, layer := range layers {
+		file.RootFS.DiffIDs = append(file.RootFS.DiffIDs, layer.diffID)
+	}
+	// History is there for all layers or for none.
+	if historyOf(from) == len(base.layers) {
+		file.History = slices.Clone(from.History)
+		for _, how := range further {
+			file.History = append(file.History, v1.History{Created: from.Created, CreatedBy: how})
+		}
+	}
+	if config, err = json.Marshal(file); err != nil {
 		return rawManifest{}, nil, err
 	}
 	content := v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.OCIManifestSchema1,
 		Config:        v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(config)), Digest: digestOf(config)},
-		Annotations:   labels,
+		Annotations:   run.Labels,
 	}
-	for _, layer := range i.layers() {
+	for _, layer := range layers {
 		content.Layers = append(content.Layers, layer.descriptor)
 	}
 	manifest, err = newRawManifest(content)
 	return manifest, config, err
-}
-
-// config takes from the stack what says where it runs and how it came to be, and
-// nothing of what it would do as an image of its own: ports, volumes, commands and
-// checks.
-func (i appImage) config(labels map[string]string) v1.ConfigFile {
-	base := i.base.config
-	config := v1.ConfigFile{
-		Architecture: base.Architecture, OS: base.OS, OSVersion: base.OSVersion, OSFeatures: base.OSFeatures, Variant: base.Variant,
-		Created: base.Created,
-		Config: v1.Config{
-			User:       appUser,
-			WorkingDir: appWorkDir,
-			Entrypoint: []string{"/" + launchPath},
-			Env:        environmentOf(base.Config.Env),
-			Labels:     labels,
-		},
-		RootFS: v1.RootFS{Type: "layers"},
-	}
-	for _, layer := range i.layers() {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.diffID)
-	}
-	// History is there for all layers or for none.
-	if historyOf(base) == len(i.base.layers) {
-		config.History = append(slices.Clone(base.History),
-			v1.History{Created: base.Created, CreatedBy: "irene lifecycle"},
-			v1.History{Created: base.Created, CreatedBy: "irene droplet " + i.guid})
-	}
-	return config
 }
 
 // historyOf counts the layers that a config tells the history of.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -193,22 +194,32 @@ func (a *Assembler) compose(ctx context.Context, f *flight, stack Stack, stored 
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	doing := "write " + target.String()
-	pusher, err := a.registry.host.pusher(ctx, target.Context(), a.registry.stack(stack.Name), a.registry.lifecycle(), a.registry.droplets())
-	if err != nil {
-		return v1.Hash{}, a.registry.failed(doing, err)
-	}
 	var sent atomic.Int64
-	blobs := a.blobs(ctx, image, &sent)
-	blobs = append(blobs, static.NewLayer(config, types.OCIConfigJSON))
-	if err := upload(ctx, pusher, target.Context(), blobs); err != nil {
-		return v1.Hash{}, a.registry.failed(doing, err)
+	err = a.registry.putImage(ctx, target, manifest, config, a.blobs(ctx, image, &sent),
+		a.registry.stack(stack.Name), a.registry.lifecycle(), a.registry.droplets())
+	if err != nil {
+		return v1.Hash{}, err
 	}
 	a.registry.metrics.blobs.WithLabelValues(blobUploaded).Add(float64(sent.Load()))
-	if err := pusher.Put(ctx, target, manifest); err != nil {
-		return v1.Hash{}, a.registry.failed(doing, err)
-	}
 	return manifest.digest, nil
+}
+
+// putImage puts layers, which may be mounted from other repositories, and the config
+// into the target's repository, and then writes the manifest under the target's tag.
+func (r *Registry) putImage(ctx context.Context, target name.Tag, manifest rawManifest, config []byte, layers []v1.Layer, mountedFrom ...name.Repository) error {
+	doing := "write " + target.String()
+	pusher, err := r.host.pusher(ctx, target.Context(), mountedFrom...)
+	if err != nil {
+		return r.failed(doing, err)
+	}
+	blobs := append(slices.Clone(layers), static.NewLayer(config, types.OCIConfigJSON))
+	if err := upload(ctx, pusher, target.Context(), blobs); err != nil {
+		return r.failed(doing, err)
+	}
+	if err := pusher.Put(ctx, target, manifest); err != nil {
+		return r.failed(doing, err)
+	}
+	return nil
 }
 
 func upload(ctx context.Context, pusher *remote.Pusher, to name.Repository, blobs []v1.Layer) error {
@@ -223,21 +234,29 @@ func upload(ctx context.Context, pusher *remote.Pusher, to name.Repository, blob
 // blobs are the image's layers, each where it can be mounted from. The lifecycle
 // layer is at hand anyway, should the registry have lost it.
 func (a *Assembler) blobs(ctx context.Context, image appImage, sent *atomic.Int64) []v1.Layer {
-	mountable := func(from name.Repository, layer v1.Layer, digest v1.Hash) v1.Layer {
-		return &remote.MountableLayer{Layer: layer, Reference: from.Digest(digest.String())}
-	}
-	stored := func(from name.Repository, layer imageLayer) v1.Layer {
-		return mountable(from, &storedBlob{ctx: ctx, registry: a.registry, repository: from, layer: layer}, layer.descriptor.Digest)
-	}
-	var blobs []v1.Layer
-	for _, layer := range image.base.layers {
-		blobs = append(blobs, stored(a.registry.stack(image.stack.Name), layer))
-	}
+	blobs := a.registry.stackBlobs(ctx, image.stack, image.base)
 	lifecycle := a.options.Stacks.options.Lifecycle
-	blobs = append(blobs,
+	return append(blobs,
 		mountable(a.registry.lifecycle(), countedLayer{lifecycle.layer, sent}, lifecycle.digest),
-		stored(a.registry.droplets(), image.droplet))
+		a.registry.stored(ctx, a.registry.droplets(), image.droplet))
+}
+
+// stackBlobs are a stack's layers, to be mounted.
+func (r *Registry) stackBlobs(ctx context.Context, stack Stack, base baseImage) []v1.Layer {
+	blobs := make([]v1.Layer, 0, len(base.layers))
+	for _, layer := range base.layers {
+		blobs = append(blobs, r.stored(ctx, r.stack(stack.Name), layer))
+	}
 	return blobs
+}
+
+// stored is a layer of another repository, to be mounted.
+func (r *Registry) stored(ctx context.Context, from name.Repository, layer imageLayer) v1.Layer {
+	return mountable(from, &storedBlob{ctx: ctx, registry: r, repository: from, layer: layer}, layer.descriptor.Digest)
+}
+
+func mountable(from name.Repository, layer v1.Layer, digest v1.Hash) v1.Layer {
+	return &remote.MountableLayer{Layer: layer, Reference: from.Digest(digest.String())}
 }
 
 // storedBlob is a layer that another repository of the registry has. Its bytes are

@@ -13,6 +13,11 @@
 //	                            build's result.json; an annotation names the stack
 //	<prefix>/<droplet guid>     app images, tagged <droplet checksum>-<revision>: the
 //	                            stack's layers, the lifecycle layer, the droplet's
+//	<prefix>/stage              the program that stages apps, irene-stage, as an image
+//	                            of nothing else, one tag for each release that has
+//	                            another
+//	<prefix>/builds/<stack>     what apps are built in, tagged by a revision of its own:
+//	                            the stack's layers and that program's
 //
 // A revision is a short digest of what an app image has not from its droplet: stack,
 // lifecycle layer, and the rules of putting them together. It is the same in every
@@ -39,6 +44,8 @@
 // image is shared by all who ask for it and outlives their patience; it is bounded in
 // number and in time. Droplets that the registry lacks come from a DropletSource;
 // HTTPSource is one.
+//
+// StagingImages makes sure that the images of staging pods are there.
 //
 // ImageUsers finds out as whom a docker image wants to run.
 //

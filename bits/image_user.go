@@ -151,12 +151,7 @@ func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (User, error) 
 
 // ask finds the answer for reference, remembered or not.
 func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credentials *opi.RegistryCredentials) (answer, error) {
-	puller, err := remote.NewPuller(
-		remote.WithAuth(authenticator(credentials)),
-		remote.WithTransport(u.transport),
-		remote.WithUserAgent("irene"),
-		remote.WithPlatform(platform),
-	)
+	puller, err := u.puller(credentials)
 	if err != nil {
 		return answer{}, err
 	}
@@ -174,6 +169,15 @@ func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credenti
 	}
 	u.answers.Add(key, found)
 	return found, nil
+}
+
+func (u *ImageUsers) puller(credentials *opi.RegistryCredentials) (*remote.Puller, error) {
+	return remote.NewPuller(
+		remote.WithAuth(authenticator(credentials)),
+		remote.WithTransport(u.transport),
+		remote.WithUserAgent("irene"),
+		remote.WithPlatform(platform),
+	)
 }
 
 // authenticator is never the machine's own keychain: an app's owner must not pull
@@ -205,24 +209,9 @@ func resolve(ctx context.Context, puller *remote.Puller, reference name.Referenc
 
 // read fetches the image's config and, if a name stands there, its account files.
 func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answer, error) {
-	descriptor, err := puller.Get(ctx, digest)
+	image, config, err := readConfig(ctx, puller, digest)
 	if err != nil {
 		return answer{}, err
-	}
-	image, err := descriptor.Image()
-	if err != nil {
-		return answer{}, err
-	}
-	manifest, err := image.Manifest()
-	if err != nil {
-		return answer{}, err
-	}
-	if manifest.Config.Size > maxConfigBytes {
-		return answer{}, fmt.Errorf("its config has %d bytes, more than %d", manifest.Config.Size, maxConfigBytes)
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return answer{}, fmt.Errorf("read its config: %w", err)
 	}
 	user, err := resolveUser(config.Config.User, func(wanted ...string) (accountFiles, error) {
 		return readAccountFiles(image, wanted...)
@@ -231,6 +220,30 @@ func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answe
 		return answer{unknown: unknown}, nil
 	}
 	return answer{user: user}, err
+}
+
+// readConfig fetches an image's manifest and config; of an index, those of our platform.
+func readConfig(ctx context.Context, puller *remote.Puller, reference name.Reference) (v1.Image, *v1.ConfigFile, error) {
+	descriptor, err := puller.Get(ctx, reference)
+	if err != nil {
+		return nil, nil, err
+	}
+	image, err := descriptor.Image()
+	if err != nil {
+		return nil, nil, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return nil, nil, err
+	}
+	if manifest.Config.Size > maxConfigBytes {
+		return nil, nil, fmt.Errorf("its config has %d bytes, more than %d", manifest.Config.Size, maxConfigBytes)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read its config: %w", err)
+	}
+	return image, config, nil
 }
 
 // keyOf separates images and credentials. No separator occurs in a reference or

@@ -18,59 +18,56 @@ import (
 const (
 	// launchPath is where the pod of a buildpack app finds its first program.
 	launchPath = "lifecycle/launch"
-	// maxLaunchBytes bounds the launch program, which is kept in memory; it has some
-	// 3 MiB.
-	maxLaunchBytes = 64 << 20
+	// maxProgramBytes bounds a program that becomes a layer, which is kept in memory;
+	// they have some 3 to 15 MiB.
+	maxProgramBytes = 64 << 20
 )
 
-// Lifecycle is the layer of /lifecycle/launch. It belongs to a release of Irene and
-// is part of every app image that the release assembles.
-type Lifecycle struct {
+// programLayer is a layer that holds one program. It depends on that program's bytes
+// alone: owner root, mode 0755, no times, no compression, which could differ from one
+// build of Irene to the next.
+type programLayer struct {
 	layer  v1.Layer
 	digest v1.Hash
 	size   int64
 }
 
-// LoadLifecycle makes the layer from the launch program at path. It depends on that
-// program's bytes alone: owner root, mode 0755, no times, no compression, which
-// could differ from one build of Irene to the next.
-func LoadLifecycle(path string) (*Lifecycle, error) {
-	program, err := readBounded(path, maxLaunchBytes)
+// loadProgramLayer reads the program at path, which goes to target in the layer, after
+// the folders that are given.
+func loadProgramLayer(path, target string, folders ...tar.Header) (programLayer, error) {
+	program, err := readBounded(path, maxProgramBytes)
 	if err != nil {
-		return nil, fmt.Errorf("read the launch program: %w", err)
+		return programLayer{}, fmt.Errorf("read the program: %w", err)
 	}
 	if len(program) == 0 {
-		return nil, fmt.Errorf("read the launch program: %s is empty", path)
+		return programLayer{}, fmt.Errorf("read the program: %s is empty", path)
 	}
-	content, err := lifecycleArchive(program)
+	content, err := programArchive(program, append(folders, tar.Header{Typeflag: tar.TypeReg, Name: target, Mode: 0o755, Size: int64(len(program))}))
 	if err != nil {
-		return nil, fmt.Errorf("make the lifecycle layer: %w", err)
+		return programLayer{}, fmt.Errorf("make the layer of %s: %w", target, err)
 	}
 	layer := static.NewLayer(content, types.OCIUncompressedLayer)
 	digest, err := layer.Digest()
 	if err != nil {
-		return nil, fmt.Errorf("make the lifecycle layer: %w", err)
+		return programLayer{}, fmt.Errorf("make the layer of %s: %w", target, err)
 	}
-	return &Lifecycle{layer: layer, digest: digest, size: int64(len(content))}, nil
+	return programLayer{layer: layer, digest: digest, size: int64(len(content))}, nil
 }
 
 // Digest is the layer's digest, which is also the digest of its content.
-func (l *Lifecycle) Digest() v1.Hash { return l.digest }
+func (l programLayer) Digest() v1.Hash { return l.digest }
 
-func (l *Lifecycle) imageLayer() imageLayer {
+func (l programLayer) imageLayer() imageLayer {
 	return imageLayer{
 		descriptor: v1.Descriptor{MediaType: types.OCIUncompressedLayer, Size: l.size, Digest: l.digest},
 		diffID:     l.digest,
 	}
 }
 
-func lifecycleArchive(program []byte) ([]byte, error) {
+// programArchive has the program as the content of the last entry.
+func programArchive(program []byte, entries []tar.Header) ([]byte, error) {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)
-	entries := []tar.Header{
-		{Typeflag: tar.TypeDir, Name: "lifecycle/", Mode: 0o755},
-		{Typeflag: tar.TypeReg, Name: launchPath, Mode: 0o755, Size: int64(len(program))},
-	}
 	for _, header := range entries {
 		header.ModTime = time.Unix(0, 0)
 		if err := writer.WriteHeader(&header); err != nil {
@@ -84,6 +81,22 @@ func lifecycleArchive(program []byte) ([]byte, error) {
 		return nil, err
 	}
 	return archive.Bytes(), nil
+}
+
+// Lifecycle is the layer of /lifecycle/launch. It belongs to a release of Irene and
+// is part of every app image that the release assembles.
+type Lifecycle struct{ programLayer }
+
+// lifecycleFolder is where Irene's programs are in the images that it makes.
+var lifecycleFolder = tar.Header{Typeflag: tar.TypeDir, Name: "lifecycle/", Mode: 0o755}
+
+// LoadLifecycle makes the layer from the launch program at path.
+func LoadLifecycle(path string) (*Lifecycle, error) {
+	layer, err := loadProgramLayer(path, launchPath, lifecycleFolder)
+	if err != nil {
+		return nil, fmt.Errorf("make the lifecycle layer: %w", err)
+	}
+	return &Lifecycle{layer}, nil
 }
 
 func readBounded(path string, limit int64) ([]byte, error) {

@@ -25,6 +25,8 @@ const (
 	dropletsRepository  = "droplets"
 	stacksRepository    = "stacks"
 	lifecycleRepository = "lifecycle"
+	stageRepository     = "stage"
+	buildsRepository    = "builds"
 
 	// DefaultRequestTimeout is how long a registry may take to answer one request,
 	// once it has all of it.
@@ -34,7 +36,7 @@ const (
 )
 
 // ownRepositories can't be a droplet's.
-var ownRepositories = []string{dropletsRepository, stacksRepository, lifecycleRepository}
+var ownRepositories = []string{dropletsRepository, stacksRepository, lifecycleRepository, stageRepository, buildsRepository}
 
 // RegistryOptions is where app images are kept, and how Irene gets there.
 type RegistryOptions struct {
@@ -69,6 +71,8 @@ type RegistryOptions struct {
 //	<prefix>/lifecycle             the layer that holds /lifecycle/launch
 //	<prefix>/droplets              droplets as layers, tagged by checksum
 //	<prefix>/<droplet guid>        app images, tagged <droplet checksum>-<revision>
+//	<prefix>/stage                 images of the program that stages apps
+//	<prefix>/builds/<stack>        what apps are built in, tagged by revision
 //
 // It may be used by many goroutines, and is a prometheus.Collector. Nothing is ever
 // deleted: what no tag names is the registry's own garbage collection's business.
@@ -142,6 +146,8 @@ func (r *Registry) droplets() name.Repository             { return r.repository(
 func (r *Registry) stack(stack string) name.Repository    { return r.repository(stacksRepository, stack) }
 func (r *Registry) lifecycle() name.Repository            { return r.repository(lifecycleRepository) }
 func (r *Registry) appImages(guid string) name.Repository { return r.repository(guid) }
+func (r *Registry) stage() name.Repository                { return r.repository(stageRepository) }
+func (r *Registry) builds(stack string) name.Repository   { return r.repository(buildsRepository, stack) }
 
 // stackName is what can be one part of a repository's name.
 var stackName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)

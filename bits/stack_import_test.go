@@ -275,7 +275,7 @@ func TestLifecycleLayer(t *testing.T) {
 	}
 	big := filepath.Join(t.TempDir(), "big")
 	check(t, os.WriteFile(big, nil, 0o600))
-	check(t, os.Truncate(big, maxLaunchBytes+1))
+	check(t, os.Truncate(big, maxProgramBytes+1))
 	_, err = LoadLifecycle(big)
 	g.Expect(err).To(MatchError(ContainSubstring("has more than 67108864 bytes")))
 }

@@ -78,6 +78,6 @@
 // HTTP request made with ctx does.
 //
 // Memory doesn't depend on the droplet's size: 10 to 35 MiB, by compression and
-// level (zstd from level 10 on: 65), and the names of the entries (see
+// level (zstd from level 10 on: 65), and what is remembered of each entry (see
 // Options.MaxEntries). Nothing is written to disk.
 package droplet

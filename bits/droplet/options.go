@@ -58,8 +58,10 @@ type Options struct {
 	// DefaultMaxUncompressedBytes.
 	MaxUncompressedBytes int64
 	// MaxEntries bounds the entries of the droplet together with the folders that
-	// it doesn't list. It also bounds memory, since names are remembered: to 256
-	// bytes for each entry in the mean. 0 is DefaultMaxEntries.
+	// it doesn't list. It also bounds memory, since entries are remembered: by at most
+	// 50 bytes each, and symbolic links by at most 50 more and their targets, which may
+	// have 32 bytes for each entry in the mean, or 1 MiB in all where that is more. 0 is
+	// DefaultMaxEntries.
 	MaxEntries int
 
 	// Expect holds the checksums (sha1 or sha256) that were promised of the

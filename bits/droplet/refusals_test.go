@@ -134,13 +134,13 @@ func TestLimits(t *testing.T) {
 	_, _, err = convert(t, archive(t, deep...), droplet.Options{MaxUncompressedBytes: 1 << 20})
 	expectRefusal(t, err, "makes a layer of more than 1048576 bytes")
 
-	// Names take memory: 1 MiB of them are always allowed.
+	// Targets take memory: 1 MiB of them are always allowed.
 	var named []entry
 	for i := range 600 {
 		named = append(named, symlink(fmt.Sprint(i), strings.Repeat("t", 4000)))
 	}
 	_, _, err = convert(t, archive(t, named...), droplet.Options{MaxEntries: 700})
-	expectRefusal(t, err, "has names of more than 1048576 bytes")
+	expectRefusal(t, err, "has symbolic links to paths of more than 1048576 bytes")
 	_, _, err = convert(t, archive(t, named[:200]...), droplet.Options{MaxEntries: 700})
 	g.Expect(err).NotTo(HaveOccurred())
 }

@@ -83,7 +83,7 @@ func (r *rewriter) run() error {
 // end completes the layer.
 func (r *rewriter) end() error {
 	for _, name := range launchFolders {
-		if _, there := r.tree.nodes[name]; !there {
+		if _, there := r.tree.find(name); !there {
 			if err := r.addFolder(name); err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ func (r *rewriter) translateLink(header, entry *tar.Header) error {
 	if reason != "" {
 		return refuse(header.Name, "is a hard link to %s, which %s", quoted(header.Linkname), reason)
 	}
-	target, there := r.tree.nodes[to]
+	target, there := r.tree.find(to)
 	switch {
 	case to == "" || target.kind == tar.TypeDir:
 		return refuse(header.Name, "is a hard link to %s, which is a folder", quoted(header.Linkname))

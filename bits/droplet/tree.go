@@ -2,13 +2,14 @@ package droplet
 
 import (
 	"archive/tar"
+	"crypto/sha256"
 	"strings"
 )
 
 const (
-	// nameBytesPerEntry bounds the memory that names take.
-	nameBytesPerEntry = 256
-	minNameBytes      = 1 << 20
+	// targetBytesPerEntry bounds the memory that targets of symbolic links take.
+	targetBytesPerEntry = 32
+	minTargetBytes      = 1 << 20
 )
 
 // node is one thing that the layer has: what tar calls TypeDir, TypeReg (also for
@@ -30,27 +31,52 @@ func (n node) String() string {
 	}
 }
 
+// nameHash stands for a name, of which droplets can have very many and very long ones.
+// Nobody can make two names with one hash.
+type nameHash [16]byte
+
+func hashOf(name string) nameHash {
+	sum := sha256.Sum256([]byte(name))
+	return nameHash(sum[:])
+}
+
 // tree is what the layer has so far, by placed names. Its errors complete the
 // sentence "The entry …".
 type tree struct {
-	nodes map[string]node
+	kinds map[nameHash]byte
+	// targets are those of symbolic links.
+	targets map[nameHash]string
 	// entries counts what was added, a folder that is listed again too.
 	entries, maxEntries int
-	nameBytes           int
+	targetBytes         int
 }
 
 func newTree(maxEntries int) *tree {
-	return &tree{nodes: map[string]node{}, maxEntries: maxEntries}
+	return &tree{kinds: map[nameHash]byte{}, targets: map[nameHash]string{}, maxEntries: maxEntries}
+}
+
+// find tells what the layer has by a name.
+func (t *tree) find(name string) (found node, there bool) {
+	return t.at(hashOf(name))
+}
+
+func (t *tree) at(hash nameHash) (found node, there bool) {
+	kind, there := t.kinds[hash]
+	return node{kind: kind, target: t.targets[hash]}, there
 }
 
 // missingParents are the folders above name that the layer doesn't have yet, the
 // uppermost first. A reason says what is in the way.
 func (t *tree) missingParents(name string) (missing []string, reason string) {
 	parent, ok := parentOf(name)
-	if !ok || t.nodes[parent].kind == tar.TypeDir {
+	if !ok {
 		return nil, ""
 	}
-	if above, there := t.nodes[parent]; there {
+	above, there := t.find(parent)
+	if above.kind == tar.TypeDir {
+		return nil, ""
+	}
+	if there {
 		return nil, "lies below " + quoted(parent) + ", which is " + above.String() + " in this droplet"
 	}
 	missing, reason = t.missingParents(parent)
@@ -68,7 +94,8 @@ func parentOf(name string) (string, bool) {
 
 // add notes that the layer has name now.
 func (t *tree) add(name string, added node) error {
-	old, twice := t.nodes[name]
+	hash := hashOf(name)
+	old, twice := t.at(hash)
 	if twice && (old.kind != tar.TypeDir || added.kind != tar.TypeDir) {
 		return refuse(name, "is there twice, as %s and as %s", old, added)
 	}
@@ -78,12 +105,13 @@ func (t *tree) add(name string, added node) error {
 	if twice {
 		return nil
 	}
-	// Names are at times parts of much longer strings.
-	name = strings.Clone(name)
-	if t.nameBytes += len(name) + len(added.target); t.nameBytes > max(minNameBytes, t.maxEntries*nameBytesPerEntry) {
-		return refuse("", "has names of more than %d bytes in all, which is the limit", max(minNameBytes, t.maxEntries*nameBytesPerEntry))
+	if t.targetBytes += len(added.target); t.targetBytes > max(minTargetBytes, t.maxEntries*targetBytesPerEntry) {
+		return refuse("", "has symbolic links to paths of more than %d bytes in all, which is the limit", max(minTargetBytes, t.maxEntries*targetBytesPerEntry))
 	}
-	t.nodes[name] = added
+	t.kinds[hash] = added.kind
+	if added.kind == tar.TypeSymlink {
+		t.targets[hash] = added.target
+	}
 	return nil
 }
 

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,18 +59,33 @@ func TestALowDiskRefusesUploadsAndNothingElse(t *testing.T) {
 	s.push("cloudfoundry/app", "one", randomImage(t, 1))
 }
 
-// fillDisk makes the disk low once so many bytes were read.
+// fillDisk makes the disk low once so many bytes were read and the registry has got
+// some of them: until then they may be on their way, and the request be refused whole.
 type fillDisk struct {
 	io.Reader
 	s    *served
 	left int
+	// uploads are the files of the registry's uploads.
+	uploads string
 }
 
 func (f *fillDisk) Read(p []byte) (int, error) {
 	n, err := f.Reader.Read(p)
-	if f.left -= n; f.left < 0 {
+	if f.left > 0 && f.left <= n {
+		var failure error // this is no goroutine of the test's
+		g := NewGomega(func(message string, _ ...int) { failure = errors.New(message) })
+		g.Eventually(func(g Gomega) {
+			files, err := filepath.Glob(f.uploads)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(files).To(HaveLen(1))
+			g.Expect(os.Stat(files[0])).To(HaveField("Size()", BeNumerically(">", 0)))
+		}).Should(Succeed())
+		if failure != nil {
+			return 0, failure
+		}
 		f.s.free.Store(1 << 20)
 	}
+	f.left -= n
 	return n, err
 }
 
@@ -76,12 +93,14 @@ func TestAnUploadThatFillsTheDiskIsCutOffAndGivenBack(t *testing.T) {
 	g := NewWithT(t)
 	s := serve(t, t.TempDir())
 	location := s.startUpload("cloudfoundry/app")
-	content := bytes.Repeat([]byte{1}, 8<<20)
-	status, _, body := s.call(http.MethodPatch, location, &fillDisk{Reader: bytes.NewReader(content), s: s, left: 2 << 20})
+	uploads := s.directory + "/docker/registry/v2/repositories/cloudfoundry/app/_uploads"
+	status, _, body := s.call(http.MethodPatch, location, &fillDisk{
+		Reader: bytes.NewReader(bytes.Repeat([]byte{1}, 8<<20)), s: s, left: 2 << 20, uploads: uploads + "/*/data",
+	})
 	g.Expect(status).To(Equal(http.StatusInsufficientStorage))
 	g.Expect(body).To(And(ContainSubstring(`"code":"INSUFFICIENT_STORAGE"`), ContainSubstring("at least 1024 MiB must stay free")))
 	g.Eventually(func() ([]os.DirEntry, error) {
-		return os.ReadDir(s.directory + "/docker/registry/v2/repositories/cloudfoundry/app/_uploads")
+		return os.ReadDir(uploads)
 	}).Should(BeEmpty())
 	s.free.Store(1 << 40)
 	status, _, _ = s.call(http.MethodGet, location, nil)
