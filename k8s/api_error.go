@@ -24,3 +24,8 @@ func classify(err error) error {
 		return fmt.Errorf("the API server is %w: %w", opi.ErrUnavailable, err)
 	}
 }
+
+// Classify is for other packages that write objects: the error wraps opi.ErrRefused
+// where the API server found the request itself at fault, opi.ErrUnavailable where the
+// same request may succeed later, and is otherwise as it came.
+func Classify(err error) error { return classify(err) }

@@ -119,6 +119,7 @@ func (c *Companions) reconcile(ctx context.Context, id opi.LRPIdentifier) error 
 	return errors.Join(
 		c.removeTwins(ctx, twins),
 		c.reconcileBudget(ctx, owner),
+		c.endAbandonedRoll(ctx, owner),
 		c.ownSecret(ctx, owner),
 		c.collectSecrets(ctx, id, twins),
 	)

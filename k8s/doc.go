@@ -9,12 +9,13 @@
 //     StatefulSet by Companions, which may be killed at any instruction.
 //   - Identity is the pair of labels guid and version; names are for people.
 //   - A template never changes once written: updates touch replicas and
-//     annotations.
+//     annotations. Two exceptions change image and revision only: StackRoll, which
+//     an operator asks for, and LostImages, when the old image can't be made any more.
 //   - Reads come from the view (package view) and cost no API call on a hit, one
 //     on a miss.
 //   - Secret values live in the LRP's Secret, never in a StatefulSet.
 //
 // The translation (Translation.Render) is a pure function. LRPs holds no
-// goroutine; Companions owns the goroutines that its Run starts and stops them
-// before Run returns.
+// goroutine; Companions, LostNodes, LostImages, PullSecret and StackRoll own the
+// goroutines that their Run starts and stop them before Run returns.
 package k8s

@@ -15,8 +15,9 @@ type PlacementSettings struct {
 	SharedUnlabelled bool
 }
 
-// affinity requires the nodes of the LRP's isolation segment.
-func (s PlacementSettings) affinity(tags []string) *corev1.Affinity {
+// Affinity requires the nodes of an isolation segment, which is what placement tags
+// name; without any, those of the shared segment.
+func (s PlacementSettings) Affinity(tags []string) *corev1.Affinity {
 	var requirements []corev1.NodeSelectorRequirement
 	for _, tag := range tags {
 		requirements = append(requirements, corev1.NodeSelectorRequirement{

@@ -14,15 +14,10 @@ const vcap int64 = 2000
 // namespace a docker image may run as any user, root included, because that is no
 // user of the node; without one kubelet refuses to run an image as root.
 func (t Translation) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodSecurityContext, hostUsers *bool) {
-	context = &corev1.PodSecurityContext{
-		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-	}
+	context = &corev1.PodSecurityContext{SeccompProfile: runtimeDefault()}
 	switch {
 	case lrp.Droplet != nil:
-		context.RunAsNonRoot = ptr.To(true)
-		context.RunAsUser = ptr.To(vcap)
-		context.RunAsGroup = ptr.To(vcap)
-		context.FSGroup = ptr.To(vcap)
+		context = VcapSecurity()
 	case t.UserNamespaces:
 		hostUsers = ptr.To(false)
 	default:
@@ -33,9 +28,26 @@ func (t Translation) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.P
 	return context, hostUsers
 }
 
-func containerSecurity() *corev1.SecurityContext {
+// ContainerSecurity is what every container needs under the restricted Pod Security
+// standard, beside its pod's context.
+func ContainerSecurity() *corev1.SecurityContext {
 	return &corev1.SecurityContext{
 		AllowPrivilegeEscalation: ptr.To(false),
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
+}
+
+// VcapSecurity makes a pod that runs as vcap pass the restricted Pod Security standard.
+func VcapSecurity() *corev1.PodSecurityContext {
+	return &corev1.PodSecurityContext{
+		RunAsNonRoot:   ptr.To(true),
+		RunAsUser:      ptr.To(vcap),
+		RunAsGroup:     ptr.To(vcap),
+		FSGroup:        ptr.To(vcap),
+		SeccompProfile: runtimeDefault(),
+	}
+}
+
+func runtimeDefault() *corev1.SeccompProfile {
+	return &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 }

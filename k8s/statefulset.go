@@ -160,7 +160,7 @@ func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Se
 		StartupProbe:    startup,
 		LivenessProbe:   liveness,
 		ReadinessProbe:  readiness,
-		SecurityContext: containerSecurity(),
+		SecurityContext: ContainerSecurity(),
 	}
 	for _, port := range lrp.Ports {
 		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
@@ -180,7 +180,7 @@ func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Se
 		AutomountServiceAccountToken:  ptr.To(false),
 		EnableServiceLinks:            ptr.To(false),
 		TerminationGracePeriodSeconds: ptr.To(int64(wholeSeconds(t.TerminationGrace))),
-		Affinity:                      t.Placement.affinity(lrp.PlacementTags),
+		Affinity:                      t.Placement.Affinity(lrp.PlacementTags),
 		TopologySpreadConstraints:     spread(selector(lrp.LRPIdentifier)),
 	}
 }

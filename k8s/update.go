@@ -19,7 +19,7 @@ import (
 
 // Update changes instances, routes and annotation in one call and restarts nothing.
 func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error {
-	for range attempts {
+	for range changeAttempts {
 		existing, err := l.find(ctx, id)
 		if err != nil {
 			return fmt.Errorf("update LRP %s: %w", id, err)
@@ -28,12 +28,13 @@ func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPU
 			return err
 		}
 	}
-	return fmt.Errorf("update LRP %s: %w, and again after each of %d attempts: %w", id, errChanged, attempts, opi.ErrUnavailable)
+	return fmt.Errorf("update LRP %s: %w, and again after each of %d attempts: %w", id, errChanged, changeAttempts, opi.ErrUnavailable)
 }
 
 // patch writes an update without regard to other writers of the same fields: the
 // last one wins. The uid in the patch makes sure that it meets the object that was
-// found and no later one of the same name.
+// found and no later one of the same name. One instance is asked for with the version
+// that was found: how many replicas that takes depends on whether a roll is under way.
 func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdate) error {
 	annotations, err := changesFor(update.Routes, update.Annotation)
 	if err != nil {
@@ -42,14 +43,14 @@ func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdat
 	if err := annotations.apply(updatedAnnotations(existing)); err != nil {
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
-	var replicas *int
+	change := objectPatch{Metadata: metadataPatch{UID: existing.UID, Annotations: annotations}}
 	if update.Instances != nil {
-		replicas, annotations[keys.Surge] = replicasFor(existing, *update.Instances)
+		change.setReplicas(*update.Instances, surgeFor(existing, *update.Instances))
+		if *update.Instances == 1 {
+			change.Metadata.ResourceVersion = existing.ResourceVersion
+		}
 	}
-	patch, err := mergePatch(objectPatch{
-		Metadata: metadataPatch{UID: existing.UID, Annotations: annotations},
-		Spec:     specPatch{Replicas: replicas},
-	})
+	patch, err := mergePatch(change)
 	if err != nil {
 		return err
 	}
@@ -67,18 +68,22 @@ func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdat
 	return nil
 }
 
-// replicasFor is what an update to a number of instances makes of replicas and of the
-// surge annotation, nil for none. A surge outlives an update that leaves the number as
-// it is: a route that is mapped meanwhile must not take the app down.
-func replicasFor(existing view.LRP, instances int) (replicas *int, surge *string) {
-	if existing.Surge == 0 || instances != existing.Instances {
-		return &instances, nil
+// surgeFor is the surge that goes with a number of instances that an update asks for.
+// It stays where that leaves the number as it is: a route that is mapped meanwhile must
+// not take the app down. An LRP that is scaled down to one instance while it is moved
+// begins to surge, since that one may be the next to be replaced. Else there is none.
+func surgeFor(existing view.LRP, instances int) int {
+	switch {
+	case instances == existing.Instances:
+		return existing.Surge
+	case instances == 1 && existing.Instances > 1 && existing.Moving:
+		return 1
 	}
-	return ptr.To(instances + existing.Surge), ptr.To(strconv.Itoa(existing.Surge))
+	return 0
 }
 
-// lookAgain corrects the view after a conflict, which means either that the name
-// has a new owner or that there were too many writers at once.
+// lookAgain corrects the view after a conflict, which means that the name has a new
+// owner, that the object has changed, or that there were too many writers at once.
 func (l *LRPs) lookAgain(ctx context.Context, existing view.LRP) error {
 	present, err := l.statefulSets().Get(ctx, existing.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -86,7 +91,9 @@ func (l *LRPs) lookAgain(ctx context.Context, existing view.LRP) error {
 	}
 	if apierrors.IsNotFound(err) || present.UID != existing.UID {
 		l.View.NoteDeletedStatefulSet(existing.UID)
+		return errChanged
 	}
+	l.View.NoteStatefulSet(present)
 	return errChanged
 }
 
@@ -94,6 +101,17 @@ func (l *LRPs) lookAgain(ctx context.Context, existing view.LRP) error {
 type objectPatch struct {
 	Metadata metadataPatch `json:"metadata,omitzero"`
 	Spec     specPatch     `json:"spec,omitzero"`
+}
+
+// setReplicas asks for a number of desired instances and some beyond those.
+func (p *objectPatch) setReplicas(instances, surge int) {
+	if p.Metadata.Annotations == nil {
+		p.Metadata.Annotations = annotationChanges{}
+	}
+	p.Spec.Replicas, p.Metadata.Annotations[keys.Surge] = ptr.To(instances+surge), nil
+	if surge > 0 {
+		p.Metadata.Annotations[keys.Surge] = ptr.To(strconv.Itoa(surge))
+	}
 }
 
 type metadataPatch struct {

@@ -26,6 +26,8 @@ type LRP struct {
 	// Surge is how many there are beyond those, at the indexes after theirs, while
 	// instances are replaced that must not be missed; mostly 0.
 	Surge int
+	// Moving is whether a roll of its stack has begun with the LRP and not ended.
+	Moving bool
 	// AppGUID and AppName are the app's in Cloud Controller, as SpaceGUID,
 	// SpaceName, OrganizationGUID and OrganizationName are those of its space and
 	// organization; each may be empty.
@@ -92,6 +94,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		replicas = int(*set.Spec.Replicas)
 	}
 	surge := surgeOf(set, replicas)
+	_, moving := set.Annotations[keys.StackRoll]
 	return &LRP{
 		LRPIdentifier:   identifierOf(set.Labels),
 		Namespace:       v.namespace,
@@ -101,6 +104,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Created:         set.CreationTimestamp.Time,
 		Instances:       replicas - surge,
 		Surge:           surge,
+		Moving:          moving,
 		AppGUID:         set.Labels[keys.AppGUID],
 		AppName:         set.Annotations[keys.ApplicationName],
 		// Many LRPs share these.

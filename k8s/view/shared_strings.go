@@ -31,7 +31,7 @@ type vocabulary struct {
 }
 
 const (
-	maxWords     = 8192
+	maxWords     = 32768
 	maxWordBytes = 128
 )
 

@@ -1,0 +1,234 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+// ImageRepair puts images of droplets into the registry again.
+type ImageRepair interface {
+	// Repair makes sure that the image of the LRP's droplet can be pulled, taking
+	// nothing for granted that was there before. The LRP names its stack where that is
+	// known. AppImage says what the image is on, which is another revision than the
+	// LRP's where the stack has moved on. Errors wrap opi.ErrRefused where the image
+	// can't be made any more, and opi.ErrUnavailable where it may be made later.
+	Repair(ctx context.Context, lrp opi.LRP) (AppImage, error)
+}
+
+const (
+	// repairFirst is the time from one repair of an LRP's image to the next when the
+	// first did not help; it doubles up to repairMost. Kubelets try again by themselves
+	// after 10 s to 5 minutes.
+	repairFirst = 30 * time.Second
+	repairMost  = 30 * time.Minute
+)
+
+// LostImages brings back images of droplets that nodes can't pull, because somebody
+// cleaned up the registry or lost its data. It looks for pods that wait for an image
+// of ours, has the image put together again, and deletes those pods, so that their
+// successors pull at once and need not sit out a kubelet's back-off.
+//
+// An image is taken to be lost when a node says that it can't pull it. Runtimes say
+// why in words of their own, and registries answer alike for what is not there and
+// what is not allowed, so nothing is read from that. When repairs don't help, the
+// cause is elsewhere (credentials, network, the registry): an Event says so, once, and
+// repairs of that LRP's image become rare. Pods are deleted after a repair that
+// succeeded and at no other time, so as rarely.
+//
+// Where the stack has moved on, only an image on its current revision can be made. An
+// LRP that still can't be pulled a while after that was found is moved to it, as a
+// StackRoll would do; Kubernetes replaces the waiting pods first.
+//
+// It is level-triggered: it may be killed and started again at any point. Two at once
+// repair more than is needed and do no harm; one is enough, so run it where this
+// replica leads.
+type LostImages struct {
+	// Workers bounds how many images are repaired at the same time.
+	Workers int
+	// Clock tells the time and when it is time.
+	Clock clock.WithTicker
+
+	lrps    *LRPs
+	images  ImageRepair
+	logger  lager.Logger
+	metrics lostImageMetrics
+
+	mutex sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier] // nil while not running
+	// cases are the LRPs whose pods wait, or did and have not run since. Each case
+	// belongs to the worker that has its key.
+	cases map[opi.LRPIdentifier]*imageCase
+}
+
+// imageCase is what is remembered of an LRP whose image can't be pulled.
+type imageCase struct {
+	uid types.UID
+	// foreign says that its image is none of ours. LostImages.mutex guards it.
+	foreign bool
+	// repairs counts those tried, next is the time of the next one, and replaced says
+	// that one succeeded.
+	repairs  int
+	next     time.Time
+	replaced bool
+	// told are the kinds of trouble that people have been told of.
+	told map[string]bool
+}
+
+// NewLostImages subscribes to the view, which must not be running yet.
+func NewLostImages(lrps *LRPs, images ImageRepair, registerer prometheus.Registerer) *LostImages {
+	l := &LostImages{
+		Workers: 4,
+		Clock:   clock.RealClock{},
+		lrps:    lrps,
+		images:  images,
+		logger:  lrps.Logger.Session("lost-images"),
+		cases:   map[opi.LRPIdentifier]*imageCase{},
+	}
+	l.metrics = newLostImageMetrics(l, registerer)
+	lrps.View.Subscribe(func(change view.Change) {
+		if change.Resource != view.Pods && change.Resource != view.StatefulSets {
+			return
+		}
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		if l.queue != nil {
+			l.queue.Add(change.LRP)
+		}
+	})
+	return l
+}
+
+// Run looks at every LRP once and then each time that it or one of its pods changes, or
+// the time for another repair has come, until ctx ends. It waits for the view first and
+// returns when all workers have stopped.
+func (l *LostImages) Run(ctx context.Context) error {
+	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		return l.lrps.View.Synced(), nil
+	})
+	if err != nil {
+		return nil // ctx ended first
+	}
+	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[opi.LRPIdentifier](100*time.Millisecond, time.Minute),
+		workqueue.TypedRateLimitingQueueConfig[opi.LRPIdentifier]{Clock: l.Clock})
+	l.setQueue(queue)
+	for _, id := range l.lrps.View.Identities() {
+		queue.Add(id)
+	}
+
+	var workers sync.WaitGroup
+	for range max(1, l.Workers) {
+		workers.Go(func() { l.work(ctx, queue) })
+	}
+	<-ctx.Done()
+	l.setQueue(nil)
+	queue.ShutDown()
+	workers.Wait()
+	return nil
+}
+
+func (l *LostImages) setQueue(queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.queue = queue
+	clear(l.cases) // what another leader did meanwhile is not known
+}
+
+func (l *LostImages) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
+	for {
+		id, shutdown := queue.Get()
+		if shutdown {
+			return
+		}
+		again, err := l.reconcile(ctx, id)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			l.metrics.failures.Inc()
+			l.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
+			queue.AddRateLimited(id)
+		case err == nil:
+			queue.Forget(id)
+			if again > 0 {
+				queue.AddAfter(id, again)
+			}
+		}
+		queue.Done(id)
+	}
+}
+
+// reconcile does for one LRP what is due, and says when to look again; 0 is not before
+// its pods change.
+func (l *LostImages) reconcile(ctx context.Context, id opi.LRPIdentifier) (again time.Duration, err error) {
+	lrp, known := l.lrps.View.LRP(id)
+	if !known {
+		l.close(id)
+		return 0, nil
+	}
+	waiting, pulled := pullState(lrp, l.lrps.View.Pods(lrp.UID))
+	if pulled {
+		l.close(id)
+	}
+	if len(waiting) == 0 {
+		return 0, nil
+	}
+	open := l.open(lrp)
+	if open.foreign {
+		return 0, nil
+	}
+	if rest := open.next.Sub(l.Clock.Now()); rest > 0 {
+		return rest, nil
+	}
+	switch err = l.repair(ctx, lrp, waiting, open); {
+	case errors.Is(err, errStopped):
+		return 0, nil
+	case errors.Is(err, errNoDroplet):
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		open.foreign = true
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("repair image of LRP %s: %w", id, err)
+	}
+	return open.next.Sub(l.Clock.Now()), nil
+}
+
+// open finds the LRP's case or begins one.
+func (l *LostImages) open(lrp view.LRP) *imageCase {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	held := l.cases[lrp.LRPIdentifier]
+	if held == nil || held.uid != lrp.UID {
+		held = &imageCase{uid: lrp.UID, told: map[string]bool{}}
+		l.cases[lrp.LRPIdentifier] = held
+	}
+	return held
+}
+
+func (l *LostImages) close(id opi.LRPIdentifier) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	delete(l.cases, id)
+}
+
+// postpone sets the time of the next repair.
+func (c *imageCase) postpone(now time.Time) {
+	rest := repairMost
+	if doublings := c.repairs; doublings < 10 {
+		rest = min(repairMost, repairFirst<<doublings)
+	}
+	c.repairs++
+	c.next = now.Add(rest)
+}
