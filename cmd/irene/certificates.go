@@ -16,12 +16,13 @@ import (
 // certificateCheckInterval is how often, at most, the files are looked at.
 const certificateCheckInterval = time.Second
 
-// certificates holds the API's TLS settings as the files say at the moment. The
+// certificates holds a listener's TLS settings as the files say at the moment. The
 // files are compared by content when a client connects, so it makes no difference
 // how they are replaced (Kubernetes swaps a symbolic link for a Secret's files).
 //
 // Certificate, key and authority count together: as long as one of them can't be
-// used, all of the last good ones stay.
+// used, all of the last good ones stay. Without an authority clients need no
+// certificate.
 type certificates struct {
 	files  TLS
 	logger lager.Logger
@@ -35,7 +36,7 @@ type certificates struct {
 	fault string
 }
 
-// certificateContent is what the three files hold.
+// certificateContent is what the files hold.
 type certificateContent struct{ certificate, key, clientCA []byte }
 
 // loadCertificates reads the files for the first time; all faults are reported
@@ -114,7 +115,9 @@ func readCertificateFiles(files TLS) (certificateContent, error) {
 	content := certificateContent{
 		certificate: read("listen.tls.certificate_file", files.CertificateFile),
 		key:         read("listen.tls.key_file", files.KeyFile),
-		clientCA:    read("listen.tls.client_ca_file", files.ClientCAFile),
+	}
+	if files.ClientCAFile != "" {
+		content.clientCA = read("listen.tls.client_ca_file", files.ClientCAFile)
 	}
 	return content, wrong.err()
 }
@@ -130,22 +133,24 @@ func (c certificateContent) tlsConfig(files TLS) (*tls.Config, error) {
 	if pairErr != nil {
 		pairErr = fmt.Errorf("  listen.tls: %s and %s: %w", files.CertificateFile, files.KeyFile, pairErr)
 	}
-	authorities := x509.NewCertPool()
+	config := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{pair},
+		NextProtos:   []string{"http/1.1"},
+	}
 	var authorityErr error
-	if !authorities.AppendCertsFromPEM(c.clientCA) {
-		authorityErr = fmt.Errorf("  listen.tls.client_ca_file: %s holds no certificate in PEM form", files.ClientCAFile)
+	if files.ClientCAFile != "" {
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+		config.ClientCAs = x509.NewCertPool()
+		// A resumed session would carry a client's identity past a change of the
+		// authorities.
+		config.SessionTicketsDisabled = true
+		if !config.ClientCAs.AppendCertsFromPEM(c.clientCA) {
+			authorityErr = fmt.Errorf("  listen.tls.client_ca_file: %s holds no certificate in PEM form", files.ClientCAFile)
+		}
 	}
 	if err := errors.Join(pairErr, authorityErr); err != nil {
 		return nil, err
 	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{pair},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    authorities,
-		NextProtos:   []string{"http/1.1"},
-		// A resumed session would carry a client's identity past a change of the
-		// authorities.
-		SessionTicketsDisabled: true,
-	}, nil
+	return config, nil
 }

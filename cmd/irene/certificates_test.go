@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -89,6 +90,32 @@ func TestRotatedFilesCountWithoutRestart(t *testing.T) {
 	g.Expect(ask(before, after)).NotTo(Succeed(), "the old server certificate is gone")
 	g.Expect(ask(after, before)).NotTo(Succeed(), "the old client authority is gone")
 	g.Expect(log).To(gbytes.Say(`"message":"irene.certificates.reloaded"`))
+}
+
+func TestWithoutAnAuthorityClientsNeedNoCertificate(t *testing.T) {
+	g := NewWithT(t)
+	before, after := newAuthority(t, "before"), newAuthority(t, "after")
+	folder := newCertificateFolder(t)
+	folder.write(before, before)
+	files := folder.files()
+	files.ClientCAFile = ""
+	time := new(movableClock)
+	logger, _ := newLog(t)
+	certs, err := loadCertificates(files, logger, time.now)
+	g.Expect(err).NotTo(HaveOccurred())
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", certs.tlsConfig())
+	g.Expect(err).NotTo(HaveOccurred())
+	server := &http.Server{Handler: hello}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	ask := func(server *authority) (string, error) {
+		_, body, err := get(client(server, nil), "https://"+listener.Addr().String())
+		return body, err
+	}
+	g.Expect(ask(before)).To(Equal("hello"))
+	folder.write(after, after)
+	time.advance(certificateCheckInterval)
+	g.Expect(ask(after)).To(Equal("hello"))
 }
 
 func TestUnusableFilesKeepTheOldOnes(t *testing.T) {

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"os"
 	"time"
 
+	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/route"
 )
 
@@ -19,6 +18,8 @@ type Configuration struct {
 	LeaderElection LeaderElection `json:"leader_election"`
 	NATS           NATS           `json:"nats"`
 	Registry       Registry       `json:"registry"`
+	Stacks         Stacks         `json:"stacks"`
+	Droplets       Droplets       `json:"droplets"`
 	Apps           Apps           `json:"apps"`
 }
 
@@ -144,21 +145,6 @@ type NATS struct {
 	MaxPendingUnregisters int `json:"max_pending_unregisters"`
 }
 
-// Registry is where app images are.
-type Registry struct {
-	// PullAddress is the registry as the nodes' container runtime reaches it,
-	// host[:port]. It is required.
-	PullAddress string `json:"pull_address"`
-	// Prefix is the path of all app repositories within the registry.
-	Prefix string `json:"prefix"`
-	// StackRevision ends the tag of every app image: <droplet hash>-<revision>.
-	// Empty means a tag of the hash alone.
-	StackRevision string `json:"stack_revision"`
-	// PullSecret names a Secret with the registry's credentials in the apps'
-	// namespace; empty means that none are needed.
-	PullSecret string `json:"pull_secret"`
-}
-
 // Apps is how app instances run. A change counts for what is desired from then
 // on; running apps keep what they were made with.
 type Apps struct {
@@ -251,6 +237,8 @@ func DefaultConfiguration() Configuration {
 			MaxPendingUnregisters: route.DefaultMaxPending,
 		},
 		Registry: Registry{Prefix: "cloudfoundry"},
+		Stacks:   Stacks{Names: []string{"cflinuxfs4"}, CheckInterval: Duration{Duration: bits.DefaultStackInterval}},
+		Droplets: defaultDroplets(),
 		Apps: Apps{
 			DefaultDiskMB:          2048,
 			TerminationGrace:       seconds(15),
@@ -273,15 +261,7 @@ func DefaultConfiguration() Configuration {
 // Load reads the file at path over the defaults and validates the outcome. Its
 // error lists every fault, each with the key that it concerns.
 func Load(path string) (Configuration, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return Configuration{}, fmt.Errorf("read the configuration: %w", err)
-	}
-	configuration, err := parseConfiguration(content)
-	if err != nil {
-		return Configuration{}, fmt.Errorf("configuration %s:\n%w", path, err)
-	}
-	return configuration, nil
+	return loadFile(path, parseConfiguration)
 }
 
 // LeaseNamespace is the namespace of the leader's Lease.

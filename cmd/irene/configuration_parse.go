@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -22,11 +24,11 @@ type faults struct {
 }
 
 // add notes that the value of key is wrong; the rest says why. One fault of a key
-// is enough, and so is one of the mapping around it: what follows from it would
-// only hide it.
+// is enough, and so is one of the mapping or the list around it, or of a list's
+// element: what follows from it would only hide it.
 func (f *faults) add(key, format string, args ...any) {
 	for _, known := range f.keys {
-		if key == known || strings.HasPrefix(key, known+".") {
+		if key == known || strings.HasPrefix(key, known+".") || strings.HasPrefix(key, known+"[") || strings.HasPrefix(known, key+"[") {
 			return
 		}
 	}
@@ -43,52 +45,80 @@ func (f *faults) err() error {
 	return errors.New(strings.Join(f.lines, "\n"))
 }
 
-// parseConfiguration reads YAML over the defaults. Unknown and repeated keys,
-// values of the wrong kind and values out of range are all reported together.
+// loadFile reads the file at path by parse.
+func loadFile[T any](path string, parse func([]byte) (T, error)) (T, error) {
+	var none T
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return none, fmt.Errorf("read the configuration: %w", err)
+	}
+	configuration, err := parse(content)
+	if err != nil {
+		return none, fmt.Errorf("configuration %s:\n%w", path, err)
+	}
+	return configuration, nil
+}
+
 func parseConfiguration(content []byte) (Configuration, error) {
+	return parse(content, DefaultConfiguration, Configuration.validate)
+}
+
+// parse reads YAML over the defaults. Unknown and repeated keys, values of the wrong
+// kind and values out of range are all reported together.
+func parse[T any](content []byte, defaults func() T, validate func(T, *faults)) (T, error) {
+	var none T
 	if err := oneDocument(content); err != nil {
-		return Configuration{}, err
+		return none, err
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(content)
 	if err != nil {
 		// Several mistakes come as lines under a heading of their own.
 		reason := strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n")
-		return Configuration{}, errors.New("  not valid YAML: " + strings.TrimSpace(reason))
+		return none, errors.New("  not valid YAML: " + strings.TrimSpace(reason))
 	}
 	tree, err := mapping(asJSON)
 	if err != nil {
-		return Configuration{}, err
+		return none, err
 	}
-
 	var wrong faults
-	var configuration Configuration
-	for {
-		next := DefaultConfiguration()
-		unknown, err := strictjson.UnmarshalStrict(asJSON, &next)
-		var mistyped *json.UnmarshalTypeError
-		if errors.As(err, &mistyped) && remove(tree, strings.Split(mistyped.Field, ".")) {
-			// Decoding reports the first value of a wrong kind only. Without that
-			// value the next turn finds the next one.
-			wrong.add(mistyped.Field, "is %s, must be %s", valueInWords(mistyped.Value), kindInWords(mistyped.Type.String()))
-			if asJSON, err = json.Marshal(tree); err != nil {
-				return Configuration{}, fmt.Errorf("  %w", err)
-			}
-			continue
-		}
-		if err != nil {
-			return Configuration{}, fmt.Errorf("  %w", err)
-		}
-		for _, fault := range unknown {
-			wrong.add(unknownKey(fault), "unknown key")
-		}
-		configuration = next
-		break
+	configuration, err := decode(asJSON, tree, defaults, &wrong)
+	if err != nil {
+		return none, fmt.Errorf("  %w", err)
 	}
-	configuration.validate(&wrong)
+	validate(configuration, &wrong)
 	if err := wrong.err(); err != nil {
-		return Configuration{}, err
+		return none, err
 	}
 	return configuration, nil
+}
+
+// decode fills in what can be read and notes what can't. asJSON and tree are the same.
+func decode[T any](asJSON []byte, tree map[string]any, defaults func() T, wrong *faults) (T, error) {
+	for {
+		next := defaults()
+		unknown, err := strictjson.UnmarshalStrict(asJSON, &next)
+		if err == nil {
+			for _, fault := range unknown {
+				wrong.add(unknownKey(fault), "unknown key")
+			}
+			return next, nil
+		}
+		// Decoding reports the first value of a wrong kind only. Without that value the
+		// next turn finds the next one.
+		mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err)
+		if !ok {
+			return next, err
+		}
+		path, ok := pathAt(asJSON, mistyped.Offset)
+		if !ok {
+			return next, err
+		}
+		wrong.add(path.String(), "is %s, must be %s", valueInWords(mistyped.Value), kindInWords(mistyped.Type))
+		path.remove(tree)
+		if asJSON, err = json.Marshal(tree); err != nil {
+			return next, err
+		}
+	}
 }
 
 // oneDocument refuses a second YAML document, which the parser would ignore.
@@ -128,19 +158,6 @@ func mapping(asJSON []byte) (map[string]any, error) {
 	}
 }
 
-// remove deletes the value at path and says whether there was one.
-func remove(tree map[string]any, path []string) bool {
-	value, found := tree[path[0]]
-	if !found {
-		return false
-	}
-	if inner, ok := value.(map[string]any); ok && len(path) > 1 {
-		return remove(inner, path[1:])
-	}
-	delete(tree, path[0])
-	return true
-}
-
 // unknownKey is the key that a strict decoding error is about.
 func unknownKey(err error) string {
 	if at, ok := err.(interface{ FieldPath() string }); ok {
@@ -163,18 +180,16 @@ func valueInWords(value string) string {
 	}
 }
 
-// kindInWords says what to write for a Go type of Configuration.
-func kindInWords(goType string) string {
-	switch {
-	case goType == "bool":
+// kindInWords says what to write for a Go type of a configuration.
+func kindInWords(goType reflect.Type) string {
+	switch goType.Kind() {
+	case reflect.Bool:
 		return "true or false"
-	case strings.HasPrefix(goType, "int"):
+	case reflect.Int, reflect.Int32, reflect.Int64:
 		return "a whole number"
-	case strings.HasPrefix(goType, "[]"):
+	case reflect.Slice:
 		return "a list"
-	case goType == "main.SharedNodes":
-		return "a string"
-	case strings.HasPrefix(goType, "main."):
+	case reflect.Struct:
 		return "a mapping of keys to values"
 	default:
 		return "a string (in quotes if it looks like something else)"

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
-	"github.com/google/go-containerregistry/pkg/name"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -25,6 +24,9 @@ const (
 	cloudControllerReuse = 15 * time.Second
 	// electionJitter is the factor by which client-go stretches the retry period.
 	electionJitter = 1.2
+	// cloudControllerPatience is how long the API lets a request take: Cloud Controller
+	// waits 60 s for an answer.
+	cloudControllerPatience = 50 * time.Second
 	// leastPatience bounds settings that cost API calls when they are too short.
 	leastPatience = time.Second
 )
@@ -42,20 +44,34 @@ func (c Configuration) Validate() error {
 
 func (c Configuration) validate(wrong *faults) {
 	c.Listen.validate(wrong)
-	wrong.address("observe.address", c.Observe.Address)
-	if c.Observe.Address == c.Listen.Address && !strings.HasSuffix(c.Observe.Address, ":0") {
-		wrong.add("observe.address", "must differ from listen.address: health and metrics have a port of their own")
-	}
-	if _, err := lager.LogLevelFromString(c.Log.Level); err != nil {
-		wrong.add("log.level", "%q is none of debug, info, error, fatal", c.Log.Level)
-	}
-	wrong.duration("shutdown.delay", c.Shutdown.Delay, 0)
-	wrong.positive("shutdown.timeout", c.Shutdown.Timeout)
+	c.Observe.validate(wrong, c.Listen.Address)
+	c.Log.validate(wrong)
+	c.Shutdown.validate(wrong)
 	c.Kubernetes.validate(wrong)
 	c.LeaderElection.validate(wrong)
 	c.NATS.validate(wrong)
 	c.Registry.validate(wrong)
+	c.Stacks.validate(wrong)
+	c.Droplets.validate(wrong)
 	c.Apps.validate(wrong)
+}
+
+func (o Observe) validate(wrong *faults, listen string) {
+	wrong.address("observe.address", o.Address)
+	if o.Address == listen && !strings.HasSuffix(o.Address, ":0") {
+		wrong.add("observe.address", "must differ from listen.address: health and metrics have a port of their own")
+	}
+}
+
+func (l Log) validate(wrong *faults) {
+	if _, err := lager.LogLevelFromString(l.Level); err != nil {
+		wrong.add("log.level", "%q is none of debug, info, error, fatal", l.Level)
+	}
+}
+
+func (s Shutdown) validate(wrong *faults) {
+	wrong.duration("shutdown.delay", s.Delay, 0)
+	wrong.positive("shutdown.timeout", s.Timeout)
 }
 
 func (l Listen) validate(wrong *faults) {
@@ -134,37 +150,11 @@ func (n NATS) validate(wrong *faults) {
 	if n.PasswordFile != "" && n.User == "" {
 		wrong.add("nats.user", "is required with nats.password_file")
 	}
-	if (n.CertificateFile == "") != (n.KeyFile == "") {
-		wrong.add("nats.certificate_file", "must be given together with nats.key_file")
-	}
+	wrong.pair("nats", "certificate_file", "key_file", n.CertificateFile, n.KeyFile)
 	wrong.duration("nats.ping_interval", n.PingInterval, leastPatience)
 	wrong.positive("nats.reconnect_wait", n.ReconnectWait)
 	if n.MaxPendingUnregisters < 1 {
 		wrong.add("nats.max_pending_unregisters", "%d must be at least 1", n.MaxPendingUnregisters)
-	}
-}
-
-func (r Registry) validate(wrong *faults) {
-	switch _, err := name.NewRegistry(r.PullAddress); {
-	case !wrong.required("registry.pull_address", r.PullAddress):
-	case strings.Contains(r.PullAddress, "/"):
-		wrong.add("registry.pull_address", "%q must be host or host:port, without scheme and path", r.PullAddress)
-	case err != nil:
-		wrong.add("registry.pull_address", "%q is not host or host:port", r.PullAddress)
-	}
-	if wrong.required("registry.prefix", r.Prefix) {
-		// The registry is another key's; any will do to check the path.
-		if _, err := name.NewRepository("registry.example/" + r.Prefix + "/app"); err != nil {
-			wrong.add("registry.prefix", "%q can't begin a repository's name (lower-case letters, digits, and '.', '_', '-' or '/' between them)", r.Prefix)
-		}
-	}
-	if len(r.StackRevision) > maxTagRevision {
-		wrong.add("registry.stack_revision", "%q is longer than %d characters", r.StackRevision, maxTagRevision)
-	} else {
-		wrong.name("registry.stack_revision", r.StackRevision, validation.IsValidLabelValue)
-	}
-	if r.PullSecret != "" {
-		wrong.name("registry.pull_secret", r.PullSecret, validation.IsDNS1123Subdomain)
 	}
 }
 

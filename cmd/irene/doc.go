@@ -1,15 +1,18 @@
 // Command irene lets Cloud Foundry run its apps on Kubernetes.
 //
 //	irene serve --config FILE
+//	irene stack import|list|roll --config FILE …
+//	irene registry serve --config FILE
 //	irene version
 //	irene help
 //
-// docs/configuration.md describes the file. Whatever is wrong with it, or with
-// the certificates that it names, is told on standard error, all of it at once,
-// and ends the process with status 1; a command line that isn't understood ends
-// it with status 2.
+// docs/configuration.md describes the file of the service, which "irene stack" reads
+// too (docs/stacks.md), docs/registry.md that of the registry, which is a process of its
+// own. Whatever is wrong with it, or with the certificates that it names, is told on
+// standard error, all of it at once, and ends the process with status 1; a command line
+// that isn't understood ends it with status 2.
 //
-// # What a running process promises
+// # What a running service promises
 //
 //   - The API answers only clients whose certificate is signed by the configured
 //     authority and carries a listed name. Changed certificate files count from
@@ -24,14 +27,19 @@
 //     waits until they have stopped, and stands for election again; it goes on
 //     answering the API all the while.
 //
+// A running registry has the same health port and the same way to end; what else it
+// promises is package registry's. One that had to cut something off at its end keeps the
+// directory's lock until the process is gone.
+//
 // # Who owns which goroutine
 //
-// service.run starts every one (two HTTP servers and what wire returned) in one
+// service.run starts every one (two HTTP servers and what is in background) in one
 // errgroup and returns only when all have ended. The first error ends the rest.
 // RunWhenLeader owns its elector and the work that it runs.
 //
 // # Files
 //
 // main.go is the command line, wiring.go puts the parts together, service.go
-// runs them, server.go is what surrounds the API, observe.go the health port.
+// runs them, server.go is what surrounds the API, observe.go the health port;
+// stack_command.go, stack_list.go and stack_roll.go are "irene stack".
 package main

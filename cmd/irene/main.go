@@ -19,10 +19,15 @@ const usage = `irene lets Cloud Foundry run its apps on Kubernetes.
 
 Usage:
   irene serve --config FILE   answer Cloud Controller and run the controllers
+  irene stack import|list|roll
+                              root file systems of buildpack apps; see irene stack help
+  irene registry serve --config FILE
+                              serve images from a directory; see irene registry help
   irene version               print the version
   irene help                  print this text
 
-FILE is YAML; docs/configuration.md describes its keys.
+FILE is YAML; docs/configuration.md describes its keys, docs/registry.md those of
+the registry.
 `
 
 // Exit statuses.
@@ -49,7 +54,11 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch name, rest := args[0], args[1:]; name {
 	case "serve":
-		return serveCommand(ctx, rest, stdout, stderr)
+		return serveCommand(ctx, "serve", serve, rest, stdout, stderr)
+	case "stack":
+		return stackCommand(ctx, rest, stdout, stderr)
+	case "registry":
+		return registryCommand(ctx, rest, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "irene", versionText())
 		return 0
@@ -62,8 +71,13 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("irene serve", flag.ContinueOnError)
+// serving runs as the configuration file at path says until ctx ends or a part fails.
+type serving func(ctx context.Context, path string, logs io.Writer) error
+
+// serveCommand reads the rest of the command line that asks for serve.
+func serveCommand(ctx context.Context, name string, serve serving, args []string, stdout, stderr io.Writer) int {
+	name = "irene " + name
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("config", "", "the configuration `FILE`")
 	switch err := flags.Parse(args); {
@@ -72,10 +86,10 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	case err != nil:
 		return exitUsage
 	case *path == "":
-		fmt.Fprintln(stderr, "irene serve: --config FILE is required")
+		fmt.Fprintf(stderr, "%s: --config FILE is required\n", name)
 		return exitUsage
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "irene serve: unexpected argument %q\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "%s: unexpected argument %q\n", name, flags.Arg(0))
 		return exitUsage
 	}
 	if err := serve(ctx, *path, stdout); err != nil {
@@ -85,7 +99,7 @@ func serveCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	return 0
 }
 
-// serve runs the service until ctx ends or a part of it fails.
+// serve is the service that Cloud Controller talks to.
 func serve(ctx context.Context, path string, logs io.Writer) error {
 	config, err := Load(path)
 	if err != nil {
@@ -110,7 +124,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 		return err
 	}
 	readiness := &readiness{check: parts.ready}
-	apiListener, observeListener, err := listen(config, certs)
+	apiListener, observeListener, err := listen(config.Listen.Address, config.Observe.Address, certs)
 	if err != nil {
 		return err
 	}
@@ -118,7 +132,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 		shutdown:        config.Shutdown,
 		logger:          logger,
 		api:             newAPIServer(config.Listen, parts.api, newRequestMetrics(registry), logger),
-		observe:         newObserveServer(readiness, parts.emitterReady, registry, logger),
+		observe:         newObserveServer(readiness, map[string]func() error{"/readyz/emitter": parts.emitterReady}, registry, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,
 		ready:           readiness,

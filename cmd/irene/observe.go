@@ -42,12 +42,13 @@ func (r *readiness) err() error {
 
 // newObserveServer answers on the health port:
 //
-//	/healthz         200 while the process lives
-//	/readyz          200 when the API can answer, 503 and the reason otherwise
-//	/readyz/emitter  200 when routes can be published, 503 and the reason
-//	                 otherwise; no probe should ask, since a restart mends nothing
-//	/metrics         Prometheus metrics
-func newObserveServer(ready *readiness, emitter func() error, registry *prometheus.Registry, logger lager.Logger) *http.Server {
+//	/healthz   200 while the process lives
+//	/readyz    200 when the process should get requests, 503 and the reason otherwise
+//	/metrics   Prometheus metrics
+//
+// and, at each path of further, a check that is answered like /readyz. Those are for
+// people and alerts, not for probes, since a restart mends nothing of what they tell.
+func newObserveServer(ready *readiness, further map[string]func() error, registry *prometheus.Registry, logger lager.Logger) *http.Server {
 	logger = logger.Session("observe")
 	errorLog := slog.NewLogLogger(lager.NewHandler(logger), slog.LevelInfo)
 	mux := http.NewServeMux()
@@ -55,7 +56,9 @@ func newObserveServer(ready *readiness, emitter func() error, registry *promethe
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", answerReadiness(ready.err))
-	mux.HandleFunc("GET /readyz/emitter", answerReadiness(emitter))
+	for path, check := range further {
+		mux.HandleFunc("GET "+path, answerReadiness(check))
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry:          registry,
 		ErrorLog:          errorLog,

@@ -27,14 +27,14 @@ type service struct {
 
 // listen opens the API's and the health port's listener. certificates is nil for
 // plaintext.
-func listen(config Configuration, certificates *certificates) (api, observe net.Listener, err error) {
-	if api, err = net.Listen("tcp", config.Listen.Address); err != nil {
+func listen(apiAddress, observeAddress string, certificates *certificates) (api, observe net.Listener, err error) {
+	if api, err = net.Listen("tcp", apiAddress); err != nil {
 		return nil, nil, fmt.Errorf("listen.address: %w", err)
 	}
 	if certificates != nil {
 		api = tls.NewListener(api, certificates.tlsConfig())
 	}
-	if observe, err = net.Listen("tcp", config.Observe.Address); err != nil {
+	if observe, err = net.Listen("tcp", observeAddress); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("observe.address: %w", err), api.Close())
 	}
 	return api, observe, nil
@@ -68,7 +68,7 @@ func (s *service) run(ctx context.Context) error {
 		s.logger.Info("stopped")
 		return errors.Join(err, closed)
 	case <-limit.Done():
-		return errors.Join(closed, fmt.Errorf("controllers were still running after shutdown.timeout, %s", s.shutdown.Timeout))
+		return errors.Join(closed, fmt.Errorf("background work was still running after shutdown.timeout, %s", s.shutdown.Timeout))
 	}
 }
 

@@ -58,7 +58,7 @@ func start(t *testing.T, api http.Handler, certs *certificates, change func(*Con
 	logger, buffer := newLog(t)
 	registry := newMetricsRegistry()
 	ready := &readiness{check: func() error { return nil }}
-	apiListener, observeListener, err := listen(config, certs)
+	apiListener, observeListener, err := listen(config.Listen.Address, config.Observe.Address, certs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func start(t *testing.T, api http.Handler, certs *certificates, change func(*Con
 			shutdown:        config.Shutdown,
 			logger:          logger,
 			api:             newAPIServer(config.Listen, api, newRequestMetrics(registry), logger),
-			observe:         newObserveServer(ready, func() error { return nil }, registry, logger),
+			observe:         newObserveServer(ready, nil, registry, logger),
 			apiListener:     apiListener,
 			observeListener: observeListener,
 			ready:           ready,

@@ -29,7 +29,7 @@ func TestReadinessTellsTheReason(t *testing.T) {
 	g := NewWithT(t)
 	logger, _ := newLog(t)
 	server := newObserveServer(&readiness{check: func() error { return errors.New("caches aren't synced") }},
-		func() error { return errors.New("NATS is away") }, newMetricsRegistry(), logger)
+		map[string]func() error{"/readyz/emitter": func() error { return errors.New("NATS is away") }}, newMetricsRegistry(), logger)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	ended := make(chan error, 1)
@@ -118,7 +118,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	service.stop()
 	g.Eventually(service.ended).Should(Receive(MatchError(And(
 		ContainSubstring("requests were still running after shutdown.timeout, 50ms"),
-		ContainSubstring("controllers were still running after shutdown.timeout, 50ms"),
+		ContainSubstring("background work was still running after shutdown.timeout, 50ms"),
 	))))
 }
 
@@ -143,8 +143,6 @@ func TestPortInUseIsNamed(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer taken.Close()
-	config := DefaultConfiguration()
-	config.Listen.Address, config.Observe.Address = "127.0.0.1:0", taken.Addr().String()
-	_, _, err = listen(config, nil)
+	_, _, err = listen("127.0.0.1:0", taken.Addr().String(), nil)
 	g.Expect(err).To(MatchError(And(ContainSubstring("observe.address: "), ContainSubstring("address already in use"))))
 }

@@ -38,41 +38,40 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	if err != nil {
 		return parts{}, err
 	}
-	appsView := view.New(view.Options{
-		Client:        clients.Typed,
-		Metadata:      clients.Metadata,
-		Namespace:     config.Kubernetes.Namespace,
-		StaleAfter:    config.Kubernetes.ViewStaleAfter.Duration,
-		LostNodeGrace: config.Kubernetes.LostNodeGrace.Duration,
-		Registerer:    registry,
-		Logger:        logger,
-	})
-	broadcaster := record.NewBroadcaster()
-	lrps := &k8s.LRPs{
-		Client:      clients.Typed,
-		Metadata:    clients.Metadata,
-		View:        appsView,
-		Translation: translation(config),
-		Images:      fixedImages{revision: config.Registry.StackRevision},
-		Users:       imageUsers{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
-		Events:      broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"}),
-		Logger:      logger,
-		Clock:       clock.RealClock{},
+	lrps := newLRPs(config, clients, logger, registry)
+	images, err := newAppImages(config, logger, registry)
+	if err != nil {
+		return parts{}, err
 	}
+	lrps.Images = images
+	broadcaster := record.NewBroadcaster()
+	lrps.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"})
 	companions := k8s.NewCompanions(lrps, config.Apps.OrphanMinAge.Duration, registry)
 	lostNodes := k8s.NewLostNodes(lrps, config.Kubernetes.LostNodeGrace.Duration, registry)
 	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
 	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run}
+	var imageWork []func(context.Context) error
+	if assembled, yes := images.(assembledImages); yes {
+		imageWork = []func(context.Context) error{assembled.stacks.Run, assembled.assembler.Run}
+		whenLeading = append(whenLeading, k8s.NewLostImages(lrps, assembled, registry).Run)
+	}
+	if config.Registry.PullUsernameFile != "" {
+		pullSecret, err := newPullSecret(config, clients, logger)
+		if err != nil {
+			return parts{}, err
+		}
+		whenLeading = append(whenLeading, pullSecret.Run)
+	}
 	p := parts{
 		api: api.NewHandler(lrps, logger),
 		ready: func() error {
-			if !appsView.Synced() {
+			if !lrps.View.Synced() {
 				return errors.New("the view of the app namespace is not complete yet")
 			}
 			return nil
 		},
 		background: []func(context.Context) error{
-			appsView.Run,
+			lrps.View.Run,
 			func(ctx context.Context) error {
 				sink := broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.Typed.CoreV1().Events(config.Kubernetes.Namespace)})
 				<-ctx.Done()
@@ -83,13 +82,15 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		},
 	}
 
+	p.background = append(p.background, imageWork...)
+
 	if len(config.NATS.Servers) > 0 {
 		emitter, err := newEmitter(config, logger)
 		if err != nil {
 			return parts{}, err
 		}
 		registry.MustRegister(emitter)
-		feed := newRouteFeed(appsView, emitter, logger)
+		feed := newRouteFeed(lrps.View, emitter, logger)
 		p.emitterReady = emitter.Connected
 		p.background = append(p.background, emitter.Run, feed.Run)
 		whenLeading = append(whenLeading, feed.Lead)
@@ -103,6 +104,39 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		return RunWhenLeader(ctx, clients.Typed, config, logger, leading, together(whenLeading))
 	})
 	return p, nil
+}
+
+// newLRPs is the back end without images and Events; nothing feeds its view yet.
+func newLRPs(config Configuration, clients k8s.Clients, logger lager.Logger, metrics prometheus.Registerer) *k8s.LRPs {
+	return &k8s.LRPs{
+		Client:   clients.Typed,
+		Metadata: clients.Metadata,
+		View: view.New(view.Options{
+			Client:        clients.Typed,
+			Metadata:      clients.Metadata,
+			Namespace:     config.Kubernetes.Namespace,
+			StaleAfter:    config.Kubernetes.ViewStaleAfter.Duration,
+			LostNodeGrace: config.Kubernetes.LostNodeGrace.Duration,
+			Registerer:    metrics,
+			Logger:        logger,
+		}),
+		Translation: translation(config),
+		Users:       imageUsers{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
+		Logger:      logger,
+		Clock:       clock.RealClock{},
+	}
+}
+
+func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger) (*k8s.PullSecret, error) {
+	return k8s.NewPullSecret(k8s.PullSecretOptions{
+		Client:       clients.Typed,
+		Namespace:    config.Kubernetes.Namespace,
+		Name:         config.Registry.PullSecret,
+		PullAddress:  config.Registry.PullAddress,
+		UsernameFile: config.Registry.PullUsernameFile,
+		PasswordFile: config.Registry.PullPasswordFile,
+		Logger:       logger,
+	})
 }
 
 // together runs all work until ctx ends or one part fails.
@@ -166,17 +200,6 @@ func translation(config Configuration) k8s.Translation {
 			Timeout:           apps.Probes.Timeout.Duration,
 		},
 	}
-}
-
-// fixedImages takes it that somebody else puts images of droplets into the registry.
-type fixedImages struct{ revision string }
-
-// Assemble implements k8s.AppImages.
-func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
-	if lrp.RootFS.Stack != "" {
-		return k8s.AppImage{}, opi.Invalid("rootFS.stack", "only the default stack is supported")
-	}
-	return k8s.AppImage{Revision: f.revision}, nil
 }
 
 // imageUsers brings the registry's answer to the back end.

@@ -22,6 +22,9 @@ import (
 	"github.com/irene-cf/irene/fixtures/router"
 )
 
+// containerdSocket is the only one of the machine's node part.
+const containerdSocket = "/run/irene-cluster/node/containerd.sock"
+
 // cluster is the embedded Kubernetes with its real node, and a router before it.
 type cluster struct {
 	*devcluster.Cluster
@@ -70,6 +73,26 @@ func (c *cluster) namespace(ctx context.Context, name string) {
 	}
 	_, err = c.client.CoreV1().Pods(name).Create(ctx, careless, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	Expect(err).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)))
+}
+
+// reaches tells containerd of a plain-HTTP registry, which it then asks under the
+// registry's own address.
+func (c *cluster) reaches(address string) {
+	settings := filepath.Join(c.CertsD, address, "hosts.toml")
+	Expect(os.MkdirAll(filepath.Dir(settings), 0o755)).To(Succeed())
+	Expect(os.WriteFile(settings, fmt.Appendf(nil,
+		"server = \"http://%s\"\n\n[host.\"http://%s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", address, address), 0o644)).To(Succeed())
+}
+
+// ctr runs containerd's own client on what kubelet has there, and returns what it
+// printed.
+func (c *cluster) ctr(ctx context.Context, arguments ...string) (string, error) {
+	printed, err := exec.CommandContext(ctx, filepath.Join(binaries, "ctr"),
+		append([]string{"--address", containerdSocket, "--namespace", "k8s.io"}, arguments...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(arguments, " "), err, printed)
+	}
+	return string(printed), nil
 }
 
 // kubectl runs the cluster's own kubectl and returns what it printed.

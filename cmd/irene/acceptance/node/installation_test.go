@@ -4,6 +4,7 @@ package node_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,14 +28,20 @@ type installation struct {
 
 // newInstallation runs irene until the spec (or suite) that called it ends. Checks
 // of running apps are made every second, so that specs need not wait for them; all
-// other settings are irene's own unless appSettings, laid over "apps", says otherwise.
-func newInstallation(ctx context.Context, namespace string, appSettings map[string]any) *installation {
+// other settings are irene's own unless appSettings, laid over "apps", or more, by the
+// names of top-level keys, say otherwise.
+func newInstallation(ctx context.Context, namespace string, appSettings map[string]any, more ...map[string]any) *installation {
 	node.namespace(ctx, namespace)
 	log, err := os.Create(filepath.Join(node.folder, namespace+"-irene.log"))
 	Expect(err).NotTo(HaveOccurred())
-	settings := map[string]any{"probes": map[string]any{"liveness_period": "1s", "readiness_period": "1s"}}
-	for key, value := range appSettings {
-		settings[key] = value
+	apps := map[string]any{"probes": map[string]any{"liveness_period": "1s", "readiness_period": "1s"}}
+	maps.Copy(apps, appSettings)
+	settings := map[string]any{
+		"apps": apps,
+		"nats": map[string]any{"servers": []string{node.bus.URL()}},
+	}
+	for _, others := range more {
+		maps.Copy(settings, others)
 	}
 	i := &installation{namespace: namespace, log: log, options: ireneprocess.Options{
 		Binary:     filepath.Join(binaries, "irene"),
@@ -42,11 +49,8 @@ func newInstallation(ctx context.Context, namespace string, appSettings map[stri
 		Kubeconfig: node.Kubeconfig,
 		Namespace:  namespace,
 		Registry:   node.Registry,
-		Settings: map[string]any{
-			"apps": settings,
-			"nats": map[string]any{"servers": []string{node.bus.URL()}},
-		},
-		Log: log,
+		Settings:   settings,
+		Log:        log,
 	}}
 	i.start(ctx)
 	DeferCleanup(func() {

@@ -5,13 +5,10 @@ package node_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -87,10 +84,7 @@ func servePrivateRegistry(username, password string) (address string) {
 		}
 	})
 
-	settings := filepath.Join(node.CertsD, address, "hosts.toml")
-	Expect(os.MkdirAll(filepath.Dir(settings), 0o755)).To(Succeed())
-	Expect(os.WriteFile(settings, fmt.Appendf(nil,
-		"server = \"http://%s\"\n\n[host.\"http://%s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", address, address), 0o644)).To(Succeed())
+	node.reaches(address)
 	return address
 }
 

@@ -1,0 +1,221 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+const (
+	surgeAnnotation = "irene.cloudfoundry.org/surge"
+	rollAnnotation  = "irene.cloudfoundry.org/stack-roll"
+	stackAnnotation = "irene.cloudfoundry.org/stack"
+	lrpAnnotation   = "irene.cloudfoundry.org/lrp"
+	revisionLabel   = "cloudfoundry.org/rootfs-version"
+	newRevision     = "0123456789ab"
+)
+
+// patchedStack is a stack of one spec, and its images on the revision that the spec's
+// apps are not on yet.
+type patchedStack struct {
+	*platform
+	name string
+	// assemble, where set, answers instead.
+	assemble func(opi.LRP) (k8s.AppImage, error)
+	// config leads to the API server.
+	config *rest.Config
+}
+
+func newPatchedStack(p *platform) *patchedStack {
+	return &patchedStack{platform: p, name: "stack-" + cloudcontroller.NewGUID()[:8], config: apiConfig}
+}
+
+// Assemble implements k8s.AppImages.
+func (s *patchedStack) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+	if s.assemble != nil {
+		return s.assemble(lrp)
+	}
+	return k8s.AppImage{Stack: lrp.RootFS.Stack, Revision: newRevision}, nil
+}
+
+// takes puts a running app on the stack.
+func (s *patchedStack) takes(ctx context.Context, d cloudcontroller.Desire) appsv1.StatefulSet {
+	GinkgoHelper()
+	set := s.statefulSet(ctx, d.GUID())
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, stackAnnotation, s.name)
+	_, err := api.AppsV1().StatefulSets(s.namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	return s.statefulSet(ctx, d.GUID())
+}
+
+// started is an app that runs on the stack, on its old revision; the platform is the
+// common one.
+func (s *patchedStack) started(ctx context.Context, node *pickyKubelet, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
+	GinkgoHelper()
+	d := node.app(name, instances)
+	run(ctx, irene, d)
+	Eventually(func() int32 { return s.statefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
+	return d, s.takes(ctx, d)
+}
+
+// newImage is the one that an app on the stack gets.
+func newImage(set appsv1.StatefulSet) string {
+	image := set.Spec.Template.Spec.Containers[0].Image
+	return image[:len(image)-len(set.Labels[revisionLabel])] + newRevision
+}
+
+// backEnd is what a command makes for itself.
+func (s *patchedStack) backEnd(clock clock.PassiveClock) *k8s.LRPs {
+	GinkgoHelper()
+	logger := lager.NewLogger("test")
+	logger.RegisterSink(lager.NewWriterSink(GinkgoWriter, lager.DEBUG))
+	client, err := kubernetes.NewForConfig(s.config)
+	Expect(err).NotTo(HaveOccurred())
+	metadataClient, err := metadata.NewForConfig(s.config)
+	Expect(err).NotTo(HaveOccurred())
+	return &k8s.LRPs{
+		Client: client, Metadata: metadataClient,
+		View:        view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.namespace, Logger: logger, Clock: clock}),
+		Translation: k8s.Translation{Namespace: s.namespace, Registry: k8s.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"}},
+		Images:      s,
+		Events:      record.NewFakeRecorder(100),
+		Logger:      logger,
+		Clock:       clock,
+	}
+}
+
+func (s *patchedStack) roll(ctx context.Context, edits ...func(*k8s.StackRollOptions)) ([]k8s.RolledLRP, error) {
+	GinkgoHelper()
+	var lrps []k8s.RolledLRP
+	options := k8s.StackRollOptions{
+		Stack: s.name, Revision: newRevision, Patience: 20 * time.Second,
+		Progress: func(lrp k8s.RolledLRP) { lrps = append(lrps, lrp) },
+	}
+	for _, edit := range edits {
+		edit(&options)
+	}
+	_, err := k8s.NewStackRoll(s.backEnd(clock.RealClock{}), options).Run(ctx)
+	return lrps, err
+}
+
+// rolls wants this to become of all apps on the stack.
+func (s *patchedStack) rolls(ctx context.Context, outcomes ...k8s.RollOutcome) []k8s.RolledLRP {
+	GinkgoHelper()
+	lrps, err := s.roll(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	var came []k8s.RollOutcome
+	for _, lrp := range lrps {
+		came = append(came, lrp.Outcome)
+	}
+	Expect(came).To(ConsistOf(outcomes), "%+v", lrps)
+	return lrps
+}
+
+// meanwhile runs f as soon as the condition holds, while a roll goes on.
+func meanwhile(ctx context.Context, condition func() bool, f func()) (wait func()) {
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer GinkgoRecover()
+		Eventually(condition).WithContext(ctx).WithPolling(5 * time.Millisecond).Should(BeTrue())
+		f()
+	})
+	return group.Wait
+}
+
+func (s *patchedStack) replicas(ctx context.Context, d cloudcontroller.Desire) func() int32 {
+	return func() int32 { return *s.statefulSet(ctx, d.GUID()).Spec.Replicas }
+}
+
+// replaced is whether a roll is at work on an app and so many of its instances, or more,
+// are replaced.
+func (s *patchedStack) replaced(ctx context.Context, d cloudcontroller.Desire, instances int) func() bool {
+	return func() bool {
+		set := s.statefulSet(ctx, d.GUID())
+		return set.Annotations[rollAnnotation] != "" && set.Status.ObservedGeneration == set.Generation &&
+			set.Status.UpdatedReplicas >= int32(instances)
+	}
+}
+
+// onNew is that an app is on the new revision with so many instances, and nothing is
+// left of the move.
+func (s *patchedStack) onNew(ctx context.Context, d cloudcontroller.Desire, instances int) {
+	GinkgoHelper()
+	set := s.statefulSet(ctx, d.GUID())
+	Expect(set.Spec.Replicas).To(HaveValue(BeEquivalentTo(instances)))
+	Expect(set.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
+	Expect(set.Spec.Template.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
+	Expect(set.Spec.Template.Spec.Containers[0].Image).To(HaveSuffix("-" + newRevision))
+	Expect(set.Annotations).NotTo(Or(HaveKey(surgeAnnotation), HaveKey(rollAnnotation)))
+	Eventually(func(g Gomega) {
+		pods := s.pods(ctx, d.GUID())
+		g.Expect(pods).To(HaveLen(instances))
+		for _, pod := range pods {
+			g.Expect(pod.DeletionTimestamp).To(BeNil())
+			g.Expect(pod.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
+		}
+	}).Should(Succeed())
+}
+
+// settled waits until Kubernetes has replaced all pods.
+func (s *patchedStack) settled(ctx context.Context, d cloudcontroller.Desire) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		set := s.statefulSet(ctx, d.GUID())
+		g.Expect(set.Status.ObservedGeneration).To(Equal(set.Generation))
+		g.Expect(set.Status.UpdatedReplicas).To(Equal(*set.Spec.Replicas))
+		g.Expect(set.Status.ReadyReplicas).To(Equal(*set.Spec.Replicas))
+	}).Should(Succeed())
+}
+
+// leadLater runs what the leader does, six minutes from now; the platform's own leader
+// has no reason yet.
+func (s *patchedStack) leadLater() {
+	GinkgoHelper()
+	lrps := s.backEnd(testingclock.NewFakePassiveClock(time.Now().Add(6 * time.Minute)))
+	companions := k8s.NewCompanions(lrps, 1000*time.Hour, prometheus.NewRegistry())
+	alongside(lrps.View.Run, companions.Run)
+}
+
+// alongside runs until the spec ends.
+func alongside(work ...func(context.Context) error) (stop func()) {
+	life, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, run := range work {
+		running.Go(func() {
+			defer GinkgoRecover()
+			Expect(run(life)).To(Succeed())
+		})
+	}
+	stop = func() { end(); running.Wait() }
+	DeferCleanup(stop)
+	return stop
+}
+
+// roundTripper is a function that makes requests.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -1,0 +1,191 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/k8s"
+)
+
+var _ = Describe("Rolling a stack while Cloud Controller asks for something", func() {
+	var (
+		stack *patchedStack
+		node  *pickyKubelet
+	)
+	BeforeEach(func(ctx context.Context) {
+		stack = newPatchedStack(common)
+		node = newPickyKubelet(ctx, common.namespace)
+	})
+	started := func(ctx context.Context, name string, instances int) cloudcontroller.Desire {
+		GinkgoHelper()
+		d, _ := stack.started(ctx, node, name, instances)
+		return d
+	}
+
+	DescribeTable("yields to requests that come meanwhile",
+		func(ctx context.Context, update map[string]any, instances int, outcome k8s.RollOutcome) {
+			d := started(ctx, "busy", 1)
+			ready := node.watchReady(d)
+			surged := func() bool { return stack.replicas(ctx, d)() == 2 }
+			wait := meanwhile(ctx, surged, func() { Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(answered(200)) })
+			stack.rolls(ctx, outcome)
+			wait()
+			stack.onNew(ctx, d, instances)
+			running(ctx, irene, d, instances)
+			if lowest, _ := ready(); instances > 0 {
+				Expect(lowest).To(Equal(1))
+			}
+			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		},
+		Entry("a route", patience, map[string]any{"instances": 1, "annotation": "2.0", "routes": map[string]any{"cf-router": []any{}}}, 1, k8s.RollDone),
+		Entry("more instances", patience, map[string]any{"instances": 3, "annotation": "2.0"}, 3, k8s.RollDone),
+		Entry("no instances", patience, map[string]any{"instances": 0, "annotation": "2.0"}, 0, k8s.RollDone),
+	)
+
+	It("keeps an app up however often its routes are changed meanwhile", func(ctx context.Context) {
+		d := started(ctx, "rerouted", 1)
+		ready := node.watchReady(d)
+		done, updates := make(chan struct{}), 0
+		var group sync.WaitGroup
+		group.Go(func() {
+			defer GinkgoRecover()
+			for over := false; !over; {
+				select {
+				case <-done:
+					over = true // one more, after the end
+				default:
+				}
+				updates++
+				Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
+					"instances": 1, "annotation": fmt.Sprint(updates), "routes": map[string]any{"cf-router": []any{
+						map[string]any{"hostname": fmt.Sprintf("r%d.example.com", updates), "port": 8080}}},
+				})).To(answered(200))
+			}
+		})
+		stack.rolls(ctx, k8s.RollDone)
+		close(done)
+		group.Wait()
+		AddReportEntry(fmt.Sprintf("%d updates during the roll", updates))
+		stack.onNew(ctx, d, 1)
+		lowest, most := ready()
+		Expect([]int{lowest, most}).To(Equal([]int{1, 2}))
+		Expect(annotation(ctx, irene, d)).To(Equal(fmt.Sprint(updates)))
+		Expect(common.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring(fmt.Sprintf("r%d.example.com", updates)))
+	}, patience)
+
+	It("keeps an app up that is scaled down to one instance meanwhile", func(ctx context.Context) {
+		for _, instances := range []int{2, 3} {
+			for replaced := range instances {
+				d := started(ctx, fmt.Sprintf("shrinking-%d-%d", instances, replaced), instances)
+				ready := node.watchReady(d)
+				wait := meanwhile(ctx, stack.replaced(ctx, d, replaced), func() {
+					Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 1})).To(answered(200))
+					Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
+				})
+				stack.rolls(ctx, k8s.RollDone)
+				wait()
+				stack.onNew(ctx, d, 1)
+				lowest, _ := ready()
+				Expect(lowest).To(Equal(1), "%d of %d replaced", replaced, instances)
+				running(ctx, irene, d, 1)
+			}
+		}
+	}, SpecTimeout(2*time.Minute))
+
+	It("goes on after requests that came while it was interrupted", func(ctx context.Context) {
+		for _, instances := range []int{0, 1, 2} {
+			d := started(ctx, fmt.Sprintf("paused-%d", instances), 1)
+			ready := node.watchReady(d)
+			killed, kill := context.WithCancelCause(ctx)
+			wait := meanwhile(ctx, func() bool { return stack.replicas(ctx, d)() == 2 }, func() { kill(errors.New("killed")) })
+			_, err := stack.roll(killed)
+			Expect(err).To(MatchError(ContainSubstring("killed")))
+			wait()
+			Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0"})).To(answered(200))
+			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(instances))
+			stack.rolls(ctx, k8s.RollDone)
+			stack.onNew(ctx, d, instances)
+			running(ctx, irene, d, instances)
+			if lowest, _ := ready(); instances > 0 {
+				Expect(lowest).To(Equal(1))
+			}
+			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		}
+	}, SpecTimeout(2*time.Minute))
+
+	It("yields to a second desire and to a stop", func(ctx context.Context) {
+		again := started(ctx, "again", 1)
+		stopped := started(ctx, "stopped", 1)
+		ready := node.watchReady(again)
+		waits := []func(){
+			meanwhile(ctx, func() bool { return stack.replicas(ctx, again)() == 2 }, func() { desire(ctx, irene, again.With("annotation", "2.0")) }),
+			meanwhile(ctx, func() bool { return stack.replicas(ctx, stopped)() == 2 }, func() {
+				Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
+			}),
+		}
+		stack.rolls(ctx, k8s.RollDone, k8s.RollOvertaken)
+		for _, wait := range waits {
+			wait()
+		}
+		stack.onNew(ctx, again, 1)
+		lowest, _ := ready()
+		Expect(lowest).To(Equal(1))
+		Expect(common.statefulSets(ctx, stopped.GUID())).To(BeEmpty())
+	}, patience)
+})
+
+var _ = Describe("Rolling a stack under load", func() {
+	It("loses no request", func(ctx context.Context) {
+		place := aloneRouting(ctx)
+		nodes := newKubelet(ctx, place.namespace, 2)
+		irene := place.start(ctx)
+		stack := newPatchedStack(place.platform)
+		var loads []*load
+		var apps []cloudcontroller.Desire
+		for _, instances := range []int{1, 3} {
+			name := fmt.Sprintf("rolled-%d", instances)
+			d := nodes.app(name, instances)
+			desire(ctx, irene, d)
+			place.routed(ctx, d, name+".example.com", nodes.port, instances)
+			stack.takes(ctx, d)
+			apps, loads = append(apps, d), append(loads, place.load(d, name+".example.com"))
+		}
+		for _, requests := range loads {
+			requests.goesOn(200)
+		}
+		By("mapping another route to each while it is moved")
+		for i, instances := range []int{1, 3} {
+			d, name := apps[i], fmt.Sprintf("rolled-%d.example.com", instances)
+			wait := meanwhile(ctx, stack.replaced(ctx, d, 1), func() {
+				Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0",
+					"routes": map[string]any{"cf-router": []any{
+						map[string]any{"hostname": name, "port": nodes.port}, map[string]any{"hostname": "also-" + name, "port": nodes.port},
+					}}})).To(answered(200))
+			})
+			defer wait()
+		}
+		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Parallel = 2 })
+		Expect(err).NotTo(HaveOccurred())
+		Expect(lrps).To(HaveEach(HaveField("Outcome", k8s.RollDone)))
+		for i, instances := range []int{1, 3} {
+			surged := 0
+			if instances == 1 {
+				surged = 1
+			}
+			stack.onNew(ctx, apps[i], instances)
+			place.routed(ctx, apps[i], fmt.Sprintf("rolled-%d.example.com", instances), nodes.port, instances)
+			place.routed(ctx, apps[i], fmt.Sprintf("also-rolled-%d.example.com", instances), nodes.port, instances)
+			loads[i].goesOn(200)
+			loads[i].lostNothing(2*instances + surged)
+		}
+	}, SpecTimeout(2*time.Minute))
+})

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/bits/droplet"
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+)
+
+// fixedImages takes it that somebody else puts images of droplets into the registry.
+type fixedImages struct{ revision string }
+
+// Assemble implements k8s.AppImages.
+func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+	if lrp.RootFS.Stack != "" {
+		return k8s.AppImage{}, opi.Invalid("rootFS.stack", "only the default stack is supported")
+	}
+	return k8s.AppImage{Revision: f.revision}, nil
+}
+
+// assembledImages puts the images of droplets together in the registry.
+type assembledImages struct {
+	stacks    *bits.Stacks
+	assembler *bits.Assembler
+}
+
+// Assemble implements k8s.AppImages.
+func (a assembledImages) Assemble(ctx context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+	return appImage(a.assembler.Assemble(ctx, assemblyRequest(lrp)))
+}
+
+// Repair implements k8s.ImageRepair.
+func (a assembledImages) Repair(ctx context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+	return appImage(a.assembler.Repair(ctx, assemblyRequest(lrp)))
+}
+
+func assemblyRequest(lrp opi.LRP) bits.AssemblyRequest {
+	return bits.AssemblyRequest{Droplet: *lrp.Droplet, ProcessGUID: lrp.GUID, Stack: lrp.RootFS.Stack}
+}
+
+func appImage(assembled bits.Assembled, err error) (k8s.AppImage, error) {
+	return k8s.AppImage{Revision: assembled.Stack.Revision, Stack: assembled.Stack.Name}, err
+}
+
+// newAppImages sees to the images of buildpack apps.
+func newAppImages(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (k8s.AppImages, error) {
+	if config.Registry.Address == "" {
+		return fixedImages{revision: config.Registry.StackRevision}, nil
+	}
+	registry, err := newRegistry(config)
+	if err != nil {
+		return nil, err
+	}
+	stacks, err := newStacks(config, registry, logger)
+	if err != nil {
+		return nil, err
+	}
+	assembler, err := newAssembler(config, stacks, logger)
+	if err != nil {
+		return nil, err
+	}
+	metrics.MustRegister(registry)
+	return assembledImages{stacks: stacks, assembler: assembler}, nil
+}
+
+// newRegistry is the registry as Irene itself uses it.
+func newRegistry(config Configuration) (*bits.Registry, error) {
+	platform, err := bits.PlatformOf(config.Stacks.Platform)
+	if err != nil {
+		return nil, fmt.Errorf("stacks.platform: %w", err)
+	}
+	registry, err := bits.NewRegistry(bits.RegistryOptions{
+		Address:      config.Registry.Address,
+		Prefix:       config.Registry.Prefix,
+		PlainHTTP:    config.Registry.PlainHTTP,
+		CAFile:       config.Registry.CAFile,
+		UsernameFile: config.Registry.UsernameFile,
+		PasswordFile: config.Registry.PasswordFile,
+		Platform:     platform,
+		SpoolDir:     config.Registry.SpoolDirectory,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	return registry, nil
+}
+
+// newStacks knows the configured stacks and the lifecycle layer of this release.
+func newStacks(config Configuration, registry *bits.Registry, logger lager.Logger) (*bits.Stacks, error) {
+	path := config.Stacks.LaunchFile
+	if path == "" {
+		program, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("stacks.launch_file: find the program beside this one: %w", err)
+		}
+		path = filepath.Join(filepath.Dir(program), "launch")
+	}
+	lifecycle, err := bits.LoadLifecycle(path)
+	if err != nil {
+		return nil, fmt.Errorf("stacks.launch_file: %w", err)
+	}
+	stacks, err := bits.NewStacks(bits.StacksOptions{
+		Registry: registry, Lifecycle: lifecycle, Names: config.Stacks.Names,
+		Interval: config.Stacks.CheckInterval.Duration, Logger: logger.Session("stacks"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stacks: %w", err)
+	}
+	return stacks, nil
+}
+
+// newAssembler works until its Run ends.
+func newAssembler(config Configuration, stacks *bits.Stacks, logger lager.Logger) (*bits.Assembler, error) {
+	source, err := newDropletSource(config.Droplets)
+	if err != nil {
+		return nil, fmt.Errorf("droplets.source: %w", err)
+	}
+	return bits.NewAssembler(bits.AssemblerOptions{
+		Stacks: stacks,
+		Source: source,
+		Conversion: droplet.Options{
+			Compression:          config.Droplets.Compression,
+			MaxUncompressedBytes: config.Droplets.MaxUnpackedBytes,
+		},
+		Patience:           config.Droplets.Patience.Duration,
+		Timeout:            config.Droplets.AssemblyTimeout.Duration,
+		ParallelAssemblies: config.Droplets.ParallelAssemblies,
+		ParallelFetches:    config.Droplets.ParallelDownloads,
+		Logger:             logger.Session("assembler"),
+	})
+}
+
+// newDropletSource is nil when none is configured.
+func newDropletSource(config Droplets) (bits.DropletSource, error) {
+	source := config.Source
+	if source.URL == "" && source.CloudController == "" {
+		return nil, nil
+	}
+	return bits.NewHTTPSource(bits.HTTPSourceOptions{
+		URL:             source.URL,
+		CloudController: source.CloudController,
+		CertificateFile: source.CertificateFile,
+		KeyFile:         source.KeyFile,
+		UsernameFile:    source.UsernameFile,
+		PasswordFile:    source.PasswordFile,
+		CAFile:          source.CAFile,
+		PlainHTTP:       source.PlainHTTP,
+		MaxBytes:        config.MaxBytes,
+		Timeout:         source.Timeout.Duration,
+	})
+}

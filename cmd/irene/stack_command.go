@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+)
+
+const stackUsage = `Root file systems of buildpack apps.
+
+Usage:
+  irene stack import --config FILE NAME SOURCE
+        put a root file system into the registry and make it the current one of
+        the stack NAME; SOURCE is an image reference, a tar file of a root file
+        system, a file that "docker save" wrote, or an OCI image layout
+  irene stack list --config FILE [-o json]
+        show the stacks, their revisions, and how many apps run on which
+  irene stack roll --config FILE --stack NAME [--parallel N] [--pause 10s] [--stop-on-failure]
+        move running apps to the current revision of the stack, one instance of an
+        app at a time; may be interrupted and started again
+
+FILE is the configuration of the service.
+`
+
+// stackCommand runs "irene stack …" and returns the exit status.
+func stackCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, stackUsage)
+		return exitUsage
+	}
+	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
+		"import": importStack, "list": listStacks, "roll": rollStack,
+	}
+	name, rest := args[0], args[1:]
+	run, known := commands[name]
+	switch {
+	case name == "help" || name == "--help" || name == "-h":
+		fmt.Fprint(stdout, stackUsage)
+		return 0
+	case !known:
+		fmt.Fprintf(stderr, "irene stack: unknown command %q\n\n%s", name, stackUsage)
+		return exitUsage
+	}
+	flags := flag.NewFlagSet("irene stack "+name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	err := run(ctx, flags, rest, stdout)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "irene stack %s: %v\n", name, err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "irene: %v\n", err)
+	return exitFailed
+}
+
+// errUsage is a command line that isn't understood.
+var errUsage = errors.New("usage")
+
+// loadForImages reads the command line and the configuration, which must name a
+// registry. So many arguments are wanted beside the flags.
+func loadForImages(flags *flag.FlagSet, args []string, wanted int) (Configuration, error) {
+	path := flags.String("config", "", "the configuration `FILE`")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return Configuration{}, err
+		}
+		return Configuration{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	switch {
+	case *path == "":
+		return Configuration{}, fmt.Errorf("%w: --config FILE is required", errUsage)
+	case flags.NArg() != wanted:
+		return Configuration{}, fmt.Errorf("%w: %d arguments besides the flags are wanted, not %d; flags come first", errUsage, wanted, flags.NArg())
+	}
+	config, err := Load(*path)
+	if err == nil && config.Registry.Address == "" {
+		err = errors.New("registry.address is not configured: somebody else puts images there")
+	}
+	return config, err
+}
+
+func importStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
+	plainHTTP := flags.Bool("source-plain-http", false, "allow HTTP without TLS to the registry of SOURCE")
+	caFile := flags.String("source-ca-file", "", "authorities that are trusted beside the system's, a PEM `FILE`")
+	usernameFile := flags.String("source-username-file", "", "`FILE` with the user for the registry of SOURCE")
+	passwordFile := flags.String("source-password-file", "", "`FILE` with that user's password")
+	config, err := loadForImages(flags, args, 2)
+	if err != nil {
+		return err
+	}
+	registry, err := newRegistry(config)
+	if err != nil {
+		return err
+	}
+	source := bits.StackSource{Location: flags.Arg(1), PlainHTTP: *plainHTTP, CAFile: *caFile}
+	if source.Credentials, err = readCredentials(*usernameFile, *passwordFile); err != nil {
+		return err
+	}
+	digest, err := registry.ImportStack(ctx, flags.Arg(0), source)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "stack %s is now %s\n", flags.Arg(0), digest)
+	return nil
+}
+
+// readCredentials is nil without files.
+func readCredentials(usernameFile, passwordFile string) (*opi.RegistryCredentials, error) {
+	if usernameFile == "" && passwordFile == "" {
+		return nil, nil
+	}
+	username, userErr := os.ReadFile(usernameFile)
+	password, passwordErr := os.ReadFile(passwordFile)
+	if err := errors.Join(userErr, passwordErr); err != nil {
+		return nil, fmt.Errorf("read the credentials for the source: %w", err)
+	}
+	return &opi.RegistryCredentials{Username: strings.TrimSpace(string(username)), Password: strings.TrimSpace(string(password))}, nil
+}
+
+// stackParts is what commands about stacks work with. The view is not fed: they look
+// at what is live.
+type stackParts struct {
+	stacks *bits.Stacks
+	lrps   *k8s.LRPs
+}
+
+func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
+	logger, err := newLogger(logs, config.Log)
+	if err != nil {
+		return stackParts{}, err
+	}
+	registry, err := newRegistry(config)
+	if err != nil {
+		return stackParts{}, err
+	}
+	stacks, err := newStacks(config, registry, logger)
+	if err != nil {
+		return stackParts{}, err
+	}
+	clients, err := k8s.NewClients(config.Kubernetes.KubeconfigFile, config.Kubernetes.MaxParallelCalls, prometheus.NewRegistry())
+	if err != nil {
+		return stackParts{}, err
+	}
+	return stackParts{stacks: stacks, lrps: newLRPs(config, clients, logger, nil)}, nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// listedStack is a stack, or one revision of it on which apps still run.
+type listedStack struct {
+	Stack    string `json:"stack"`
+	Revision string `json:"revision,omitempty"`
+	// Digest is known of current revisions.
+	Digest  string `json:"digest,omitempty"`
+	Current bool   `json:"current"`
+	Default bool   `json:"default"`
+	LRPs    int    `json:"lrps"`
+	// Apps are the names of up to ten of the apps.
+	Apps  []string `json:"apps,omitempty"`
+	Error string   `json:"error,omitempty"`
+}
+
+func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
+	output := flags.String("o", "table", "`FORM` of the output, table or json")
+	config, err := loadForImages(flags, args, 0)
+	if err != nil {
+		return err
+	}
+	if *output != "table" && *output != "json" {
+		return fmt.Errorf("%w: -o %q is neither table nor json", errUsage, *output)
+	}
+	p, err := newStackParts(config, io.Discard)
+	if err != nil {
+		return err
+	}
+	usage, err := p.lrps.StackUsage(ctx)
+	if err != nil {
+		return err
+	}
+	var listed []listedStack
+	for i, name := range config.Stacks.Names {
+		current := listedStack{Stack: name, Current: true, Default: i == 0}
+		if stack, err := p.stacks.Current(ctx, name); err != nil {
+			current.Error = err.Error()
+		} else {
+			current.Revision, current.Digest = stack.Revision, stack.Digest.String()
+		}
+		listed = append(listed, current)
+	}
+	for _, used := range usage {
+		at := -1
+		for i, known := range listed {
+			if known.Stack == used.Stack && known.Revision == used.Revision {
+				at = i
+			}
+		}
+		if at < 0 {
+			listed = append(listed, listedStack{Stack: used.Stack, Revision: used.Revision})
+			at = len(listed) - 1
+		}
+		listed[at].LRPs, listed[at].Apps = used.LRPs, used.Apps
+	}
+	if *output == "json" {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(listed)
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "STACK\tREVISION\tSTATE\tLRPS\tAPPS\tDIGEST")
+	for _, stack := range listed {
+		state := "old"
+		switch {
+		case stack.Error != "":
+			state = stack.Error
+		case stack.Default:
+			state = "current, default"
+		case stack.Current:
+			state = "current"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(stack.Stack, "(not known)"), cmp.Or(stack.Revision, "-"), state, stack.LRPs, shortened(stack.Apps), cmp.Or(stack.Digest, "-"))
+	}
+	return table.Flush()
+}
+
+// shortened is the first few names of apps; -o json has more.
+func shortened(apps []string) string {
+	const few = 3
+	switch {
+	case len(apps) == 0:
+		return "-"
+	case len(apps) > few:
+		return strings.Join(apps[:few], ", ") + ", …"
+	}
+	return strings.Join(apps, ", ")
+}
