@@ -26,6 +26,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"edge"}, exitUsage, "edge: missing --nats, --user, --password-file, --router, --status"},
 		{[]string{"edge", "--dir", "x"}, exitUsage, "not defined: -dir"},
 		{[]string{"edge", "now"}, exitUsage, `unexpected argument "now"`},
+		{[]string{"blobstore", "--address", "x"}, exitUsage, "blobstore: missing --content"},
 	} {
 		var out bytes.Buffer
 		g := NewWithT(t)

@@ -67,7 +67,7 @@ func desireRequest(image sampleImage, app sampleApp) ([]byte, error) {
 		"health_check_type": "http", "health_check_http_endpoint": "/health",
 		"routes": map[string]any{"cf-router": []any{map[string]any{"hostname": sampleRoute, "port": json.Number(samplePort)}}},
 		"lifecycle": map[string]any{"buildpack_lifecycle": map[string]any{
-			"start_command": sampleCommand, "droplet_guid": sampleDropletGUID, "droplet_hash": image.dropletHash,
+			"start_command": sampleCommand, "droplet_guid": image.dropletGUID, "droplet_hash": image.dropletHash,
 		}},
 	})
 	return json.Marshal(request)

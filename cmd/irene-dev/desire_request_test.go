@@ -42,5 +42,5 @@ func TestVersionFollowsTheImage(t *testing.T) {
 	rebuilt := testImage
 	rebuilt.dropletHash = strings.Repeat("cd", 20)
 	g.Expect(sampleVersion(rebuilt)).NotTo(Equal(sampleVersion(testImage)))
-	g.Expect(testImage.reference()).To(Equal("10.1.2.3:5000/cloudfoundry/" + sampleDropletGUID + ":" + testImage.dropletHash + "-0123456789"))
+	g.Expect(testImage.reference()).To(Equal("10.1.2.3:5001/cloudfoundry/" + testImage.dropletGUID + ":" + testImage.dropletHash + "-0123456789ab"))
 }

@@ -32,12 +32,15 @@ func down(ctx context.Context, o options, out io.Writer) error {
 	return c.takeDown(ctx, out)
 }
 
-// takeDown ends Irene, the edge and then the cluster, and removes their files.
+// takeDown ends Irene and what it works with, then the cluster, and removes their
+// files.
 func (c *cloud) takeDown(ctx context.Context, out io.Writer) error {
 	undo := &cloud{options: c.options, folder: c.folder, state: c.state}
 	return undo.runSteps(ctx, out, []step{
 		{"stop Irene", "", (*cloud).stopIrene},
 		{"stop NATS and router", "", (*cloud).stopEdge},
+		{"stop blobstore", "", (*cloud).stopBlobstore},
+		{"stop registry", "", (*cloud).stopRegistry},
 		{"stop Kubernetes and what ran on it", "about 10 s", (*cloud).stopKubernetes},
 		{"remove files", "", (*cloud).removeFiles},
 	})
@@ -49,6 +52,14 @@ func (c *cloud) stopIrene(ctx context.Context) (string, error) {
 
 func (c *cloud) stopEdge(ctx context.Context) (string, error) {
 	return stop(ctx, c.state.Edge, edgeStop)
+}
+
+func (c *cloud) stopBlobstore(ctx context.Context) (string, error) {
+	return stop(ctx, c.state.Blobstore, blobstoreStop)
+}
+
+func (c *cloud) stopRegistry(ctx context.Context) (string, error) {
+	return stop(ctx, c.state.Registry, registryStop)
 }
 
 func stop(ctx context.Context, p process, patience time.Duration) (string, error) {

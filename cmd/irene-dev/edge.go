@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,22 +30,7 @@ func parseEdgeOptions(args []string) (edgeOptions, error) {
 	for name, value := range settings {
 		flags.StringVar(value, name, "", "")
 	}
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return o, fmt.Errorf("edge: unexpected argument %q", flags.Arg(0))
-	}
-	var missing []string
-	for _, name := range []string{"nats", "user", "password-file", "router", "status"} {
-		if *settings[name] == "" {
-			missing = append(missing, "--"+name)
-		}
-	}
-	if len(missing) > 0 {
-		return o, errors.New("edge: missing " + strings.Join(missing, ", "))
-	}
-	return o, nil
+	return o, parseAll(flags, args, "nats", "user", "password-file", "router", "status")
 }
 
 // arguments are the command line of which these are the options.

@@ -18,7 +18,7 @@ func TestEdgeRunsNATSAndRouterUntilItIsToldToEnd(t *testing.T) {
 	g.SetDefaultEventuallyTimeout(patience)
 	c := &cloud{folder: &folder{path: t.TempDir()}}
 	for _, address := range []*string{&c.state.NATS, &c.state.Router, &c.state.Status} {
-		g.Expect(chooseAddress(address, "")).To(Succeed())
+		g.Expect(chooseAddress(address, "127.0.0.1:0")).To(Succeed())
 	}
 	g.Expect(c.configureEdge()).To(Succeed())
 	password, err := os.ReadFile(c.at(natsPassword))

@@ -29,7 +29,12 @@ const (
 	ireneConfig    = "irene.yaml"
 	natsPassword   = "nats-password"
 	desireName     = "desire.json" // the request for the sample app
-	newStateSuffix = ".new"
+	registryConfig = "registry.yaml"
+	// registryContent is all that the registry holds.
+	registryContent = "registry"
+	credentialsName = "credentials" // users and passwords of the registry
+	dropletsName    = "droplets"    // what the blobstore serves
+	newSuffix       = ".new"        // of what is not complete yet
 )
 
 var (
@@ -96,7 +101,8 @@ func (f *folder) at(names ...string) string {
 // go too.
 func (f *folder) empty() error {
 	// The state goes last: until then a repeated "down" knows what to do.
-	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName, stateName + newStateSuffix, stateName} {
+	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName,
+		registryConfig, registryContent, credentialsName, dropletsName, stateName + newSuffix, stateName} {
 		if err := os.RemoveAll(f.at(name)); err != nil {
 			return fmt.Errorf("remove: %w", err)
 		}

@@ -55,6 +55,14 @@ func (c *cloud) guide() (string, error) {
 		"ireneLog":   c.log(ireneProgram),
 		"ready":      c.observe("readyz"),
 		"metrics":    c.observe("metrics"),
+		"registry":   c.state.RegistryAddress,
+		"reader":     registryReader,
+		"readerPass": c.passwordFile(registryReader),
+		"repository": c.image.repository(),
+		"tag":        c.image.tag(),
+		"irene":      c.program(ireneProgram),
+		"config":     c.at(ireneConfig),
+		"fetches":    c.log(blobstoreName),
 		"down":       c.downCommand(),
 	})
 	return text.String(), err
@@ -81,6 +89,16 @@ The router's table, and what has reached the router (its log, with every request
   curl {{.counts}}
 Irene tells it over NATS at {{.nats}} (user {{.natsUser}}, password in {{.password}}):
   curl {{.emitter}}
+
+The app's image lies in Irene's registry. Irene made it of a stack, its own launch program and the app's droplet,
+which it fetched once (the blobstore's log tells) and turned into a layer:
+  READER="{{.reader}}:$(cat {{.readerPass}})" REGISTRY=http://{{.registry}}/v2
+  curl -u "$READER" $REGISTRY/_catalog
+  curl -u "$READER" -H 'Accept: application/vnd.oci.image.manifest.v1+json' $REGISTRY/{{.repository}}/manifests/{{.tag}}; echo
+  {{.irene}} stack list --config {{.config}}
+  grep GET {{.fetches}}
+What desires cost in the registry; another "up" uploads nothing more:
+  curl -s {{.metrics}} | grep -E '^irene_(image_assemblies|droplet_fetches|registry_blobs)_total'
 
 What Irene made of the app in Kubernetes (kubectl is the cluster's own):
   export KUBECONFIG={{.kubeconfig}} PATH={{.programs}}:$PATH

@@ -10,7 +10,9 @@ func TestGuideCanBePasted(t *testing.T) {
 	g := NewWithT(t)
 	c := &cloud{
 		options: options{dir: "/d", bin: "/b"}, folder: &folder{path: "/d"},
-		state:   state{API: "127.0.0.1:8085", Observe: "127.0.0.1:9102", NATS: "127.0.0.1:4222", Router: "127.0.0.1:8080", Status: "127.0.0.1:8082"},
+		state: state{API: "127.0.0.1:8085", Observe: "127.0.0.1:9102", NATS: "127.0.0.1:4222", Router: "127.0.0.1:8080", Status: "127.0.0.1:8082",
+			RegistryAddress: "10.1.2.3:5001"},
+		image:   testImage,
 		cluster: clusterReady{Kubeconfig: "/d/cluster/kubeconfig"},
 		app:     sampleApp{guid: "g", version: "v"},
 	}
@@ -25,6 +27,10 @@ func TestGuideCanBePasted(t *testing.T) {
 		"export KUBECONFIG=/d/cluster/kubeconfig PATH=/d/bin:$PATH\n",
 		"API=http://127.0.0.1:8085 GUID=g VERSION=v\n",
 		"curl http://127.0.0.1:9102/readyz\n",
+		`READER="nodes:$(cat /d/credentials/nodes-password)" REGISTRY=http://10.1.2.3:5001/v2` + "\n",
+		"$REGISTRY/cloudfoundry/" + testImage.dropletGUID + "/manifests/" + testImage.tag() + "; echo\n",
+		"/b/irene stack list --config /d/irene.yaml\n",
+		"grep GET /d/log/blobstore.log\n",
 		" down --dir /d --bin /b\n",
 	} {
 		g.Expect(text).To(ContainSubstring(line))

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
@@ -14,11 +17,14 @@ const (
 	preferredObserve = "127.0.0.1:9102"
 	// ireneStop is more than shutdown.delay and shutdown.timeout below.
 	ireneStop = 20 * time.Second
+	// pullSecret is what Irene keeps for nodes in the apps' namespace.
+	pullSecret = "irene-registry"
 )
 
 // configuration is Irene's own. Plaintext is good enough here because only this
-// machine can reach the port; a real one has mutual TLS.
-func (c *cloud) configuration() string {
+// machine can reach the port; a real one has mutual TLS. launch is the digest of the
+// launch program, which Irene reads once: with another one it has to start again.
+func (c *cloud) configuration(launch string) string {
 	return fmt.Sprintf(`# Irene's configuration in the embedded cloud, written by irene-dev up.
 listen:
   address: %q
@@ -38,11 +44,29 @@ nats:
   user: %q
   password_file: %q
 registry:
+  address: %q
+  plain_http: true
+  username_file: %q
+  password_file: %q
   pull_address: %q
+  pull_secret: %q
+  pull_username_file: %q
+  pull_password_file: %q
   prefix: %q
-  stack_revision: %q
+stacks:
+  names: [%q]
+  check_interval: %s
+  launch_file: %q # its digest at the start: %s
+droplets:
+  source:
+    url: %q
+    plain_http: true
 `, c.state.API, c.state.Observe, c.cluster.Kubeconfig, appsNamespace,
-		"nats://"+c.state.NATS, natsUser, c.at(natsPassword), c.cluster.Registry, registryPrefix, c.image.revision)
+		"nats://"+c.state.NATS, natsUser, c.at(natsPassword),
+		c.state.RegistryAddress, c.usernameFile(registryWriter), c.passwordFile(registryWriter),
+		c.state.RegistryAddress, pullSecret, c.usernameFile(registryReader), c.passwordFile(registryReader), registryPrefix,
+		stackName, stackCheck, c.program(launchProgram), launch,
+		c.dropletURL("{droplet_guid}", "{hash}"))
 }
 
 // startIrene starts Irene unless it runs with this very program and
@@ -53,22 +77,48 @@ func (c *cloud) startIrene(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return c.keep(ctx, service{
-		name: ireneProgram, process: &c.state.Irene, program: c.program(ireneProgram), args: []string{"serve", "--config", c.at(ireneConfig)},
-		configured: c.ireneConfigured, configure: c.configureIrene, readyURL: c.observe("readyz"), stop: ireneStop,
-	})
-}
-
-func (c *cloud) ireneConfigured() (bool, error) {
-	present, err := os.ReadFile(c.at(ireneConfig))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	launch, err := digestOf(c.program(launchProgram))
+	if err != nil {
+		return "", err
 	}
-	return string(present) == c.configuration(), err
+	config := c.configuration(launch)
+	note, err := c.keep(ctx, service{
+		name: ireneProgram, process: &c.state.Irene, program: c.program(ireneProgram), args: []string{"serve", "--config", c.at(ireneConfig)},
+		configured: func() (bool, error) { return fileHolds(c.at(ireneConfig), config) },
+		configure:  func() error { return os.WriteFile(c.at(ireneConfig), []byte(config), 0o600) },
+		readyURL:   c.observe("readyz"), stop: ireneStop,
+	})
+	if err != nil {
+		return "", err
+	}
+	return note, c.awaitPullSecret(ctx)
 }
 
-func (c *cloud) configureIrene() error {
-	return os.WriteFile(c.at(ireneConfig), []byte(c.configuration()), 0o600)
+// awaitPullSecret waits until the Irene that leads has made the Secret with which
+// nodes pull. Without it a node's first attempt fails, and the next takes a while.
+func (c *cloud) awaitPullSecret(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	err := poll(limit, func() (bool, error) {
+		_, err := c.client.CoreV1().Secrets(appsNamespace).Get(limit, pullSecret, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, ignoreEnd(limit, err)
+	})
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("irene has made no Secret %s after %s; %s", pullSecret, readyPatience, logTail(c.log(ireneProgram), 10))
+	}
+	return err
+}
+
+// digestOf is the SHA-256 of a file.
+func digestOf(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(content)), nil
 }
 
 // observe is the URL of a page of Irene's health port.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +28,12 @@ const (
 // clusterReady is the line by which irene-cluster says that it is ready.
 type clusterReady struct {
 	Kubeconfig string `json:"kubeconfig"`
-	Server     string `json:"server"`
-	Registry   string `json:"registry"`
+	// NodeAddress is this machine's address that nodes and pods reach.
+	NodeAddress string `json:"nodeAddress"`
+	// Registry is the cluster's own, which has nothing but the pause image.
+	Registry string `json:"registry"`
+	// CertsD is containerd's folder of settings per registry.
+	CertsD string `json:"certsd"`
 }
 
 // startKubernetes starts the cluster if it doesn't run, and waits until it is
@@ -115,8 +120,16 @@ func readReady(path string) (ready clusterReady, done bool, err error) {
 	if err := json.Unmarshal(line, &ready); err != nil {
 		return ready, false, fmt.Errorf("%s said %q, which isn't its ready line: %w", clusterProgram, line, err)
 	}
-	if ready.Kubeconfig == "" || ready.Registry == "" {
-		return ready, false, fmt.Errorf("%s said %q, which lacks the kubeconfig or the registry", clusterProgram, line)
+	var missing []string
+	for _, field := range [][2]string{
+		{"kubeconfig", ready.Kubeconfig}, {"nodeAddress", ready.NodeAddress}, {"registry", ready.Registry}, {"certsd", ready.CertsD},
+	} {
+		if field[1] == "" {
+			missing = append(missing, field[0])
+		}
+	}
+	if len(missing) > 0 {
+		return ready, false, fmt.Errorf("%s said %q, which lacks %s", clusterProgram, line, strings.Join(missing, ", "))
 	}
 	return ready, true, nil
 }

@@ -19,9 +19,9 @@ func TestReadyLine(t *testing.T) {
 		error string
 	}{
 		`{"kubeconfig":"k"`: {false, ""},
-		`{"kubeconfig":"/k","server":"s","registry":"r:1"}` + "\n": {true, ""},
-		`{"kubeconfig":"/k"}` + "\n":                               {false, "lacks the kubeconfig or the registry"},
-		"hello\n":                                                  {false, "isn't its ready line"},
+		`{"kubeconfig":"/k","server":"s","nodeAddress":"a","registry":"r:1","certsd":"/c"}` + "\n": {true, ""},
+		`{"kubeconfig":"/k","nodeAddress":"a"}` + "\n":                                             {false, "lacks registry, certsd"},
+		"hello\n": {false, "isn't its ready line"},
 	} {
 		g.Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
 		ready, done, err := readReady(file)
@@ -32,7 +32,7 @@ func TestReadyLine(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(done).To(Equal(want.done))
 		if done {
-			g.Expect(ready).To(Equal(clusterReady{Kubeconfig: "/k", Server: "s", Registry: "r:1"}))
+			g.Expect(ready).To(Equal(clusterReady{Kubeconfig: "/k", NodeAddress: "a", Registry: "r:1", CertsD: "/c"}))
 		}
 	}
 }

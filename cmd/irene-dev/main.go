@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -22,13 +23,15 @@ Usage:
   irene-dev edge --nats HOST:PORT --user USER --password-file FILE
                  --router HOST:PORT --status HOST:PORT
         run NATS and the router, as "up" does, until it is told to end
+  irene-dev blobstore --address HOST:PORT --content DIR
+        serve the droplets in DIR, as "up" does, until it is told to end
 
 Options:
   --dir DIR      folder that holds everything (default .irene)
   --bin DIR      folder of the programs irene-cluster, irene, irene-dev,
                  launch and sampleapp, which "make binaries" and "make
                  cluster-node" make (default bin)
-  --rootfs FILE  root file system of the sample app, a tar file, plain or gzipped
+  --rootfs FILE  root file system of apps, a tar file, plain or gzipped
                  (default: a small Debian is made, once)
 `
 
@@ -80,6 +83,9 @@ func parse(command string, args []string) (run func(context.Context, io.Writer) 
 	case "edge":
 		o, err := parseEdgeOptions(args)
 		return func(ctx context.Context, out io.Writer) error { return edge(ctx, o, out) }, err
+	case "blobstore":
+		o, err := parseBlobstoreOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return blobstore(ctx, o, out) }, err
 	case "help", "--help", "-h":
 		return nil, flag.ErrHelp
 	}
@@ -124,4 +130,24 @@ func parseOptions(command string, args []string) (options, error) {
 		*path = absolute
 	}
 	return o, nil
+}
+
+// parseAll reads a command line of options that all must be given.
+func parseAll(flags *flag.FlagSet, args []string, required ...string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%s: unexpected argument %q", flags.Name(), flags.Arg(0))
+	}
+	var missing []string
+	for _, name := range required {
+		if flags.Lookup(name).Value.String() == "" {
+			missing = append(missing, "--"+name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s: missing %s", flags.Name(), strings.Join(missing, ", "))
+	}
+	return nil
 }

@@ -24,6 +24,7 @@ func (a sampleApp) processGUID() string { return a.guid + "-" + a.version }
 // desireApp asks Irene for the sample app, as Cloud Controller would, and stops
 // versions of it that an earlier "up" asked for.
 func (c *cloud) desireApp(ctx context.Context) (string, error) {
+	c.image.registry = c.state.RegistryAddress
 	c.app = sampleApp{guid: sampleGUID, version: sampleVersion(c.image)}
 	request, err := desireRequest(c.image, c.app)
 	if err != nil {

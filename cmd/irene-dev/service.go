@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -84,8 +86,17 @@ func (c *cloud) awaitReady(ctx context.Context, s service) error {
 	return err
 }
 
+// fileHolds says whether a file has this content.
+func fileHolds(path, content string) (bool, error) {
+	present, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return string(present) == content, err
+}
+
 // chooseAddress sets an address to what it was the last time, else to the preferred
-// one, else to any that is free.
+// one, else to any that is free on the preferred one's host.
 func chooseAddress(address *string, preferred string) error {
 	chosen, err := freeAddress(*address, preferred)
 	if err == nil {
@@ -94,11 +105,14 @@ func chooseAddress(address *string, preferred string) error {
 	return err
 }
 
-// freeAddress is the first of the addresses that nobody listens on, or another on
-// loopback.
+// freeAddress is the first of the addresses that nobody listens on, or another on the
+// last one's host.
 func freeAddress(preferred ...string) (string, error) {
-	var err error
-	for _, address := range append(preferred, "127.0.0.1:0") {
+	host, _, err := net.SplitHostPort(preferred[len(preferred)-1])
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	for _, address := range append(preferred, net.JoinHostPort(host, "0")) {
 		if address == "" {
 			continue
 		}

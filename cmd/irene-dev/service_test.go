@@ -16,7 +16,7 @@ import (
 
 func TestFreeAddressPrefersTheLastOne(t *testing.T) {
 	g := NewWithT(t)
-	last, err := freeAddress("")
+	last, err := freeAddress("127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(freeAddress(last)).To(Equal(last))
 	taken, err := net.Listen("tcp", last)

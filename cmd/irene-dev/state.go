@@ -10,9 +10,11 @@ import (
 
 // state is what has to be known of an earlier run.
 type state struct {
-	Cluster process `json:"cluster"`
-	Irene   process `json:"irene"`
-	Edge    process `json:"edge"`
+	Cluster   process `json:"cluster"`
+	Irene     process `json:"irene"`
+	Edge      process `json:"edge"`
+	Registry  process `json:"registry"`
+	Blobstore process `json:"blobstore"`
 	// API and Observe are Irene's addresses, host:port.
 	API     string `json:"api,omitempty"`
 	Observe string `json:"observe,omitempty"`
@@ -20,6 +22,12 @@ type state struct {
 	NATS   string `json:"nats,omitempty"`
 	Router string `json:"router,omitempty"`
 	Status string `json:"status,omitempty"`
+	// RegistryAddress and RegistryObserve are the registry's addresses.
+	RegistryAddress  string `json:"registryAddress,omitempty"`
+	RegistryObserve  string `json:"registryObserve,omitempty"`
+	BlobstoreAddress string `json:"blobstoreAddress,omitempty"`
+	// Stack is what was imported last.
+	Stack importedStack `json:"stack"`
 }
 
 // loadState reads the folder's state; none is an empty one.
@@ -45,10 +53,10 @@ func (f *folder) saveState(s state) error {
 		return fmt.Errorf("save the state: %w", err)
 	}
 	file := f.at(stateName)
-	if err := os.WriteFile(file+newStateSuffix, content, 0o600); err != nil {
+	if err := os.WriteFile(file+newSuffix, content, 0o600); err != nil {
 		return fmt.Errorf("save the state: %w", err)
 	}
-	if err := os.Rename(file+newStateSuffix, file); err != nil {
+	if err := os.Rename(file+newSuffix, file); err != nil {
 		return fmt.Errorf("save the state: %w", err)
 	}
 	return nil

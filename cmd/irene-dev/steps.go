@@ -41,9 +41,11 @@ var steps = []step{
 	{"root file system", "about a minute the first time", (*cloud).makeRootFS},
 	{"Kubernetes", "about 15 s", (*cloud).startKubernetes},
 	{"namespace for apps", "", (*cloud).makeNamespace},
-	{"image of the sample app", "", (*cloud).pushImage},
+	{"registry", "", (*cloud).startRegistry},
+	{"droplet of the sample app", "", (*cloud).serveDroplet},
 	{"NATS and router", "", (*cloud).startEdge},
 	{"Irene", "", (*cloud).startIrene},
+	{"stack", "", (*cloud).importStack},
 	{"desire the sample app", "", (*cloud).desireApp},
 	{"wait until it answers through the router", "5 to 15 s", (*cloud).awaitApp},
 }

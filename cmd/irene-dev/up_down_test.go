@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,12 +60,20 @@ func TestUpTwiceAndDown(t *testing.T) {
 	}
 	g.Expect(pasted).To(ContainSubstring(`"` + sampleRoute + `": [`))
 	g.Expect(pasted).To(ContainSubstring("exiting with status 7"))
+	g.Expect(pasted).To(ContainSubstring(`"application/vnd.oci.image.manifest.v1+json"`))
+	g.Expect(pasted).To(MatchRegexp(`(?m)^teststack +[0-9a-f]{12} +current, default +1 +sha256:`))
+	g.Expect(strings.Count(pasted, "method=GET path=/")).To(Equal(1), "the droplet is fetched once")
+	g.Expect(pasted).To(ContainSubstring(`irene_droplet_fetches_total{outcome="fetched"} 1`))
 	g.Eventually(func() (string, error) { return shell("curl -si " + app) }).WithTimeout(patience).
 		Should(And(HavePrefix("HTTP/1.1 404"), ContainSubstring("X-Cf-Routererror: unknown_route")), "it was stopped")
 
+	moved := registryBytes(g, ran)
 	status, second := run(up...)
 	g.Expect(status).To(Equal(0))
 	g.Expect(stateOf(g, dir)).To(Equal(ran), "what runs is used")
+	after := registryBytes(g, ran)
+	g.Expect(after.received).To(Equal(moved.received), "nothing is pushed a second time")
+	g.Expect(after.sent-moved.sent).To(BeNumerically("<", 1000), "nothing is pulled a second time; answers without content have a few bytes")
 	g.Expect(guideOf(second)).To(Equal(guideOf(first)))
 	answers()
 
@@ -84,20 +93,43 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(routed.Edge).NotTo(Equal(ran.Edge))
 	answers()
 
+	g.Expect(syscall.Kill(ran.Registry.PID, syscall.SIGKILL)).To(Succeed())
+	g.Expect(syscall.Kill(ran.Blobstore.PID, syscall.SIGKILL)).To(Succeed())
+	answers()
+	status, _ = run(up...)
+	g.Expect(status).To(Equal(0))
+	stored := stateOf(g, dir)
+	g.Expect(stored.Irene).To(Equal(again.Irene))
+	g.Expect(stored.Registry).NotTo(Equal(ran.Registry))
+	g.Expect(stored.Blobstore).NotTo(Equal(ran.Blobstore))
+	g.Expect(stored.RegistryAddress).To(Equal(ran.RegistryAddress))
+	g.Expect(registryBytes(g, stored).received).To(BeZero(), "all that was pushed is still there")
+	answers()
+
 	g.Expect(syscall.Kill(again.Cluster.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run(up...)
 	g.Expect(status).To(Equal(0))
 	last := stateOf(g, dir)
 	g.Expect(last.Cluster).NotTo(Equal(again.Cluster))
 	g.Expect(last.API).To(Equal(ran.API))
+	g.Expect(last.Registry).To(Equal(stored.Registry), "it keeps its address while the bridge is made anew")
+	answers()
+
+	g.Expect(syscall.Kill(last.Registry.PID, syscall.SIGKILL)).To(Succeed())
+	g.Expect(os.RemoveAll(filepath.Join(dir, registryContent))).To(Succeed())
+	status, _ = run(up...)
+	g.Expect(status).To(Equal(0))
+	last = stateOf(g, dir)
 	answers()
 
 	g.Expect(syscall.Kill(last.Irene.PID, syscall.SIGKILL)).To(Succeed())
 	g.Expect(syscall.Kill(last.Cluster.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run("down")
 	g.Expect(status).To(Equal(0))
-	g.Expect(last.Edge.alive()).To(BeFalse())
-	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status} {
+	for _, ended := range []process{last.Edge, last.Registry, last.Blobstore} {
+		g.Expect(ended.alive()).To(BeFalse())
+	}
+	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status, last.RegistryObserve, last.BlobstoreAddress} {
 		g.Expect(freeAddress(address)).To(Equal(address), "nobody listens any more")
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -150,6 +182,21 @@ func stateOf(g *WithT, dir string) state {
 	s, err := (&folder{path: dir}).loadState()
 	g.Expect(err).NotTo(HaveOccurred())
 	return s
+}
+
+// traffic is what a registry took and gave since its start, in bytes of bodies.
+type traffic struct{ received, sent float64 }
+
+func registryBytes(g *WithT, s state) traffic {
+	_, page, err := call(context.Background(), http.MethodGet, "http://"+s.RegistryObserve+"/metrics", nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	families, err := parseMetrics(page)
+	g.Expect(err).NotTo(HaveOccurred())
+	value := func(name string) float64 {
+		g.Expect(families).To(HaveKey(name))
+		return families[name].GetMetric()[0].GetCounter().GetValue()
+	}
+	return traffic{value("irene_registry_received_bytes_total"), value("irene_registry_sent_bytes_total")}
 }
 
 // guideOf is what "up" prints after its steps.
