@@ -36,6 +36,8 @@ type loopbackPod struct {
 	// sleep is the preStop hook's, grace what is left until SIGKILL.
 	sleep, grace time.Duration
 	identity     identity
+	// began is when its container started.
+	began time.Time
 	// deleting is closed when the pod is being deleted, gone when it has been.
 	deleting, gone chan struct{}
 
@@ -95,6 +97,7 @@ func newLoopbackPod(pod *corev1.Pod) *loopbackPod {
 		name: pod.Name, uid: pod.UID, guid: pod.Labels[guidLabel],
 		grace:    time.Duration(ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, 30)) * time.Second,
 		identity: identity{App: pod.Annotations["cloudfoundry.org/application_name"], Instance: string(pod.UID)},
+		began:    time.Now(),
 		deleting: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if container.Lifecycle != nil && container.Lifecycle.PreStop != nil {
@@ -178,7 +181,7 @@ func (p *loopbackPod) runs(ready bool) func(*corev1.PodStatus) {
 	address := p.address
 	p.mutex.Unlock()
 	return func(s *corev1.PodStatus) {
-		runs(time.Now(), true, ready)(s)
+		runs(p.began, true, ready)(s)
 		s.PodIP, s.PodIPs = address, []corev1.PodIP{{IP: address}}
 	}
 }

@@ -22,7 +22,7 @@ const (
 	// requestPause keeps clients from using up the machine.
 	requestPause = 2 * time.Millisecond
 	// longestLoad bounds a load whatever becomes of its spec.
-	longestLoad = time.Minute
+	longestLoad = 5 * time.Minute
 )
 
 // load is clients that send one request after another through both routers, and what
