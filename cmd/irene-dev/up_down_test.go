@@ -61,7 +61,7 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(pasted).To(ContainSubstring(`"` + sampleRoute + `": [`))
 	g.Expect(pasted).To(ContainSubstring("exiting with status 7"))
 	g.Expect(pasted).To(ContainSubstring(`"application/vnd.oci.image.manifest.v1+json"`))
-	g.Expect(pasted).To(MatchRegexp(`(?m)^teststack +[0-9a-f]{12} +current, default +1 +sha256:`))
+	g.Expect(pasted).To(MatchRegexp(`(?m)^teststack +[0-9a-f]{12} +current, default +1 +sample-app +sha256:`))
 	g.Expect(strings.Count(pasted, "method=GET path=/")).To(Equal(1), "the droplet is fetched once")
 	g.Expect(pasted).To(ContainSubstring(`irene_droplet_fetches_total{outcome="fetched"} 1`))
 	g.Eventually(func() (string, error) { return shell("curl -si " + app) }).WithTimeout(patience).
