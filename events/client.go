@@ -1,0 +1,172 @@
+package events
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Endpoints of Cloud Controller, as metrics name them.
+const (
+	EndpointBuildCompleted = "build_completed"
+	EndpointTaskCompleted  = "task_completed"
+)
+
+// DefaultRequestTimeout bounds one request to Cloud Controller. Telling it of a build
+// may make it start the app before it answers, which takes it a minute and more.
+const DefaultRequestTimeout = 5 * time.Minute
+
+const (
+	// connectTimeout bounds the connecting and, once more, the TLS handshake.
+	connectTimeout = 10 * time.Second
+	// idleTimeout is how long a connection waits for its next request: less than the
+	// 75 s after which nginx closes one.
+	idleTimeout = 30 * time.Second
+	// maxIdle connections are kept for each host.
+	maxIdle = 64
+	// maxAnswerBytes of a body are read; Cloud Controller's own are shorter.
+	maxAnswerBytes = 64 << 10
+)
+
+// ClientOptions are what a client to Cloud Controller needs.
+type ClientOptions struct {
+	// CAFile has the authorities that sign Cloud Controller's certificate, in PEM;
+	// empty means the system's.
+	CAFile string
+	// CertificateFile and KeyFile are the certificate that is presented, in PEM; both
+	// or none. All files are read again when their content changes.
+	CertificateFile string
+	KeyFile         string
+	// RequestTimeout bounds a request from connecting to the end of the answer.
+	// 0 means DefaultRequestTimeout.
+	RequestTimeout time.Duration
+	// Logger and Registerer are required.
+	Logger     lager.Logger
+	Registerer prometheus.Registerer
+}
+
+// CloudController is a client to Cloud Controller's internal endpoints. It may be used
+// by several goroutines and owns none that outlives a call, but for idle connections.
+type CloudController struct {
+	timeout    time.Duration
+	transports *transports
+	metrics    clientMetrics
+}
+
+// NewCloudController makes a client. Files that can't be used are an error.
+func NewCloudController(options ClientOptions) (*CloudController, error) {
+	if options.RequestTimeout < 0 {
+		return nil, fmt.Errorf("make a client to Cloud Controller: the request timeout %s is negative", options.RequestTimeout)
+	}
+	if options.RequestTimeout == 0 {
+		options.RequestTimeout = DefaultRequestTimeout
+	}
+	files := certificateFiles{authorities: options.CAFile, certificate: options.CertificateFile, key: options.KeyFile}
+	transports, err := newTransports(files, options.Logger.Session("cloud-controller"), time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("make a client to Cloud Controller: %w", err)
+	}
+	return &CloudController{
+		timeout:    options.RequestTimeout,
+		transports: transports,
+		metrics:    newClientMetrics(options.Registerer),
+	}, nil
+}
+
+// Post sends a JSON body to a URL, http or https, once. A user and password in the URL
+// are sent as basic authentication. Redirects are not followed: where they lead,
+// neither password nor certificate belongs.
+//
+// The error says why there was no answer, or that the URL is none; it names the host
+// and never the rest of the URL. Whether the request arrived is unknown then.
+func (c *CloudController) Post(ctx context.Context, endpoint, to string, body []byte) (Answer, error) {
+	u, err := parseURL(to)
+	if err != nil {
+		return Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, ErrBadURL
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "irene")
+	client := http.Client{
+		Transport:     c.transports.current(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	began := time.Now()
+	answer, err := do(&client, request)
+	c.metrics.request(endpoint, answer.Status, time.Since(began))
+	if err != nil {
+		return Answer{}, fmt.Errorf("ask Cloud Controller at %s: %w", u.Host, c.explain(ctx, err))
+	}
+	return answer, nil
+}
+
+// Close closes connections that are not in use.
+func (c *CloudController) Close() { c.transports.close() }
+
+// explain leaves out what net/http puts around an error: method and URL.
+func (c *CloudController) explain(ctx context.Context, err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %s: %w", c.timeout, err)
+	}
+	return err
+}
+
+// ErrBadURL is about a URL that no request can be sent to.
+var ErrBadURL = errors.New("the URL is not an http or https URL")
+
+// parseURL never quotes the URL.
+func parseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, ErrBadURL
+	}
+	return u, nil
+}
+
+func do(client *http.Client, request *http.Request) (Answer, error) {
+	response, err := client.Do(request)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer response.Body.Close()
+	answer := Answer{Status: response.StatusCode, RetryAfter: retryAfter(response.Header, time.Now())}
+	// The status is the answer; a body that breaks off only costs the connection.
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
+	if err == nil {
+		answer.ErrorCode = errorCode(text)
+	}
+	return answer, nil
+}
+
+// newTransport speaks HTTP/1.1 only, as Cloud Controller's nginx does, and without
+// proxies: Cloud Controller is inside the platform. A POST that got no answer is not
+// repeated by net/http, since it may have arrived.
+func newTransport(config *tls.Config) *http.Transport {
+	dialer := &net.Dialer{Timeout: connectTimeout}
+	return &http.Transport{
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: connectTimeout,
+		MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     idleTimeout,
+	}
+}

@@ -1,0 +1,217 @@
+package events
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3/lagertest"
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/irene-cf/irene/stager/steps/steptest"
+)
+
+func newClient(t *testing.T, edit func(*ClientOptions)) (*CloudController, *prometheus.Registry) {
+	t.Helper()
+	metrics := prometheus.NewRegistry()
+	options := ClientOptions{Logger: lagertest.NewTestLogger("test"), Registerer: metrics, RequestTimeout: 10 * time.Second}
+	if edit != nil {
+		edit(&options)
+	}
+	client, err := NewCloudController(options)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(client.Close)
+	return client, metrics
+}
+
+func TestPost(t *testing.T) {
+	g := NewWithT(t)
+	server := steptest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		body, err := io.ReadAll(r.Body)
+		g.Expect(err).NotTo(HaveOccurred())
+		if r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" || r.URL.RawQuery != "start=true" ||
+			user != "us@er" || password != "pa:ss/" || string(body) != `{"a":1}` {
+			w.WriteHeader(599)
+		}
+	})
+	client, metrics := newClient(t, nil)
+	answer, err := client.Post(t.Context(), EndpointBuildCompleted, strings.Replace(server.URL, "://", "://us%40er:pa:ss%2F@", 1)+"/path?start=true", []byte(`{"a":1}`))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(answer).To(Equal(Answer{Status: 200}))
+	g.Expect(measured(g, metrics)).To(And(
+		HaveKeyWithValue(`irene_cloud_controller_requests_total{code="200",endpoint="build_completed"}`, 1.0),
+		HaveKeyWithValue(`irene_cloud_controller_request_seconds{endpoint="build_completed"}`, 1.0),
+	))
+}
+
+func TestVerdicts(t *testing.T) {
+	g := NewWithT(t)
+	for verdict, statuses := range map[Verdict][]int{
+		Accepted:      {200, 201, 202, 204},
+		Refused:       {400, 404, 405, 409, 410, 413, 422},
+		TryAgain:      {408, 425, 429, 500, 502, 503, 504, 0, 100},
+		Misconfigured: {301, 302, 307, 401, 403},
+	} {
+		for _, status := range statuses {
+			g.Expect(Answer{Status: status}.Verdict()).To(Equal(verdict), "status %d", status)
+		}
+	}
+}
+
+func TestNothingSecretIsSaid(t *testing.T) {
+	g := NewWithT(t)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	slow := steptest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	cut := steptest.Serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	client, _ := newClient(t, func(o *ClientOptions) { o.RequestTimeout = 50 * time.Millisecond })
+	for _, to := range []string{
+		strings.Replace(gone.URL, "://", "://user:hidden@", 1) + "/hidden?hidden",
+		strings.Replace(slow.URL, "://", "://user:hidden@", 1) + "/hidden?hidden",
+		strings.Replace(cut.URL, "://", "://user:hidden@", 1) + "/hidden?hidden",
+		"ftp://user:hidden@host", "http://user:hidden@", "://hidden", "http://user:hidden@host:hidden/\x00", "",
+	} {
+		_, err := client.Post(t.Context(), "e", to, nil)
+		g.Expect(err).To(HaveOccurred())
+		g.Expect(err.Error()).NotTo(ContainSubstring("hidden"))
+		t.Log(err)
+	}
+	_, err := client.Post(t.Context(), "e", slow.URL, nil)
+	g.Expect(err).To(MatchError(ContainSubstring("no answer within 50ms")))
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	g := NewWithT(t)
+	other := steptest.Serve(t, func(http.ResponseWriter, *http.Request) { t.Error("was followed") })
+	server := steptest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	})
+	client, _ := newClient(t, nil)
+	answer, err := client.Post(t.Context(), "e", strings.Replace(server.URL, "://", "://u:p@", 1), nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(answer.Status).To(Equal(http.StatusTemporaryRedirect))
+}
+
+func TestWhatAnAnswerSays(t *testing.T) {
+	g := NewWithT(t)
+	for body, code := range map[string]string{
+		`{"code":1,"error_code":"CF-StagingError","description":"d"}`:        "CF-StagingError",
+		`{"errors":[{"code":1,"title":"CF-ResourceNotFound","detail":"d"}]}`: "CF-ResourceNotFound",
+		`{"error_code":"password=hidden"}`:                                   "",
+		`{"error_code":"CF-` + strings.Repeat("x", 100) + `"}`:               "",
+		`<html>`: "", `null`: "", `[]`: "", ``: "", `{"errors":[]}`: "",
+	} {
+		g.Expect(errorCode([]byte(body))).To(Equal(code), body)
+	}
+	now := time.Now()
+	for text, pause := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "999999": maxRetryAfter, "-3": 0, "soon": 0,
+		now.Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
+		now.Add(time.Hour).UTC().Format(http.TimeFormat):  maxRetryAfter,
+	} {
+		g.Expect(retryAfter(http.Header{"Retry-After": {text}}, now)).To(Equal(pause), text)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	g := NewWithT(t)
+	var mutex sync.Mutex
+	from := map[string]bool{}
+	p := steptest.NewPlatform(t)
+	server := p.Serve(t, tls.RequireAndVerifyClientCert, func(w http.ResponseWriter, r *http.Request) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		from[r.RemoteAddr] = true
+		fmt.Fprint(w, strings.Repeat("x", 10_000))
+	})
+	client, _ := newClient(t, withFiles(p))
+	for range 20 {
+		_, err := client.Post(t.Context(), "e", server.URL, []byte("{}"))
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	g.Expect(from).To(HaveLen(1))
+}
+
+func withFiles(p *steptest.Platform) func(*ClientOptions) {
+	return func(o *ClientOptions) {
+		o.CAFile, o.CertificateFile, o.KeyFile = p.File("ca.pem"), p.File("client.pem"), p.File("client.key")
+	}
+}
+
+func TestCertificatesAreReadAgain(t *testing.T) {
+	g := NewWithT(t)
+	first, second := steptest.NewPlatform(t), steptest.NewPlatform(t)
+	serve := func(p *steptest.Platform) string {
+		return p.Serve(t, tls.RequireAndVerifyClientCert, func(http.ResponseWriter, *http.Request) {}).URL
+	}
+	before, after := serve(first), serve(second)
+	client, _ := newClient(t, withFiles(first))
+	now := time.Now()
+	client.transports.now = func() time.Time { return now }
+	post := func(to string) error {
+		now = now.Add(certificateCheckInterval)
+		_, err := client.Post(context.Background(), "e", to, nil)
+		return err
+	}
+	g.Expect(post(before)).To(Succeed())
+	g.Expect(post(after)).To(MatchError(ContainSubstring("certificate")))
+
+	replace := func(name string) {
+		text, err := os.ReadFile(second.File(name))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(os.WriteFile(first.File(name), text, 0o600)).To(Succeed())
+	}
+	replace("client.pem") // which does not fit the key yet
+	g.Expect(post(before)).To(Succeed())
+	replace("client.key")
+	replace("ca.pem")
+	g.Expect(post(after)).To(Succeed())
+	g.Expect(post(before)).NotTo(Succeed())
+}
+
+func TestBadFilesAreRefused(t *testing.T) {
+	g := NewWithT(t)
+	p := steptest.NewPlatform(t)
+	for _, options := range []ClientOptions{
+		{CAFile: p.File("missing")},
+		{CAFile: p.File("client.key")},
+		{CertificateFile: p.File("client.pem")},
+		{CertificateFile: p.File("client.pem"), KeyFile: p.File("server.key")},
+		{RequestTimeout: -1},
+	} {
+		options.Logger, options.Registerer = lagertest.NewTestLogger("test"), prometheus.NewRegistry()
+		_, err := NewCloudController(options)
+		g.Expect(err).To(MatchError(HavePrefix("make a client to Cloud Controller: ")))
+	}
+}
+
+// measured are all samples by name and labels; of a histogram, how many there were.
+func measured(g *WithT, metrics *prometheus.Registry) map[string]float64 {
+	families, err := metrics.Gather()
+	g.Expect(err).NotTo(HaveOccurred())
+	found := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			var labels []string
+			for _, label := range metric.Label {
+				labels = append(labels, fmt.Sprintf("%s=%q", label.GetName(), label.GetValue()))
+			}
+			name := family.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			found[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return found
+}
