@@ -18,6 +18,11 @@ help: ## list the targets
 run: deps cluster-node binaries ## run Irene on an embedded Kubernetes with a sample app, and say what to look at
 	@$(BIN)/irene-dev up --dir $(STATE) --bin $(BIN)
 
+.PHONY: push
+push: ## stage the folder DIR and run it at NAME.localhost: make push DIR=my-site NAME=my-site; ARGS="--env A=B" for more
+	@if [ ! -x $(BIN)/irene-dev ]; then echo "nothing runs yet: make run"; exit 1; fi
+	@$(BIN)/irene-dev push $(if $(DIR),"$(DIR)") --name "$(NAME)" --dir $(STATE) --bin $(BIN) $(ARGS)
+
 .PHONY: stop
 stop: ## remove all that "make run" started
 	@if [ -x $(BIN)/irene-dev ]; then $(BIN)/irene-dev down --dir $(STATE) --bin $(BIN); else echo "nothing was built, so nothing runs"; fi
@@ -48,7 +53,8 @@ CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '
 NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
 
 .PHONY: bench
-bench: deps-control-plane cluster-control-plane binaries ## measure desire, list and instances against a baseline in the same run
+bench: deps-control-plane cluster-control-plane binaries ## measure images, desire, list and instances against baselines in the same run
+	$(GO) test -timeout 20m -count 1 -run '^$$' -bench . ./bits ./bits/droplet
 	$(GO) test -tags bench -timeout 60m -count 1 -v -run TestBenchmarks ./cmd/irene/acceptance/bench
 
 .PHONY: lint
@@ -62,12 +68,15 @@ lint: ## what CI checks beside tests
 	@$(MAKE) --no-print-directory -C fixtures/cluster vet
 
 .PHONY: binaries
-binaries: | $(BIN) ## build irene, launch and irene-dev into bin
+binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 	$(say) "build irene (about a minute the first time)"
 	@$(build) -o $(BIN)/irene ./cmd/irene
 	@$(build) -o $(BIN)/launch ./cmd/launch
+	@$(build) -o $(BIN)/irene-stage ./cmd/irene-stage
 	@$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
 	@$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
+	@$(build) -o $(BIN)/fileserver ./fixtures/buildpack/fileserver
+	@$(build) -o $(BIN)/fileserver ./fixtures/buildpack/fileserver
 
 $(BIN):
 	@mkdir -p $@

@@ -28,6 +28,7 @@ func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, err
 
 // assembledImages puts the images of droplets together in the registry.
 type assembledImages struct {
+	registry  *bits.Registry
 	stacks    *bits.Stacks
 	assembler *bits.Assembler
 }
@@ -68,7 +69,7 @@ func newAppImages(config Configuration, logger lager.Logger, metrics prometheus.
 		return nil, err
 	}
 	metrics.MustRegister(registry)
-	return assembledImages{stacks: stacks, assembler: assembler}, nil
+	return assembledImages{registry: registry, stacks: stacks, assembler: assembler}, nil
 }
 
 // newRegistry is the registry as Irene itself uses it.
@@ -95,13 +96,9 @@ func newRegistry(config Configuration) (*bits.Registry, error) {
 
 // newStacks knows the configured stacks and the lifecycle layer of this release.
 func newStacks(config Configuration, registry *bits.Registry, logger lager.Logger) (*bits.Stacks, error) {
-	path := config.Stacks.LaunchFile
-	if path == "" {
-		program, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("stacks.launch_file: find the program beside this one: %w", err)
-		}
-		path = filepath.Join(filepath.Dir(program), "launch")
+	path, err := besideIrene(config.Stacks.LaunchFile, "launch")
+	if err != nil {
+		return nil, fmt.Errorf("stacks.launch_file: %w", err)
 	}
 	lifecycle, err := bits.LoadLifecycle(path)
 	if err != nil {
@@ -115,6 +112,19 @@ func newStacks(config Configuration, registry *bits.Registry, logger lager.Logge
 		return nil, fmt.Errorf("stacks: %w", err)
 	}
 	return stacks, nil
+}
+
+// besideIrene is the path of a program: the configured one or, without, the one of that
+// name beside the irene program.
+func besideIrene(configured, name string) (string, error) {
+	if configured != "" {
+		return configured, nil
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s beside this program: %w", name, err)
+	}
+	return filepath.Join(filepath.Dir(program), name), nil
 }
 
 // newAssembler works until its Run ends.

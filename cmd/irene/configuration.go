@@ -10,17 +10,19 @@ import (
 // Configuration is everything an operator can set, as read from one YAML file.
 // docs/configuration.md documents each key; a test keeps the two in step.
 type Configuration struct {
-	Listen         Listen         `json:"listen"`
-	Observe        Observe        `json:"observe"`
-	Log            Log            `json:"log"`
-	Shutdown       Shutdown       `json:"shutdown"`
-	Kubernetes     Kubernetes     `json:"kubernetes"`
-	LeaderElection LeaderElection `json:"leader_election"`
-	NATS           NATS           `json:"nats"`
-	Registry       Registry       `json:"registry"`
-	Stacks         Stacks         `json:"stacks"`
-	Droplets       Droplets       `json:"droplets"`
-	Apps           Apps           `json:"apps"`
+	Listen          Listen          `json:"listen"`
+	Observe         Observe         `json:"observe"`
+	Log             Log             `json:"log"`
+	Shutdown        Shutdown        `json:"shutdown"`
+	Kubernetes      Kubernetes      `json:"kubernetes"`
+	LeaderElection  LeaderElection  `json:"leader_election"`
+	NATS            NATS            `json:"nats"`
+	Registry        Registry        `json:"registry"`
+	Stacks          Stacks          `json:"stacks"`
+	Droplets        Droplets        `json:"droplets"`
+	Apps            Apps            `json:"apps"`
+	Staging         Staging         `json:"stager"`
+	CloudController CloudController `json:"cloud_controller"`
 }
 
 // Listen is where and how Cloud Controller reaches the API.
@@ -236,9 +238,11 @@ func DefaultConfiguration() Configuration {
 			ReconnectWait:         Duration{Duration: 500 * time.Millisecond},
 			MaxPendingUnregisters: route.DefaultMaxPending,
 		},
-		Registry: Registry{Prefix: "cloudfoundry"},
-		Stacks:   Stacks{Names: []string{"cflinuxfs4"}, CheckInterval: Duration{Duration: bits.DefaultStackInterval}},
-		Droplets: defaultDroplets(),
+		Registry:        Registry{Prefix: "cloudfoundry"},
+		Stacks:          Stacks{Names: []string{"cflinuxfs4"}, CheckInterval: Duration{Duration: bits.DefaultStackInterval}},
+		Droplets:        defaultDroplets(),
+		Staging:         defaultStaging(),
+		CloudController: defaultCloudController(),
 		Apps: Apps{
 			DefaultDiskMB:          2048,
 			TerminationGrace:       seconds(15),

@@ -54,6 +54,8 @@ func (c Configuration) validate(wrong *faults) {
 	c.Stacks.validate(wrong)
 	c.Droplets.validate(wrong)
 	c.Apps.validate(wrong)
+	c.Staging.validate(wrong)
+	c.CloudController.validate(wrong)
 }
 
 func (o Observe) validate(wrong *faults, listen string) {

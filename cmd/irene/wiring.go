@@ -16,7 +16,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -51,9 +53,22 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
 	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run}
 	var imageWork []func(context.Context) error
+	var builds api.Builds = noBuilds{}
 	if assembled, yes := images.(assembledImages); yes {
 		imageWork = []func(context.Context) error{assembled.stacks.Run, assembled.assembler.Run}
 		whenLeading = append(whenLeading, k8s.NewLostImages(lrps, assembled, registry).Run)
+		if config.Staging.Enabled {
+			staging, err := newStager(config, clients, assembled, lrps.Translation, logger, registry)
+			if err != nil {
+				return parts{}, err
+			}
+			builds = staging
+			reports, err := newOutcomeReports(config, clients, map[string]events.Decider{keys.SourceTypeStaging: staging}, logger, registry)
+			if err != nil {
+				return parts{}, err
+			}
+			whenLeading = append(whenLeading, staging.Sweep, reports.Run)
+		}
 	}
 	if config.Registry.PullUsernameFile != "" {
 		pullSecret, err := newPullSecret(config, clients, logger)
@@ -63,7 +78,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		whenLeading = append(whenLeading, pullSecret.Run)
 	}
 	p := parts{
-		api: api.NewHandler(lrps, logger),
+		api: api.NewHandler(lrps, builds, logger),
 		ready: func() error {
 			if !lrps.View.Synced() {
 				return errors.New("the view of the app namespace is not complete yet")

@@ -156,14 +156,19 @@ func (h *appsHandler) stopInstance(w http.ResponseWriter, r *http.Request, param
 
 func (h *appsHandler) fail(w http.ResponseWriter, action, processGUID string, err error) {
 	code := status(err)
-	data := lager.Data{"process_guid": processGUID, "status": code}
-	if code >= http.StatusInternalServerError {
-		h.logger.Error(action+"-failed", err, data)
-	} else {
-		data["reason"] = reason(err)
-		h.logger.Info(action+"-refused", data)
-	}
+	logFailure(h.logger, action, lager.Data{"process_guid": processGUID}, code, err)
 	respondError(w, code, reason(err))
+}
+
+// logFailure tells faults of the platform from refusals.
+func logFailure(logger lager.Logger, action string, data lager.Data, code int, err error) {
+	data["status"] = code
+	if code >= http.StatusInternalServerError {
+		logger.Error(action+"-failed", err, data)
+		return
+	}
+	data["reason"] = reason(err)
+	logger.Info(action+"-refused", data)
 }
 
 func identifier(params httprouter.Params) opi.LRPIdentifier {

@@ -181,16 +181,20 @@ func (l lifecycle) apply(lrp *opi.LRP) error {
 		}
 		lrp.Processes = []opi.Process{{Command: command}}
 	case l.Docker != nil:
-		image := &opi.Image{Reference: l.Docker.Image}
-		if l.Docker.RegistryUsername != "" || l.Docker.RegistryPassword != "" {
-			image.Credentials = &opi.RegistryCredentials{Username: l.Docker.RegistryUsername, Password: l.Docker.RegistryPassword}
-		}
-		lrp.RootFS.Image = image
+		lrp.RootFS.Image = l.Docker.image()
 		lrp.Processes = []opi.Process{{Command: l.Docker.Command}}
 	default:
 		return opi.Invalid("lifecycle", "has neither buildpack_lifecycle nor docker_lifecycle")
 	}
 	return nil
+}
+
+func (l dockerLifecycle) image() *opi.Image {
+	image := &opi.Image{Reference: l.Image}
+	if l.RegistryUsername != "" || l.RegistryPassword != "" {
+		image.Credentials = &opi.RegistryCredentials{Username: l.RegistryUsername, Password: l.RegistryPassword}
+	}
+	return image
 }
 
 func (r egressRule) egressRule() opi.EgressRule {

@@ -35,7 +35,7 @@ func joinFaults(unreadable, invalid error) error {
 	}
 	isMalformed := len(faults) > 0
 	for _, fault := range opi.FieldErrors(invalid) {
-		if !withinAny(named, wireName(fault.Field)) {
+		if !withinAny(named, wireNames.wire(fault.Field)) {
 			faults = append(faults, fault)
 		}
 		isMalformed = isMalformed || strings.HasPrefix(fault.Field, "routes.")
@@ -106,17 +106,29 @@ func fieldErrors(err error) []*opi.FieldError {
 func describe(fields []*opi.FieldError) string {
 	texts := make([]string, 0, len(fields))
 	for _, field := range fields {
-		texts = append(texts, wireName(field.Field)+": "+field.Reason)
+		texts = append(texts, wireNames.wire(field.Field)+": "+field.Reason)
 	}
 	return strings.Join(texts, "; ")
 }
 
-// wireNames translates the domain's field paths, and leaves the caller's own as they
+// fieldNames translate the domain's field paths, and leave the caller's own as they
 // are. The first match counts.
-var wireNames = []struct {
+type fieldNames []struct {
 	domain *regexp.Regexp
 	wire   string
-}{
+}
+
+func (n fieldNames) wire(field string) string {
+	for _, name := range n {
+		if name.domain.MatchString(field) {
+			return name.domain.ReplaceAllString(field, name.wire)
+		}
+	}
+	return field
+}
+
+// wireNames are the fields of requests about LRPs.
+var wireNames = fieldNames{
 	{regexp.MustCompile(`^(app|space|organization)\.(guid|name)$`), "${1}_${2}"},
 	{regexp.MustCompile(`^limits\.memory$`), "memory_mb"},
 	{regexp.MustCompile(`^limits\.disk$`), "disk_mb"},
@@ -146,13 +158,4 @@ var wireNames = []struct {
 	{regexp.MustCompile(`^droplet$`), "lifecycle.buildpack_lifecycle"},
 	{regexp.MustCompile(`^processes\[0\]\.command`), "lifecycle.command"},
 	{regexp.MustCompile(`^annotation$`), "last_updated"},
-}
-
-func wireName(field string) string {
-	for _, name := range wireNames {
-		if name.domain.MatchString(field) {
-			return name.domain.ReplaceAllString(field, name.wire)
-		}
-	}
-	return field
 }

@@ -38,10 +38,12 @@ const (
 // 0.3) and learns nothing from one that comes later.
 const patience = 50 * time.Second
 
-// NewHandler returns the API. It sets each request's Pattern to the route that it
+// NewHandler returns the API over its back ends. It sets each request's Pattern to the route that it
 // took, as net/http's own router does, for logs and metrics.
-func NewHandler(lrps LRPs, logger lager.Logger) http.Handler {
-	apps := &appsHandler{lrps: lrps, logger: logger.Session("api"), refusals: newRefusals()}
+func NewHandler(lrps LRPs, builds Builds, logger lager.Logger) http.Handler {
+	logger = logger.Session("api")
+	apps := &appsHandler{lrps: lrps, logger: logger, refusals: newRefusals()}
+	stage := &stageHandler{builds: builds, logger: logger}
 	router := httprouter.New()
 	handle := func(method, pattern string, handler httprouter.Handle) {
 		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
@@ -58,6 +60,9 @@ func NewHandler(lrps LRPs, logger lager.Logger) http.Handler {
 	handle(http.MethodGet, "/apps/:process_guid/:version_guid/instances", apps.instances)
 	handle(http.MethodPut, "/apps/:process_guid/:version_guid/stop", apps.stop)
 	handle(http.MethodPut, "/apps/:process_guid/:version_guid/stop/:instance", apps.stopInstance)
+	handle(http.MethodPost, "/stage/:staging_guid", stage.stage)
+	handle(http.MethodDelete, "/stage/:staging_guid", stage.cancel)
+	handle(http.MethodPut, "/stage/:staging_guid/completed", stage.completed)
 
 	router.RedirectTrailingSlash = false // Cloud Controller follows no redirects
 	router.RedirectFixedPath = false

@@ -27,7 +27,7 @@ import (
 )
 
 // Platform is a certificate authority with what it signed: a server's certificate
-// for 127.0.0.1 and a client's.
+// and a client's.
 type Platform struct {
 	authority *x509.Certificate
 	key       *ecdsa.PrivateKey
@@ -36,8 +36,9 @@ type Platform struct {
 	folder string
 }
 
-// NewPlatform makes an authority and what it signs.
-func NewPlatform(t testing.TB) *Platform {
+// NewPlatform makes an authority and what it signs. The server's certificate is good for
+// 127.0.0.1 and for more addresses.
+func NewPlatform(t testing.TB, more ...net.IP) *Platform {
 	t.Helper()
 	g := NewWithT(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -51,17 +52,17 @@ func NewPlatform(t testing.TB) *Platform {
 	p := &Platform{authority: authority, key: key, Pool: x509.NewCertPool(), folder: t.TempDir()}
 	p.Pool.AddCert(authority)
 	p.write(t, "ca.pem", "CERTIFICATE", der)
-	p.issue(t, "server", x509.ExtKeyUsageServerAuth)
-	p.issue(t, "client", x509.ExtKeyUsageClientAuth)
+	p.issue(t, "server", x509.ExtKeyUsageServerAuth, append(more, net.IPv4(127, 0, 0, 1)))
+	p.issue(t, "client", x509.ExtKeyUsageClientAuth, nil)
 	return p
 }
 
-func (p *Platform) issue(t testing.TB, name string, usage x509.ExtKeyUsage) {
+func (p *Platform) issue(t testing.TB, name string, usage x509.ExtKeyUsage, addresses []net.IP) {
 	t.Helper()
 	g := NewWithT(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	g.Expect(err).NotTo(HaveOccurred())
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, IPAddresses: addresses,
 		ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, p.authority, &key.PublicKey, p.key)
 	g.Expect(err).NotTo(HaveOccurred())

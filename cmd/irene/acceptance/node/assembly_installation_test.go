@@ -48,7 +48,8 @@ func newAssembling(ctx context.Context, namespace string) *assembling {
 	return assembleWith(ctx, namespace, works)
 }
 
-func assembleWith(ctx context.Context, namespace string, works *imageworks.Works) *assembling {
+// assembleWith has more settings, by the names of top-level keys.
+func assembleWith(ctx context.Context, namespace string, works *imageworks.Works, more ...map[string]any) *assembling {
 	GinkgoHelper()
 	DeferCleanup(works.Stop)
 	node.reaches(works.PullAddress())
@@ -56,7 +57,7 @@ func assembleWith(ctx context.Context, namespace string, works *imageworks.Works
 	a.installation = &installation{namespace: namespace}
 	writeRootFS(a.rootfs, "first")
 	a.stack(ctx, "import", imageworks.StackName, a.rootfs)
-	a.installation = newInstallation(ctx, namespace, map[string]any{"pre_stop_sleep": "2s"}, works.Settings())
+	a.installation = newInstallation(ctx, namespace, map[string]any{"pre_stop_sleep": "2s"}, append([]map[string]any{works.Settings()}, more...)...)
 	return a
 }
 

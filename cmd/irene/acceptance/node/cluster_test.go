@@ -38,7 +38,11 @@ type cluster struct {
 
 // startCluster runs the cluster until the suite ends.
 func startCluster(ctx context.Context, folder string) *cluster {
-	started, err := devcluster.Start(ctx, devcluster.Options{Bin: binaries, Node: true, NodeWait: nodeWait}, GinkgoWriter)
+	started, err := devcluster.Start(ctx, devcluster.Options{
+		Bin: binaries, Node: true, NodeWait: nodeWait,
+		// A volume beyond its limit is noticed within seconds rather than a minute.
+		KubeletArgs: []string{"volume-stats-agg-period=2s"},
+	}, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(started.Stop)
 	config, err := started.RESTConfig()
@@ -73,6 +77,14 @@ func (c *cluster) namespace(ctx context.Context, name string) {
 	}
 	_, err = c.client.CoreV1().Pods(name).Create(ctx, careless, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	Expect(err).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)))
+}
+
+// memoryMiB is how much the node has for pods.
+func (c *cluster) memoryMiB(ctx context.Context) int64 {
+	GinkgoHelper()
+	found, err := c.client.CoreV1().Nodes().Get(ctx, c.Node, metav1.GetOptions{})
+	Expect(err).NotTo(HaveOccurred())
+	return found.Status.Allocatable.Memory().Value() >> 20
 }
 
 // reaches tells containerd of a plain-HTTP registry, which it then asks under the

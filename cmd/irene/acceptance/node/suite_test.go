@@ -34,7 +34,7 @@ var (
 )
 
 // programs are those of the suite's own use; irene-cluster checks its own.
-var programs = []string{"irene", "irene-cluster", "launch", "sampleapp"}
+var programs = []string{"irene", "irene-cluster", "irene-stage", "launch", "sampleapp"}
 
 // nodeWait is how long to wait while another cluster has this machine's node part.
 const nodeWait = 5 * time.Minute

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"code.cloudfoundry.org/lager/v3"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
+)
+
+// noBuilds answers for a platform that stages nothing.
+type noBuilds struct{}
+
+var errNoBuilds = fmt.Errorf("%w: this platform stages no apps (registry.address is not configured, or stager.enabled is false)", opi.ErrRefused)
+
+// Stage implements api.Builds.
+func (noBuilds) Stage(context.Context, opi.Build) error { return errNoBuilds }
+
+// CancelStaging implements api.Builds.
+func (noBuilds) CancelStaging(_ context.Context, guid string) error {
+	return fmt.Errorf("build %q: %w", guid, opi.ErrNotFound)
+}
+
+// newStager stages apps on stacks that are in the registry.
+func newStager(config Configuration, clients k8s.Clients, images assembledImages, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
+	if err != nil {
+		return nil, fmt.Errorf("stager.program_file: %w", err)
+	}
+	program, err := bits.LoadStageProgram(path)
+	if err != nil {
+		return nil, fmt.Errorf("stager.program_file: %w", err)
+	}
+	stagingImages, err := bits.NewStagingImages(images.stacks, program)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := stagingSettings(config, translation)
+	if err != nil {
+		return nil, err
+	}
+	made, err := stager.New(stager.Options{
+		Settings: settings,
+		Credentials: stager.CredentialFiles{
+			Certificate:         config.Staging.CertificateFile,
+			Key:                 config.Staging.KeyFile,
+			Authorities:         config.Staging.CAFile,
+			RegistryUsername:    config.Registry.UsernameFile,
+			RegistryPassword:    config.Registry.PasswordFile,
+			RegistryAuthorities: config.Registry.CAFile,
+		},
+		OrphanMinAge: config.Apps.OrphanMinAge.Duration,
+		Client:       clients.Typed,
+		Metadata:     clients.Metadata,
+		Images:       podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
+		Results:      buildResults{images.registry},
+		Configs:      imageConfigs{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
+		Logger:       logger,
+		Registerer:   metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stager: %w", err)
+	}
+	return made, nil
+}
+
+func stagingSettings(config Configuration, translation k8s.Translation) (stager.Settings, error) {
+	staging := config.Staging
+	request, err := resource.ParseQuantity(staging.CPURequest)
+	if err != nil {
+		return stager.Settings{}, fmt.Errorf("stager.cpu_request: %w", err)
+	}
+	address := staging.RegistryAddress
+	if address == "" {
+		address = config.Registry.Address
+	}
+	return stager.Settings{
+		Namespace:          config.Kubernetes.Namespace,
+		ServiceAccount:     staging.ServiceAccount,
+		PullSecret:         config.Registry.PullSecret,
+		Registry:           stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
+		Deadline:           staging.Deadline.Duration,
+		SchedulingPatience: staging.SchedulingPatience.Duration,
+		PullPatience:       staging.PullPatience.Duration,
+		DockerPatience:     staging.DockerPatience.Duration,
+		LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
+		CPURequestMilli:    request.MilliValue(),
+		DefaultDiskMiB:     staging.DefaultDiskMB,
+		ParallelDownloads:  staging.ParallelDownloads,
+		Placement:          translation.Placement,
+	}, nil
+}
+
+// podImages brings the registry's images to the stager as nodes pull them.
+type podImages struct {
+	images      *bits.StagingImages
+	pullAddress string
+}
+
+// Ensure implements stager.Images.
+func (p podImages) Ensure(ctx context.Context, stack string) (stager.PodImages, error) {
+	made, err := p.images.Ensure(ctx, stack)
+	if err != nil {
+		return stager.PodImages{}, err
+	}
+	return stager.PodImages{
+		Stack: made.Stack.Name, Build: p.pullAddress + "/" + made.Build, Tool: p.pullAddress + "/" + made.Tool,
+	}, nil
+}
+
+// buildResults reads what builds have put into the registry.
+type buildResults struct{ registry *bits.Registry }
+
+// Result implements stager.Results.
+func (r buildResults) Result(ctx context.Context, digest string) ([]byte, error) {
+	hash, err := v1.NewHash(digest)
+	if err != nil {
+		return nil, fmt.Errorf("result %q: %w: %w", digest, opi.ErrNotFound, err)
+	}
+	return r.registry.Result(ctx, hash)
+}
+
+// imageConfigs asks the registries of docker images.
+type imageConfigs struct{ registry *bits.ImageUsers }
+
+// Config implements stager.ImageConfigs.
+func (i imageConfigs) Config(ctx context.Context, image opi.Image) (stager.ImageConfig, error) {
+	config, err := i.registry.Config(ctx, image)
+	if err != nil {
+		return stager.ImageConfig{}, err
+	}
+	return stager.ImageConfig{
+		Command: config.Cmd, Entrypoint: config.Entrypoint, User: config.User, WorkingDirectory: config.WorkingDir,
+		Ports: slices.Collect(maps.Keys(config.ExposedPorts)),
+	}, nil
+}

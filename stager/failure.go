@@ -1,0 +1,83 @@
+package stager
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Error ids that Cloud Controller keeps as they are (contract 2.4).
+const (
+	stagerError           = "StagerError"
+	stagingError          = "StagingError"
+	stagingTimeExpired    = "StagingTimeExpired"
+	insufficientResources = "InsufficientResources"
+	noCompatibleCell      = "NoCompatibleCell"
+)
+
+// failure is why a build has failed.
+type failure struct {
+	// Reason is one word, for metrics and logs. A step's own reasons are those of
+	// package steps.
+	Reason string `json:"reason"`
+	// ID is Cloud Controller's, Message what the user reads.
+	ID      string `json:"id"`
+	Message string `json:"message"`
+}
+
+func failed(reason, id, format string, args ...any) *failure {
+	return &failure{Reason: reason, ID: id, Message: fmt.Sprintf(format, args...)}
+}
+
+func canceled() failure { return *failed("canceled", stagingError, "Staging was canceled") }
+
+func deleted() *failure {
+	return failed("deleted", stagingError, "Staging was interrupted: somebody deleted its Job in Kubernetes")
+}
+
+func timedOut(deadline time.Duration) *failure {
+	return failed("timeout", stagingTimeExpired, "Staging took longer than %s and was stopped", inWords(deadline))
+}
+
+func outOfMemory(limitMiB int64) *failure {
+	return failed("memory", stagingError, "Staging ran out of memory: limit %dM. Give the app more memory, or make its build need less", limitMiB)
+}
+
+func outOfDisk(limitMiB int64) *failure {
+	return failed("disk", stagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", limitMiB)
+}
+
+// inWords is a duration as users read it: 15 min, 90 s.
+func inWords(d time.Duration) string {
+	if d >= time.Minute && d%time.Minute == 0 {
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// outcome is the failure in the direct form of the callback (contract 2.3).
+func (f failure) outcome() (*opi.Outcome, error) {
+	type callbackError struct {
+		ID      string `json:"id"`
+		Message string `json:"message"`
+	}
+	body, err := json.Marshal(map[string]callbackError{"error": {ID: f.ID, Message: f.Message}})
+	if err != nil {
+		return nil, fmt.Errorf("encode failure: %w", err)
+	}
+	return &opi.Outcome{Body: body, Reason: f.Reason}, nil
+}
+
+// succeeded is the reason of outcomes that are no failure.
+const succeeded = "succeeded"
+
+// success has the result in the direct form of the callback.
+func success(result json.RawMessage) (*opi.Outcome, error) {
+	body, err := json.Marshal(map[string]json.RawMessage{"result": result})
+	if err != nil {
+		return nil, fmt.Errorf("encode result: %w", err)
+	}
+	return &opi.Outcome{Body: body, Reason: succeeded}, nil
+}

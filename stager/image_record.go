@@ -1,0 +1,144 @@
+package stager
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+const (
+	// askAgain is the pause before a registry that did not answer is asked again.
+	askAgain = 3 * time.Second
+	// awaitTurn is the pause while too many registries are being asked.
+	awaitTurn = time.Second
+)
+
+// isRecord is whether a Job stands for a docker image and has no pod.
+func isRecord(job *batchv1.Job) bool { return job.Annotations[keys.DockerImage] != "" }
+
+// decideImage asks the image's registry. A registry that does not answer is asked again
+// until the patience is over, counted from the request for the build, so that a restart
+// changes nothing.
+func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcome, time.Duration, error) {
+	if because := stopped(job); because != nil {
+		outcome, err := because.outcome()
+		return outcome, 0, err
+	}
+	if job.DeletionTimestamp != nil {
+		outcome, err := deleted().outcome()
+		return outcome, 0, err
+	}
+	select {
+	case s.questions <- struct{}{}:
+		defer func() { <-s.questions }()
+	default:
+		return nil, awaitTurn, nil
+	}
+	image, err := s.recordedImage(ctx, job)
+	if apierrors.IsNotFound(err) {
+		outcome, err := failed("internal", stagerError, "Staging was interrupted: somebody deleted its Secret in Kubernetes").outcome()
+		return outcome, 0, err
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	config, err := s.Configs.Config(ctx, image)
+	switch {
+	case err == nil:
+		outcome, err := imageOutcome(image.Reference, config)
+		return outcome, 0, err
+	case ctx.Err() != nil:
+		return nil, 0, ctx.Err()
+	case errors.Is(err, opi.ErrRefused), s.Clock.Since(job.CreationTimestamp.Time) > s.Settings.DockerPatience:
+		outcome, err := failed("image", stagingError, "The image can't be used: %s", err).outcome()
+		return outcome, 0, err
+	}
+	return nil, askAgain, nil
+}
+
+func (s *Stager) recordedImage(ctx context.Context, job *batchv1.Job) (opi.Image, error) {
+	secret, err := s.Client.CoreV1().Secrets(job.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
+	if err != nil {
+		return opi.Image{}, fmt.Errorf("read Secret %s: %w", job.Name, k8s.Classify(err))
+	}
+	var record imageRecord
+	if err := json.Unmarshal(secret.Data[imageFile], &record); err != nil {
+		return opi.Image{}, fmt.Errorf("read %s in Secret %s: it is not what was written there", imageFile, job.Name)
+	}
+	return record.image(), nil
+}
+
+// imagePort is a port in the form that Cloud Controller reads.
+type imagePort struct {
+	Port     uint16
+	Protocol string
+}
+
+// executionMetadata is how an image wants to run; Cloud Controller takes the ports.
+type executionMetadata struct {
+	Command          []string    `json:"cmd"`
+	Entrypoint       []string    `json:"entrypoint,omitempty"`
+	WorkingDirectory string      `json:"workdir,omitempty"`
+	User             string      `json:"user,omitempty"`
+	Ports            []imagePort `json:"ports"`
+}
+
+// imageOutcome is the result for an image (contract 2.3). The web process has no command
+// of its own, which makes the image's count, whatever shell it has or has not.
+func imageOutcome(reference string, config ImageConfig) (*opi.Outcome, error) {
+	ports, err := parsePorts(config.Ports)
+	if err != nil {
+		return failed("image", stagingError, "The image can't be used: %s", err).outcome()
+	}
+	execution, err := json.Marshal(executionMetadata{
+		Command: append([]string{}, config.Command...), Entrypoint: config.Entrypoint,
+		WorkingDirectory: config.WorkingDirectory, User: config.User, Ports: ports,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the image's way to run: %w", err)
+	}
+	result, err := json.Marshal(map[string]any{
+		"lifecycle_type":     "docker",
+		"lifecycle_metadata": map[string]string{"docker_image": reference},
+		"process_types":      map[string]string{"web": ""},
+		"execution_metadata": string(execution),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode result: %w", err)
+	}
+	return success(result)
+}
+
+// parsePorts reads "8080/tcp" and "8080", and sorts by number and protocol.
+func parsePorts(texts []string) ([]imagePort, error) {
+	ports := []imagePort{}
+	for _, text := range texts {
+		number, protocol, found := strings.Cut(text, "/")
+		if !found {
+			protocol = "tcp"
+		}
+		port, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || port == 0 || protocol == "" {
+			return nil, fmt.Errorf("it exposes %q, which is no port", text)
+		}
+		ports = append(ports, imagePort{Port: uint16(port), Protocol: strings.ToLower(protocol)})
+	}
+	slices.SortFunc(ports, func(a, b imagePort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return slices.Compact(ports), nil
+}

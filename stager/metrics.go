@@ -1,0 +1,44 @@
+package stager
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type stagingMetrics struct {
+	builds      *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	stepSeconds *prometheus.HistogramVec
+	removed     prometheus.Counter
+	failures    prometheus.Counter
+}
+
+func newStagingMetrics(registerer prometheus.Registerer) stagingMetrics {
+	// Half a second to more than an hour.
+	buckets := prometheus.ExponentialBuckets(0.5, 2, 14)
+	m := stagingMetrics{
+		builds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "irene_stagings_total",
+			Help: "Builds that have ended, by lifecycle (buildpack, docker) and reason (succeeded, or why not).",
+		}, []string{"lifecycle", "reason"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "irene_staging_seconds",
+			Help:    "Time from the request for a build to its end, by lifecycle and whether it succeeded (succeeded, failed).",
+			Buckets: buckets,
+		}, []string{"lifecycle", "result"}),
+		stepSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "irene_staging_step_seconds",
+			Help:    "Time that a step of a build took (fetch, build, push), as it says itself.",
+			Buckets: buckets,
+		}, []string{"step"}),
+		removed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "irene_staging_secrets_removed_total",
+			Help: "Secrets of builds that were deleted because nothing needed them any more.",
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "irene_staging_sweep_failures_total",
+			Help: "Sweeps over Secrets of builds that failed, at least in part, and are tried again.",
+		}),
+	}
+	registerer.MustRegister(m.builds, m.seconds, m.stepSeconds, m.removed, m.failures)
+	return m
+}

@@ -1,0 +1,163 @@
+package stager
+
+import (
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager/steps"
+)
+
+const (
+	// program is the staging program in both images.
+	program = "/lifecycle/irene-stage"
+	// leastToolMiB is the memory of fetch and push where the build's own limit is lower:
+	// they are no user's code, and must not fail for a small limit. They stream, and need
+	// less than half of it.
+	leastToolMiB = 256
+	// grace is what the steps need to end: build gives user code 5 s.
+	grace = int64(30)
+)
+
+// Names of volumes.
+const (
+	workspaceVolume = "workspace"
+	buildVolume     = "build-files"
+	fetchVolume     = "fetch-files"
+	pushVolume      = "push-files"
+)
+
+func (s Settings) podSpec(build opi.Build, images PodImages, secret string, files map[string][]byte) corev1.PodSpec {
+	disk := s.diskMiB(build)
+	memory := build.Limits.MemoryMiB
+	toolMemory := max(memory, leastToolMiB)
+
+	fetch := s.step(steps.FetchStep, fetchFile, images.Tool, workspace, fetchVolume, toolMemory, disk)
+	fetch.Env = []corev1.EnvVar{softMemoryLimit(toolMemory)}
+	run := s.step(steps.BuildStep, buildFile, images.Build, buildWorkspace, buildVolume, memory, disk)
+	run.Env = instanceVariables()
+	push := s.step(steps.PushStep, pushFile, images.Tool, workspace, pushVolume, toolMemory, disk)
+	push.Env = []corev1.EnvVar{softMemoryLimit(toolMemory)}
+
+	pod := s.barePodSpec()
+	pod.InitContainers = []corev1.Container{fetch, run}
+	pod.Containers = []corev1.Container{push}
+	pod.Volumes = []corev1.Volume{
+		{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(disk))}}},
+		secretVolume(fetchVolume, secret, present(fetchFiles, files)),
+		secretVolume(buildVolume, buildSecretName(secret), []string{buildFile, environmentFile}),
+		secretVolume(pushVolume, secret, present(pushFiles, files)),
+	}
+	return pod
+}
+
+// barePodSpec is what every pod of a build has.
+func (s Settings) barePodSpec() corev1.PodSpec {
+	var pullSecrets []corev1.LocalObjectReference
+	if s.PullSecret != "" {
+		pullSecrets = []corev1.LocalObjectReference{{Name: s.PullSecret}}
+	}
+	return corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		ActiveDeadlineSeconds:         ptr.To(seconds(s.Deadline)),
+		TerminationGracePeriodSeconds: ptr.To(grace),
+		SecurityContext:               k8s.VcapSecurity(),
+		ImagePullSecrets:              pullSecrets,
+		ServiceAccountName:            s.ServiceAccount,
+		AutomountServiceAccountToken:  ptr.To(false),
+		EnableServiceLinks:            ptr.To(false),
+		Affinity:                      s.Placement.Affinity(nil),
+		Tolerations: []corev1.Toleration{
+			s.tolerateFor(corev1.TaintNodeNotReady), s.tolerateFor(corev1.TaintNodeUnreachable),
+		},
+	}
+}
+
+// tolerateFor says how long a pod stays on a node that has the taint.
+func (s Settings) tolerateFor(taint string) corev1.Toleration {
+	return corev1.Toleration{
+		Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
+		TolerationSeconds: ptr.To(seconds(s.LostNodeGrace)),
+	}
+}
+
+// step is a container that runs one step.
+func (s Settings) step(name, config, image, mount, files string, memoryMiB, diskMiB int64) corev1.Container {
+	container := s.container(name, image, memoryMiB, diskMiB)
+	container.Command = []string{program, name, "--config", path.Join(configFolder, config)}
+	container.WorkingDir = mount
+	container.VolumeMounts = []corev1.VolumeMount{
+		{Name: workspaceVolume, MountPath: mount},
+		{Name: files, MountPath: configFolder, ReadOnly: true},
+	}
+	return container
+}
+
+func (s Settings) container(name, image string, memoryMiB, diskMiB int64) corev1.Container {
+	bounds := corev1.ResourceList{
+		corev1.ResourceMemory:           mebibytes(memoryMiB),
+		corev1.ResourceEphemeralStorage: mebibytes(diskMiB),
+	}
+	requests := bounds.DeepCopy()
+	requests[corev1.ResourceCPU] = *resource.NewMilliQuantity(s.CPURequestMilli, resource.DecimalSI)
+	return corev1.Container{
+		Name:            name,
+		Image:           image,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Resources:       corev1.ResourceRequirements{Limits: bounds, Requests: requests},
+		SecurityContext: k8s.ContainerSecurity(),
+	}
+}
+
+func mebibytes(n int64) resource.Quantity { return *resource.NewQuantity(n<<20, resource.BinarySI) }
+
+// softMemoryLimit makes Go collect garbage before the kernel has to kill.
+func softMemoryLimit(memoryMiB int64) corev1.EnvVar {
+	limit := mebibytes(memoryMiB / 4 * 3)
+	return corev1.EnvVar{Name: "GOMEMLIMIT", Value: limit.String() + "B"}
+}
+
+// secretVolume holds some of a Secret's keys, and those only.
+func secretVolume(name, secret string, files []string) corev1.Volume {
+	items := make([]corev1.KeyToPath, 0, len(files))
+	for _, file := range files {
+		items = append(items, corev1.KeyToPath{Key: file, Path: file})
+	}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+		SecretName: secret, Items: items, DefaultMode: ptr.To(int32(0o440)),
+	}}}
+}
+
+// present are those of the names that there is a file for, in their order.
+func present(names []string, files map[string][]byte) []string {
+	var found []string
+	for _, name := range names {
+		if _, there := files[name]; there {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// instanceVariables are what a build learns about itself, as with the predecessor. The
+// request can't give them other values.
+func instanceVariables() []corev1.EnvVar {
+	field := func(name, fieldPath string) corev1.EnvVar {
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: fieldPath},
+		}}
+	}
+	return []corev1.EnvVar{
+		field("POD_NAME", "metadata.name"),
+		field("CF_INSTANCE_GUID", "metadata.uid"),
+		field("CF_INSTANCE_IP", "status.podIP"),
+		field("CF_INSTANCE_INTERNAL_IP", "status.podIP"),
+		{Name: "CF_INSTANCE_ADDR", Value: ""},
+		{Name: "CF_INSTANCE_PORT", Value: ""},
+		{Name: "CF_INSTANCE_PORTS", Value: "[]"},
+	}
+}

@@ -1,0 +1,120 @@
+package stager
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+// Objects are a build in Kubernetes.
+type Objects struct {
+	// Secrets are written before the Job. They have no owner yet.
+	Secrets []*corev1.Secret
+	Job     *batchv1.Job
+}
+
+// Render makes the objects of a build that has passed Validate. The same input makes the
+// same objects. images and credentials count for builds with buildpacks only. Errors are
+// *opi.FieldError.
+func (s Settings) Render(build opi.Build, images PodImages, credentials Credentials) (Objects, error) {
+	name := jobName(build.GUID)
+	if build.Image != nil {
+		return s.renderRecord(name, build)
+	}
+	private, public, err := s.stepData(build, images, credentials)
+	if err != nil {
+		return Objects{}, err
+	}
+	return Objects{
+		Secrets: []*corev1.Secret{s.secret(name, build, private), s.secret(buildSecretName(name), build, public)},
+		Job:     s.job(name, build, s.podSpec(build, images, name, private)),
+	}, nil
+}
+
+// imageRecord is what must be known of a docker image to ask for it.
+type imageRecord struct {
+	Reference string `json:"reference"`
+	Username  string `json:"username,omitempty"`
+	Password  string `json:"password,omitempty"`
+}
+
+func newImageRecord(image opi.Image) imageRecord {
+	record := imageRecord{Reference: image.Reference}
+	if image.Credentials != nil {
+		record.Username, record.Password = image.Credentials.Username, image.Credentials.Password
+	}
+	return record
+}
+
+func (r imageRecord) image() opi.Image {
+	image := opi.Image{Reference: r.Reference}
+	if r.Username != "" || r.Password != "" {
+		image.Credentials = &opi.RegistryCredentials{Username: r.Username, Password: r.Password}
+	}
+	return image
+}
+
+// noImage can't be pulled by anybody: ".invalid" is reserved for that. A record's pod is
+// never made, and would do nothing if somebody took the suspension away.
+const noImage = "irene.invalid/record"
+
+// renderRecord makes a Job without a pod.
+func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
+	image, err := json.Marshal(newImageRecord(*build.Image))
+	if err != nil {
+		return Objects{}, fmt.Errorf("encode image: %w", err)
+	}
+	pod := s.barePodSpec()
+	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.diskMiB(build))}
+	job := s.job(name, build, pod)
+	job.Spec.Suspend = ptr.To(true)
+	job.Annotations[keys.DockerImage] = build.Image.Reference
+	secret := s.secret(name, build, map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image})
+	return Objects{Secrets: []*corev1.Secret{secret}, Job: job}, nil
+}
+
+func (s Settings) secret(name string, build opi.Build, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: name, Labels: labels(build)},
+		Type:       corev1.SecretTypeOpaque,
+		Data:       data,
+	}
+}
+
+// notWorthMoving keeps a cluster autoscaler from emptying a node under a build.
+const notWorthMoving = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+
+func (s Settings) job(name string, build opi.Build, pod corev1.PodSpec) *batchv1.Job {
+	podAnnotations := annotations(build)
+	podAnnotations[notWorthMoving] = "false"
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.Namespace, Name: name, Labels: labels(build), Annotations: annotations(build),
+			Finalizers: []string{keys.ReportFinalizer},
+		},
+		Spec: batchv1.JobSpec{
+			Parallelism:          ptr.To(int32(1)),
+			Completions:          ptr.To(int32(1)),
+			BackoffLimit:         ptr.To(int32(0)),
+			PodReplacementPolicy: ptr.To(batchv1.Failed),
+			// The pod has a deadline of its own, from its start; this one is for what
+			// never starts, and for nodes that fall silent.
+			ActiveDeadlineSeconds: ptr.To(seconds(s.Deadline + s.SchedulingPatience)),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels(build), Annotations: podAnnotations},
+				Spec:       pod,
+			},
+		},
+	}
+}
+
+// seconds are whole ones, as Kubernetes counts.
+func seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }

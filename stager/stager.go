@@ -1,0 +1,106 @@
+package stager
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Images makes sure that staging pods can be pulled.
+type Images interface {
+	// Ensure makes sure that the images of a build on a stack, "" being the default one,
+	// can be pulled. Errors wrap opi.ErrRefused for a stack that there is not, and
+	// opi.ErrUnavailable where it may succeed later.
+	Ensure(ctx context.Context, stack string) (PodImages, error)
+}
+
+// Results has what builds have found out.
+type Results interface {
+	// Result returns the result.json with a digest, "sha256:" and hex. Errors wrap
+	// opi.ErrNotFound where there is none.
+	Result(ctx context.Context, digest string) ([]byte, error)
+}
+
+// ImageConfigs asks registries what docker images say of themselves.
+type ImageConfigs interface {
+	// Config reads an image's configuration, with the image's own credentials only.
+	// Errors wrap opi.ErrRefused where asking again is in vain; their texts are for
+	// the image's owner.
+	Config(ctx context.Context, image opi.Image) (ImageConfig, error)
+}
+
+// ImageConfig is what a docker image says of itself.
+type ImageConfig struct {
+	Command, Entrypoint    []string
+	User, WorkingDirectory string
+	// Ports are as the image has them: "8080/tcp", "53/udp", "8080".
+	Ports []string
+}
+
+// Options are what a Stager works with.
+type Options struct {
+	Settings    Settings
+	Credentials CredentialFiles
+	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
+	// may be about to create the Job.
+	OrphanMinAge time.Duration
+
+	Client   kubernetes.Interface
+	Metadata metadata.Interface
+	Images   Images
+	Results  Results
+	Configs  ImageConfigs
+
+	Logger     lager.Logger
+	Registerer prometheus.Registerer
+	// Clock is the machine's when nil.
+	Clock clock.PassiveClock
+}
+
+// Stager stages apps. All methods may be called at the same time.
+type Stager struct {
+	Options
+	metrics stagingMetrics
+	// counted are Jobs whose end was counted; a decision may have to be made again.
+	counted *lru.Cache[types.UID, struct{}]
+	// questions hold a token for each registry that may be asked at a time.
+	questions chan struct{}
+}
+
+const (
+	maxCounted = 4096
+	// maxQuestions leaves most of those who wait for decisions to builds whose end is
+	// known without a registry.
+	maxQuestions = 8
+)
+
+// New makes a Stager. It reads the credentials once, to find out early what is missing.
+func New(o Options) (*Stager, error) {
+	if _, err := o.Credentials.Read(); err != nil {
+		return nil, err
+	}
+	if o.Settings.Registry.Address == "" {
+		return nil, errors.New("staging needs a registry")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	o.Logger = o.Logger.Session("stager")
+	counted, err := lru.New[types.UID, struct{}](maxCounted)
+	if err != nil {
+		return nil, err
+	}
+	return &Stager{
+		Options: o, metrics: newStagingMetrics(o.Registerer), counted: counted, questions: make(chan struct{}, maxQuestions),
+	}, nil
+}

@@ -1,0 +1,180 @@
+package stager
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager/steps"
+)
+
+const (
+	// configFolder is where each container finds its own files.
+	configFolder = "/etc/irene-stage"
+	// workspace is where fetch and push have the volume, and buildWorkspace where build
+	// has it.
+	workspace      = "/workspace"
+	buildWorkspace = "/tmp"
+)
+
+// Keys of the Secrets, which are names of files too.
+const (
+	fetchFile               = "fetch.json"
+	pushFile                = "push.json"
+	certificateFile         = "client.crt"
+	keyFile                 = "client.key"
+	authoritiesFile         = "authorities.pem"
+	registryUsernameFile    = "registry-username"
+	registryPasswordFile    = "registry-password"
+	registryAuthoritiesFile = "registry-authorities.pem"
+
+	buildFile       = "build.json"
+	environmentFile = "environment.json"
+
+	imageFile = "image.json"
+)
+
+// fetchFiles and pushFiles are what the two containers get to see of the Secret.
+var (
+	fetchFiles = []string{fetchFile, certificateFile, keyFile, authoritiesFile}
+	pushFiles  = []string{pushFile, certificateFile, keyFile, authoritiesFile, registryUsernameFile, registryPasswordFile, registryAuthoritiesFile}
+)
+
+// stepData is the content of the two Secrets of a build with buildpacks. Errors are
+// *opi.FieldError.
+func (s Settings) stepData(build opi.Build, images PodImages, credentials Credentials) (private, public map[string][]byte, err error) {
+	private = credentials.files()
+	private[keys.CallbackKey] = []byte(build.CompletionCallback)
+	fetch, configured := s.fetchConfig(build, private), s.buildConfig(build, images)
+	push := s.pushConfig(build, images, private)
+	if err := errors.Join(opi.Within("source", fetch.Validate()), opi.Within("source", configured.Validate()), opi.Within("source", push.Validate())); err != nil {
+		return nil, nil, err
+	}
+	environment := maps.Clone(build.Environment)
+	for _, variable := range instanceVariables() {
+		delete(environment, variable.Name)
+	}
+	public = map[string][]byte{}
+	for file, content := range map[string]any{fetchFile: fetch, pushFile: push} {
+		if private[file], err = encode(content); err != nil {
+			return nil, nil, err
+		}
+	}
+	for file, content := range map[string]any{buildFile: configured, environmentFile: environment} {
+		if public[file], err = encode(content); err != nil {
+			return nil, nil, err
+		}
+	}
+	return private, public, errors.Join(
+		checkSize("source", "addresses of buildpacks, app package, droplet and cache", private),
+		checkSize("environment", "names and values", public))
+}
+
+func encode(content any) ([]byte, error) {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("encode a step's configuration: %w", err)
+	}
+	return text, nil
+}
+
+// checkSize refuses what Kubernetes would refuse, in words that name the limit (API
+// server: 1 MiB over all values of a Secret).
+func checkSize(field, what string, data map[string][]byte) error {
+	total := 0
+	for _, content := range data {
+		total += len(content)
+	}
+	if total > corev1.MaxSecretSize {
+		return opi.Invalid(field, "%s have %d bytes together, more than the %d that one Secret holds", what, total, corev1.MaxSecretSize)
+	}
+	return nil
+}
+
+// files are the credentials that there are.
+func (c Credentials) files() map[string][]byte {
+	files := map[string][]byte{
+		certificateFile: c.Certificate, keyFile: c.Key, authoritiesFile: c.Authorities,
+		registryUsernameFile: c.RegistryUsername, registryPasswordFile: c.RegistryPassword, registryAuthoritiesFile: c.RegistryAuthorities,
+	}
+	maps.DeleteFunc(files, func(_ string, content []byte) bool { return len(content) == 0 })
+	return files
+}
+
+// mounted is where a container finds a file; "" for one that there is not.
+func mounted(files map[string][]byte, name string) string {
+	if _, there := files[name]; !there {
+		return ""
+	}
+	return path.Join(configFolder, name)
+}
+
+func tlsFiles(files map[string][]byte) steps.TLSFiles {
+	tls := steps.TLSFiles{Certificate: mounted(files, certificateFile), Key: mounted(files, keyFile)}
+	if authorities := mounted(files, authoritiesFile); authorities != "" {
+		tls.Authorities = []string{authorities}
+	}
+	return tls
+}
+
+func (s Settings) fetchConfig(build opi.Build, files map[string][]byte) steps.FetchConfig {
+	source := build.Source
+	config := steps.FetchConfig{
+		Workspace: workspace, AppURL: source.AppBitsURL, CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
+		TLS: tlsFiles(files), Parallel: s.ParallelDownloads, Limits: s.limits(build),
+	}
+	fetched := map[string]bool{}
+	for _, buildpack := range source.Buildpacks {
+		buildpack.Name, buildpack.Key = steps.PublicKey(buildpack.Name), steps.PublicKey(buildpack.Key)
+		if !fetched[buildpack.Key] {
+			config.Buildpacks = append(config.Buildpacks, buildpack)
+		}
+		fetched[buildpack.Key] = true
+	}
+	return config
+}
+
+func (s Settings) buildConfig(build opi.Build, images PodImages) steps.BuildConfig {
+	config := steps.BuildConfig{
+		Workspace: buildWorkspace, Stack: images.Stack, EnvironmentFile: path.Join(configFolder, environmentFile),
+		MemoryMiB: build.Limits.MemoryMiB, DiskMiB: s.diskMiB(build),
+	}
+	for _, buildpack := range build.Source.Buildpacks {
+		config.Buildpacks = append(config.Buildpacks, steps.BuildBuildpack{
+			Name: steps.PublicKey(buildpack.Name), Key: steps.PublicKey(buildpack.Key), SkipDetect: buildpack.SkipDetect,
+		})
+	}
+	return config
+}
+
+func (s Settings) pushConfig(build opi.Build, images PodImages, files map[string][]byte) steps.PushConfig {
+	return steps.PushConfig{
+		Workspace: workspace, Stack: images.Stack,
+		DropletURL: build.Source.DropletUploadURL, CacheURL: build.Source.CacheUploadURL,
+		TLS: tlsFiles(files),
+		Registry: steps.RegistryConfig{
+			Address: s.Registry.Address, Prefix: s.Registry.Prefix, PlainHTTP: s.Registry.PlainHTTP,
+			UsernameFile: mounted(files, registryUsernameFile), PasswordFile: mounted(files, registryPasswordFile),
+			CAFile: mounted(files, registryAuthoritiesFile),
+		},
+		Limits: s.limits(build),
+	}
+}
+
+// limits keep any one archive within the volume.
+func (s Settings) limits(build opi.Build) steps.Limits {
+	return steps.Limits{UnpackedBytes: s.diskMiB(build) << 20}
+}
+
+func (s Settings) diskMiB(build opi.Build) int64 {
+	if build.Limits.DiskMiB == 0 {
+		return s.DefaultDiskMiB
+	}
+	return build.Limits.DiskMiB
+}
