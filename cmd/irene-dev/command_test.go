@@ -26,7 +26,20 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"edge"}, exitUsage, "edge: missing --nats, --user, --password-file, --router, --status"},
 		{[]string{"edge", "--dir", "x"}, exitUsage, "not defined: -dir"},
 		{[]string{"edge", "now"}, exitUsage, `unexpected argument "now"`},
-		{[]string{"blobstore", "--address", "x"}, exitUsage, "blobstore: missing --content"},
+		{[]string{"cloudcontroller", "--address", "x"}, exitUsage, "cloudcontroller: missing --control, --content, --fileserver"},
+		{[]string{"push", "--name", "x"}, exitUsage, "push: wants one folder, but got 0"},
+		{[]string{"push", "a", "b", "--name", "x"}, exitUsage, "push: wants one folder, but got 2"},
+		{[]string{"push", "."}, exitUsage, "push: missing --name"},
+		{[]string{"push", ".", "--name", "No_Host"}, exitUsage, `"No_Host" can't begin a host name`},
+		{[]string{"push", ".", "--name", sampleAppName}, exitUsage, "is the name of the sample app"},
+		{[]string{"push", ".", "--name", "x", "--env", "A"}, exitUsage, "-env: is not NAME=VALUE"},
+		{[]string{"push", ".", "--name", "x", "--memory", "0"}, exitUsage, "at least 1"},
+		{[]string{"push", ".", "--name", "x", "--memory", "much"}, exitUsage, "-memory"},
+		{[]string{"push", "/nowhere/at-all", "--name", "x"}, exitFailed, "push: stat /nowhere/at-all: no such file or directory"},
+		{[]string{"push", "/bin/sh", "--name", "x"}, exitFailed, "push: /bin/sh is no folder"},
+		{[]string{"push", ".", "--name", "x", "--dir", "/nowhere/at-all"}, exitFailed, "push: nothing runs here"},
+		{[]string{"delete"}, exitUsage, "delete: wants the name of one app"},
+		{[]string{"delete", "x", "--dir", "/nowhere/at-all"}, exitFailed, "delete: nothing runs here"},
 	} {
 		var out bytes.Buffer
 		g := NewWithT(t)
@@ -40,7 +53,7 @@ func TestUpSaysAllThatIsMissing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	var out bytes.Buffer
 	g.Expect(command(context.Background(), []string{"up", "--dir", dir, "--bin", "/nowhere", "--rootfs", "/nowhere/at-all.tar"}, &out, &out)).To(Equal(exitFailed))
-	for _, missing := range []string{"/nowhere/irene-cluster: make cluster-node", "/nowhere/irene: make binaries", "/nowhere/launch:", "/nowhere/sampleapp:", "/nowhere/irene-dev:", "at-all.tar"} {
+	for _, missing := range []string{"/nowhere/irene-cluster: make cluster-node", "/nowhere/irene: make binaries", "/nowhere/launch:", "/nowhere/irene-stage:", "/nowhere/sampleapp:", "/nowhere/fileserver:", "/nowhere/irene-dev:", "at-all.tar"} {
 		g.Expect(out.String()).To(ContainSubstring(missing))
 	}
 	g.Expect(command(context.Background(), []string{"down", "--dir", dir, "--bin", "/nowhere"}, &out, &out)).To(Equal(0), out.String())

@@ -5,41 +5,49 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/irene-cf/irene/fixtures"
 )
 
-// The sample app, its space and its organization.
+// Space and organization of all apps.
 const (
-	sampleAppName = "sample-app"
-	sampleGUID    = "a51f1c2e-2b0a-4a3e-8d55-0f6a4f0c7b21"
-	// sampleRoute is a host name that leads to this machine for curl and browsers,
-	// without DNS: all of localhost's subdomains do.
-	sampleRoute    = "sample-app.localhost"
-	sampleCommand  = "./" + sampleProgram
-	samplePort     = "8080"
-	sampleSecret   = "DATABASE_PASSWORD"
-	sampleMemoryMB = 128
-	sampleDiskMB   = 256
-
 	spaceName        = "demo"
 	spaceGUID        = "b2cbd7a4-5f0f-4ea0-9d8b-6c1e2a3f4d05"
 	organizationName = "irene"
 	organizationGUID = "c3dce8b5-6010-4fb1-8e9c-7d2f3b405e16"
 )
 
-// sampleVersion changes when the app's image does, as Cloud Controller's version
-// does: what an LRP is made from never changes under one version.
-func sampleVersion(image sampleImage) string {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("irene-dev:"+image.reference())).String()
+const (
+	// appDomain is the domain of all routes: names below .localhost lead to this machine
+	// for curl and browsers, without DNS.
+	appDomain = "localhost"
+	appPort   = "8080"
+)
+
+// desiredProcess is one process of an app, in what differs between those that irene-dev
+// asks for.
+type desiredProcess struct {
+	appName, appGUID string
+	// processType is web or another; guid is its own, which of the web process is the
+	// app's.
+	processType, guid, version string
+	// route is a host name, or "" for none.
+	route     string
+	instances int
+	command   string
+	// dropletGUID and dropletHash, a SHA-1, name the droplet.
+	dropletGUID, dropletHash string
+	memoryMB, diskMB         int
+	// healthCheck is port, process or http; healthEndpoint counts for the last alone.
+	healthCheck, healthEndpoint string
+	environment                 map[string]string
 }
 
-// desireRequest is Cloud Controller's request for the sample app: one from golden
-// use, with our names, guids, droplet, and a secret variable.
-func desireRequest(image sampleImage, app sampleApp) ([]byte, error) {
+func (p desiredProcess) processGUID() string { return p.guid + "-" + p.version }
+
+// request is the body of Cloud Controller's request for the process: one from golden
+// use, with our names, guids, droplet and variables.
+func (p desiredProcess) request() ([]byte, error) {
 	golden, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	if err != nil {
 		return nil, err
@@ -52,45 +60,59 @@ func desireRequest(image sampleImage, app sampleApp) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("golden/test-app-desire.json: environment: is no object")
 	}
-	if environment["VCAP_APPLICATION"], err = vcapApplication(environment["VCAP_APPLICATION"], app); err != nil {
+	if environment["VCAP_APPLICATION"], err = p.vcapApplication(environment["VCAP_APPLICATION"]); err != nil {
 		return nil, err
 	}
-	environment["MEMORY_LIMIT"] = fmt.Sprintf("%dm", sampleMemoryMB)
-	environment[sampleSecret] = "correct horse battery staple"
-
+	environment["MEMORY_LIMIT"] = fmt.Sprintf("%dm", p.memoryMB)
+	for name, value := range p.environment {
+		environment[name] = value
+	}
+	var endpoint any
+	if p.healthEndpoint != "" {
+		endpoint = p.healthEndpoint
+	}
 	replace(request, map[string]any{
-		"guid": app.guid, "version": app.version, "process_guid": app.processGUID(),
-		"app_guid": app.guid, "app_name": sampleAppName,
+		"guid": p.guid, "version": p.version, "process_guid": p.processGUID(), "process_type": p.processType,
+		"app_guid": p.appGUID, "app_name": p.appName,
 		"space_guid": spaceGUID, "space_name": spaceName,
 		"organization_guid": organizationGUID, "organization_name": organizationName,
-		"memory_mb": sampleMemoryMB, "disk_mb": sampleDiskMB,
-		"health_check_type": "http", "health_check_http_endpoint": "/health",
-		"routes": map[string]any{"cf-router": []any{map[string]any{"hostname": sampleRoute, "port": json.Number(samplePort)}}},
+		"instances": p.instances, "memory_mb": p.memoryMB, "disk_mb": p.diskMB,
+		"health_check_type": p.healthCheck, "health_check_http_endpoint": endpoint,
+		"routes": map[string]any{"cf-router": p.routes()},
 		"lifecycle": map[string]any{"buildpack_lifecycle": map[string]any{
-			"start_command": sampleCommand, "droplet_guid": image.dropletGUID, "droplet_hash": image.dropletHash,
+			"start_command": p.command, "droplet_guid": p.dropletGUID, "droplet_hash": p.dropletHash,
 		}},
 	})
 	return json.Marshal(request)
 }
 
-// vcapApplication is the variable VCAP_APPLICATION, from the one of the golden
-// request.
-func vcapApplication(golden any, app sampleApp) (string, error) {
+func (p desiredProcess) routes() []any {
+	if p.route == "" {
+		return []any{}
+	}
+	return []any{map[string]any{"hostname": p.route, "port": json.Number(appPort)}}
+}
+
+// vcapApplication is the variable VCAP_APPLICATION, from the one of the golden request.
+func (p desiredProcess) vcapApplication(golden any) (string, error) {
 	text, _ := golden.(string)
 	var members map[string]any
 	if err := json.Unmarshal([]byte(text), &members); err != nil {
 		return "", fmt.Errorf("golden/test-app-desire.json: VCAP_APPLICATION: %w", err)
 	}
-	uris := []string{sampleRoute}
+	uris := []string{}
+	if p.route != "" {
+		uris = append(uris, p.route)
+	}
 	replace(members, map[string]any{
-		"cf_api":           "https://api" + strings.TrimPrefix(sampleRoute, sampleAppName),
-		"application_name": sampleAppName, "name": sampleAppName,
+		"cf_api":           "https://api." + appDomain,
+		"application_name": p.appName, "name": p.appName,
 		"application_uris": uris, "uris": uris,
 		"space_name": spaceName, "space_id": spaceGUID,
 		"organization_name": organizationName, "organization_id": organizationGUID,
-		"application_id": app.guid, "process_id": app.guid,
-		"application_version": app.version, "version": app.version,
-		"limits": map[string]any{"fds": 16384, "mem": sampleMemoryMB, "disk": sampleDiskMB},
+		"application_id": p.appGUID, "process_id": p.guid, "process_type": p.processType,
+		"application_version": p.version, "version": p.version,
+		"limits": map[string]any{"fds": 16384, "mem": p.memoryMB, "disk": p.diskMB},
 	})
 	changed, err := json.Marshal(members)
 	return string(changed), err

@@ -13,7 +13,7 @@ import (
 func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 	g := NewWithT(t)
 	app := sampleApp{guid: sampleGUID, version: sampleVersion(testImage)}
-	content, err := desireRequest(testImage, app)
+	content, err := sampleProcess(testImage, app).request()
 	g.Expect(err).NotTo(HaveOccurred())
 	golden, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -34,6 +34,20 @@ func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 	g.Expect(vcap).To(HaveKeyWithValue("application_name", sampleAppName))
 	g.Expect(vcap).To(HaveKeyWithValue("cf_api", "https://api.localhost"))
 	g.Expect(ours["process_guid"]).To(Equal(app.guid + "-" + app.version))
+	g.Expect(ours["routes"]).To(HaveKeyWithValue("cf-router", HaveLen(1)))
+}
+
+func TestProcessWithoutRoute(t *testing.T) {
+	g := NewWithT(t)
+	content, err := desiredProcess{guid: "g", version: "v", processType: "worker", command: "work", healthCheck: "process"}.request()
+	g.Expect(err).NotTo(HaveOccurred())
+	var request map[string]any
+	g.Expect(json.Unmarshal(content, &request)).To(Succeed())
+	g.Expect(request["routes"]).To(HaveKeyWithValue("cf-router", BeEmpty()))
+	g.Expect(request).To(HaveKeyWithValue("process_type", "worker"))
+	g.Expect(request).To(HaveKeyWithValue("instances", BeEquivalentTo(0)))
+	g.Expect(request).To(HaveKeyWithValue("health_check_http_endpoint", BeNil()))
+	g.Expect(string(content)).To(ContainSubstring(`\"application_uris\":[]`))
 }
 
 func TestVersionFollowsTheImage(t *testing.T) {

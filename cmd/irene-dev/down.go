@@ -39,7 +39,7 @@ func (c *cloud) takeDown(ctx context.Context, out io.Writer) error {
 	return undo.runSteps(ctx, out, []step{
 		{"stop Irene", "", (*cloud).stopIrene},
 		{"stop NATS and router", "", (*cloud).stopEdge},
-		{"stop blobstore", "", (*cloud).stopBlobstore},
+		{"stop Cloud Controller's stand-in", "", (*cloud).stopCloudController},
 		{"stop registry", "", (*cloud).stopRegistry},
 		{"stop Kubernetes and what ran on it", "about 10 s", (*cloud).stopKubernetes},
 		{"remove files", "", (*cloud).removeFiles},
@@ -54,8 +54,8 @@ func (c *cloud) stopEdge(ctx context.Context) (string, error) {
 	return stop(ctx, c.state.Edge, edgeStop)
 }
 
-func (c *cloud) stopBlobstore(ctx context.Context) (string, error) {
-	return stop(ctx, c.state.Blobstore, blobstoreStop)
+func (c *cloud) stopCloudController(ctx context.Context) (string, error) {
+	return stop(ctx, c.state.CloudController, cloudControllerStop)
 }
 
 func (c *cloud) stopRegistry(ctx context.Context) (string, error) {

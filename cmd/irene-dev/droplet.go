@@ -2,28 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/irene-cf/irene/fixtures/droplet"
+	"github.com/irene-cf/irene/stager/steps"
 )
 
-const (
-	preferredBlobstore = "127.0.0.1:8083"
-	// blobstoreName is the log of the blobstore.
-	blobstoreName = "blobstore"
-	blobstoreStop = 10 * time.Second
-)
-
-// serveDroplet does what staging does in a real cloud: it turns the sample app into
-// a droplet and leaves it in a blobstore, from which Irene fetches it.
-func (c *cloud) serveDroplet(ctx context.Context) (string, error) {
+// storeSampleDroplet turns the sample app, a program, into a droplet without staging,
+// as for an app that was staged elsewhere: Irene fetches it when the app is desired.
+func (c *cloud) storeSampleDroplet(context.Context) (string, error) {
 	program, err := os.ReadFile(c.program(sampleProgram))
 	if err != nil {
 		return "", err
@@ -39,52 +30,32 @@ func (c *cloud) serveDroplet(ctx context.Context) (string, error) {
 	if err := c.storeDroplet(content); err != nil {
 		return "", fmt.Errorf("store the droplet: %w", err)
 	}
-	if !c.state.Blobstore.alive() {
-		if err := chooseAddress(&c.state.BlobstoreAddress, preferredBlobstore); err != nil {
-			return "", err
-		}
-	}
-	o := blobstoreOptions{address: c.state.BlobstoreAddress, content: c.at(dropletsName)}
-	note, err := c.keep(ctx, service{
-		name: blobstoreName, process: &c.state.Blobstore, program: c.program(devProgram), args: o.arguments(),
-		configured: func() (bool, error) { return true, nil }, configure: func() error { return nil },
-		readyURL: "http://" + c.state.BlobstoreAddress + "/", stop: blobstoreStop,
-	})
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%.1f MB; the blobstore %s", float64(len(content))/1e6, note), nil
+	return steps.Size(int64(len(content))), nil
 }
 
-// storeDroplet puts the droplet where the blobstore finds it, and takes away those of
-// earlier builds of the sample app.
+// storeDroplet puts the sample app's droplet where the stand-in of Cloud Controller
+// keeps droplets, and takes away that of an earlier build of the sample app.
 func (c *cloud) storeDroplet(content []byte) error {
-	present, err := os.ReadDir(c.at(dropletsName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, other := range present {
-		if other.Name() != c.image.dropletGUID {
-			if err := os.RemoveAll(c.at(dropletsName, other.Name())); err != nil {
-				return err
-			}
+	file := c.dropletFile(c.image.dropletGUID, c.image.dropletHash)
+	if info, err := os.Stat(file); err != nil || info.Size() != int64(len(content)) {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		// Half a droplet must never be served.
+		if err := os.WriteFile(file+newSuffix, content, 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(file+newSuffix, file); err != nil {
+			return err
 		}
 	}
-	file := c.at(dropletsName, c.image.dropletGUID, c.image.dropletHash)
-	if info, err := os.Stat(file); err == nil && info.Size() == int64(len(content)) {
+	earlier := c.state.SampleDroplet
+	if earlier == c.image.dropletGUID {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	c.state.SampleDroplet = c.image.dropletGUID
+	if err := c.saveState(c.state); err != nil || earlier == "" {
 		return err
 	}
-	// Half a droplet must never be served.
-	if err := os.WriteFile(file+newSuffix, content, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+newSuffix, file)
-}
-
-// dropletURL is where a droplet is found, with Irene's place holders for guid and hash.
-func (c *cloud) dropletURL(guid, hash string) string {
-	return "http://" + c.state.BlobstoreAddress + "/" + guid + "/" + hash
+	return os.RemoveAll(c.dropletFile(earlier))
 }

@@ -33,8 +33,10 @@ const (
 	// registryContent is all that the registry holds.
 	registryContent = "registry"
 	credentialsName = "credentials" // users and passwords of the registry
-	dropletsName    = "droplets"    // what the blobstore serves
-	newSuffix       = ".new"        // of what is not complete yet
+	// cloudControllerConfig is how the stand-in of Cloud Controller was started.
+	cloudControllerConfig = "cloudcontroller.args"
+	appsName              = "apps" // what was pushed
+	newSuffix             = ".new" // of what is not complete yet
 )
 
 var (
@@ -102,7 +104,7 @@ func (f *folder) at(names ...string) string {
 func (f *folder) empty() error {
 	// The state goes last: until then a repeated "down" knows what to do.
 	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName,
-		registryConfig, registryContent, credentialsName, dropletsName, stateName + newSuffix, stateName} {
+		registryConfig, registryContent, credentialsName, cloudControllerName, cloudControllerConfig, appsName, stateName + newSuffix, stateName} {
 		if err := os.RemoveAll(f.at(name)); err != nil {
 			return fmt.Errorf("remove: %w", err)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/template"
@@ -20,23 +19,41 @@ func (c *cloud) api(path ...string) string {
 // downCommand is how to undo everything, in the words of whoever runs irene-dev
 // by make or by hand.
 func (c *cloud) downCommand() string {
-	if c.dir == absolute(".irene") && c.bin == absolute("bin") {
+	if c.byMake() {
 		return "make stop"
 	}
-	return fmt.Sprintf("%s down --dir %s --bin %s", os.Args[0], c.dir, c.bin)
+	return c.command("down")
 }
+
+// pushCommand is how to push a folder, in the same words.
+func (c *cloud) pushCommand(folder, name string) string {
+	if c.byMake() {
+		return fmt.Sprintf("make push DIR=%s NAME=%s", folder, name)
+	}
+	return c.command("push", folder, "--name", name)
+}
+
+// command is a command line of irene-dev for this cloud.
+func (c *cloud) command(args ...string) string {
+	return fmt.Sprintf("%s %s --dir %s --bin %s", c.program(devProgram), strings.Join(args, " "), c.dir, c.bin)
+}
+
+func (c *cloud) byMake() bool { return c.dir == absolute(".irene") && c.bin == absolute("bin") }
 
 func absolute(path string) string {
 	path, _ = filepath.Abs(path) // "" for a working directory that is gone matches nothing
 	return path
 }
 
+// siteName is the app that the guide pushes.
+const siteName = "my-site"
+
 // guide says what to look at. Every line of it can be pasted into a shell, and all of
 // them one after the other.
 func (c *cloud) guide() (string, error) {
 	var text strings.Builder
 	err := guideText.Execute(&text, map[string]string{
-		"app":        c.appURL(),
+		"app":        c.url(sampleRoute),
 		"guid":       c.app.guid,
 		"version":    c.app.version,
 		"variable":   sampleSecret,
@@ -62,19 +79,33 @@ func (c *cloud) guide() (string, error) {
 		"tag":        c.image.tag(),
 		"irene":      c.program(ireneProgram),
 		"config":     c.at(ireneConfig),
-		"fetches":    c.log(blobstoreName),
+		"fetches":    c.log(cloudControllerName),
+		"hello":      c.url(helloName + "." + appDomain),
+		"site":       c.url(siteName + "." + appDomain),
+		"push":       c.pushCommand("$SITE", siteName),
+		"delete":     c.command("delete", siteName),
+		"told":       c.log(cloudControllerName),
 		"down":       c.downCommand(),
 	})
 	return text.String(), err
 }
 
 var guideText = template.Must(template.New("guide").Option("missingkey=error").Parse(`
-Irene runs, and so does the sample app. It answers through the router, by its host name (which leads to this
+Irene runs, and so do two apps. The sample app answers through the router, by its host name (which leads to this
 machine without DNS, as all names below .localhost do):
   curl {{.app}}/
   curl {{.app}}/env/CF_INSTANCE_GUID; echo
 
-Irene's API, as Cloud Controller uses it (the app's request is in {{.request}}):
+The hello app was pushed from source: Irene staged it in a Job, with a buildpack, and runs the droplet:
+  curl {{.hello}}/
+So does it with a folder of yours; pushed again, the new version takes the place of the one before, without a gap:
+  SITE=$(mktemp -d); echo '<h1>My site</h1>' > $SITE/index.html
+  {{.push}}
+  curl {{.site}}/
+What Cloud Controller's stand-in was asked and told of builds:
+  grep 'msg=build' {{.told}}
+
+Irene's API, as Cloud Controller uses it (the sample app's request is in {{.request}}):
   API={{.api}} GUID={{.guid}} VERSION={{.version}}
   curl $API/apps
   curl $API/apps/$GUID/$VERSION/instances
@@ -90,8 +121,9 @@ The router's table, and what has reached the router (its log, with every request
 Irene tells it over NATS at {{.nats}} (user {{.natsUser}}, password in {{.password}}):
   curl {{.emitter}}
 
-The app's image lies in Irene's registry. Irene made it of a stack, its own launch program and the app's droplet,
-which it fetched once (the blobstore's log tells) and turned into a layer:
+The sample app's image lies in Irene's registry. Irene made it of a stack, its own launch program and the app's
+droplet, which it fetched once (the log of Cloud Controller's stand-in tells) and turned into a layer; of apps that are
+staged, the layer is there already:
   READER="{{.reader}}:$(cat {{.readerPass}})" REGISTRY=http://{{.registry}}/v2
   curl -u "$READER" $REGISTRY/_catalog
   curl -u "$READER" -H 'Accept: application/vnd.oci.image.manifest.v1+json' $REGISTRY/{{.repository}}/manifests/{{.tag}}; echo
@@ -100,12 +132,13 @@ which it fetched once (the blobstore's log tells) and turned into a layer:
 What desires cost in the registry; another "up" uploads nothing more:
   curl -s {{.metrics}} | grep -E '^irene_(image_assemblies|droplet_fetches|registry_blobs)_total'
 
-What Irene made of the app in Kubernetes (kubectl is the cluster's own):
+What Irene made of apps and builds in Kubernetes (kubectl is the cluster's own):
   export KUBECONFIG={{.kubeconfig}} PATH={{.programs}}:$PATH
   kubectl -n {{.namespace}} get statefulset,pods,pdb -o wide
   kubectl -n {{.namespace}} describe statefulset
   kubectl -n {{.namespace}} logs --prefix --tail=20 -l cloudfoundry.org/guid={{.guid}}
-Its variable {{.variable}} lives in a Secret, to which the StatefulSet only refers:
+  kubectl -n {{.namespace}} get jobs -l cloudfoundry.org/source_type=STG
+The sample app's variable {{.variable}} lives in a Secret, to which the StatefulSet only refers:
   kubectl -n {{.namespace}} get statefulset -o yaml | grep -A4 {{.variable}}
   kubectl -n {{.namespace}} get secret
   curl {{.app}}/env/{{.variable}}; echo
@@ -114,9 +147,11 @@ Irene itself (its log is {{.ireneLog}}):
   curl {{.ready}}
   curl -s {{.metrics}} | grep ^irene_
 
-A crash (kubectl get pods counts the restart), and the end of the app, which another "up" brings back:
+A crash (kubectl get pods counts the restart), the end of the sample app, which another "up" brings back, and that of
+your own, for good:
   curl '{{.app}}/exit?code=7'
   curl -X PUT $API/apps/$GUID/$VERSION/stop
+  {{.delete}}
 
 To stop all of it: {{.down}}
 `))

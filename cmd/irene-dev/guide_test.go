@@ -30,8 +30,11 @@ func TestGuideCanBePasted(t *testing.T) {
 		`READER="nodes:$(cat /d/credentials/nodes-password)" REGISTRY=http://10.1.2.3:5001/v2` + "\n",
 		"$REGISTRY/cloudfoundry/" + testImage.dropletGUID + "/manifests/" + testImage.tag() + "; echo\n",
 		"/b/irene stack list --config /d/irene.yaml\n",
-		"grep GET /d/log/blobstore.log\n",
-		" down --dir /d --bin /b\n",
+		"grep GET /d/log/cloudcontroller.log\n",
+		"curl http://hello.localhost:8080/\n",
+		"  /b/irene-dev push $SITE --name my-site --dir /d --bin /b\n",
+		"  /b/irene-dev delete my-site --dir /d --bin /b\n",
+		"/b/irene-dev down --dir /d --bin /b\n",
 	} {
 		g.Expect(text).To(ContainSubstring(line))
 	}

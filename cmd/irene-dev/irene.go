@@ -22,9 +22,9 @@ const (
 )
 
 // configuration is Irene's own. Plaintext is good enough here because only this
-// machine can reach the port; a real one has mutual TLS. launch is the digest of the
-// launch program, which Irene reads once: with another one it has to start again.
-func (c *cloud) configuration(launch string) string {
+// machine can reach the port; a real one has mutual TLS. launch and stage are the digests
+// of programs that Irene reads once: with others it has to start again.
+func (c *cloud) configuration(launch, stage string) string {
 	return fmt.Sprintf(`# Irene's configuration in the embedded cloud, written by irene-dev up.
 listen:
   address: %q
@@ -57,6 +57,8 @@ stacks:
   names: [%q]
   check_interval: %s
   launch_file: %q # its digest at the start: %s
+stager:
+  program_file: %q # its digest at the start: %s
 droplets:
   source:
     url: %q
@@ -66,6 +68,7 @@ droplets:
 		c.state.RegistryAddress, c.usernameFile(registryWriter), c.passwordFile(registryWriter),
 		c.state.RegistryAddress, pullSecret, c.usernameFile(registryReader), c.passwordFile(registryReader), registryPrefix,
 		stackName, stackCheck, c.program(launchProgram), launch,
+		c.program(stageProgram), stage,
 		c.dropletURL("{droplet_guid}", "{hash}"))
 }
 
@@ -81,7 +84,11 @@ func (c *cloud) startIrene(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	config := c.configuration(launch)
+	stage, err := digestOf(c.program(stageProgram))
+	if err != nil {
+		return "", err
+	}
+	config := c.configuration(launch, stage)
 	note, err := c.keep(ctx, service{
 		name: ireneProgram, process: &c.state.Irene, program: c.program(ireneProgram), args: []string{"serve", "--config", c.at(ireneConfig)},
 		configured: func() (bool, error) { return fileHolds(c.at(ireneConfig), config) },

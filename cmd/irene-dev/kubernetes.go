@@ -59,14 +59,20 @@ func (c *cloud) startKubernetes(ctx context.Context) (string, error) {
 	if err := c.linkKubectl(); err != nil {
 		return "", err
 	}
+	return note, c.makeClient()
+}
+
+// makeClient makes a client of the cluster.
+func (c *cloud) makeClient() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.cluster.Kubeconfig)
 	if err != nil {
-		return "", fmt.Errorf("read the kubeconfig: %w", err)
+		return fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	config.QPS = -1 // what is polled is this machine's own
 	if c.client, err = kubernetes.NewForConfig(config); err != nil {
-		return "", fmt.Errorf("make a Kubernetes client: %w", err)
+		return fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	return note, nil
+	return nil
 }
 
 // awaitCluster waits for the ready line and for an answer of the registry, which

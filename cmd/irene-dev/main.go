@@ -18,21 +18,33 @@ const usage = `irene-dev runs Irene on a Kubernetes of its own, with a sample ap
 Usage:
   irene-dev up [--dir .irene] [--bin bin] [--rootfs FILE]
         bring everything up, or what is missing of it, and say what to look at
+  irene-dev push FOLDER --name NAME [--buildpack BUILDPACK]... [--memory MiB]
+                 [--disk MiB] [--env NAME=VALUE]... [--dir .irene]
+        stage a folder and run it at NAME.localhost, in place of its version
+        before
+  irene-dev delete NAME [--dir .irene]
+        stop an app that was pushed, and forget it
   irene-dev down [--dir .irene] [--bin bin]
         stop everything and remove it, except DIR/cache
   irene-dev edge --nats HOST:PORT --user USER --password-file FILE
                  --router HOST:PORT --status HOST:PORT
         run NATS and the router, as "up" does, until it is told to end
-  irene-dev blobstore --address HOST:PORT --content DIR
-        serve the droplets in DIR, as "up" does, until it is told to end
+  irene-dev cloudcontroller --address HOST:PORT --control HOST:PORT
+                 --content DIR --fileserver FILE
+        play Cloud Controller for builds, as "up" does, until it is told to end
 
 Options:
   --dir DIR      folder that holds everything (default .irene)
-  --bin DIR      folder of the programs irene-cluster, irene, irene-dev,
-                 launch and sampleapp, which "make binaries" and "make
-                 cluster-node" make (default bin)
+  --bin DIR      folder of the programs irene-cluster, irene, irene-stage,
+                 irene-dev, launch, sampleapp and fileserver, which "make
+                 binaries" and "make cluster-node" make (default bin)
   --rootfs FILE  root file system of apps, a tar file, plain or gzipped
                  (default: a small Debian is made, once)
+  --buildpack    static, classic, toolbox or the URL of another; several are
+                 used together (default: the first that detects the app)
+  --memory, --disk
+                 what the app may use when it runs (default 256 and 512)
+  --env          a variable for staging and for the app
 `
 
 // Exit statuses.
@@ -83,9 +95,15 @@ func parse(command string, args []string) (run func(context.Context, io.Writer) 
 	case "edge":
 		o, err := parseEdgeOptions(args)
 		return func(ctx context.Context, out io.Writer) error { return edge(ctx, o, out) }, err
-	case "blobstore":
-		o, err := parseBlobstoreOptions(args)
-		return func(ctx context.Context, out io.Writer) error { return blobstore(ctx, o, out) }, err
+	case "cloudcontroller":
+		o, err := parseCloudControllerOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return cloudController(ctx, o, out) }, err
+	case "push":
+		o, err := parsePushOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return push(ctx, o, out) }, err
+	case "delete":
+		o, err := parseDeleteOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return deleteApp(ctx, o, out) }, err
 	case "help", "--help", "-h":
 		return nil, flag.ErrHelp
 	}
@@ -103,8 +121,7 @@ func parseOptions(command string, args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.dir, "dir", ".irene", "")
-	flags.StringVar(&o.bin, "bin", "bin", "")
+	o.register(flags)
 	if command == "up" {
 		flags.StringVar(&o.rootfs, "rootfs", "", "")
 	}
@@ -114,9 +131,20 @@ func parseOptions(command string, args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("%s: unexpected argument %q", command, flags.Arg(0))
 	}
+	return o, o.complete()
+}
+
+// register makes the options known that all commands have.
+func (o *options) register(flags *flag.FlagSet) {
+	flags.StringVar(&o.dir, "dir", ".irene", "")
+	flags.StringVar(&o.bin, "bin", "bin", "")
+}
+
+// complete makes paths absolute.
+func (o *options) complete() error {
 	for name, path := range map[string]*string{"--dir": &o.dir, "--bin": &o.bin} {
 		if *path == "" {
-			return o, fmt.Errorf("%s: is empty; it names a folder", name)
+			return fmt.Errorf("%s: is empty; it names a folder", name)
 		}
 	}
 	for _, path := range []*string{&o.dir, &o.bin, &o.rootfs} {
@@ -125,11 +153,11 @@ func parseOptions(command string, args []string) (options, error) {
 		}
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
-			return o, fmt.Errorf("%s: %w", *path, err)
+			return fmt.Errorf("%s: %w", *path, err)
 		}
 		*path = absolute
 	}
-	return o, nil
+	return nil
 }
 
 // parseAll reads a command line of options that all must be given.

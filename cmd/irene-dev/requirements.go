@@ -15,6 +15,10 @@ const (
 	ireneProgram   = "irene"
 	launchProgram  = "launch"
 	sampleProgram  = "sampleapp"
+	// stageProgram is taken by Irene, from beside it.
+	stageProgram = "irene-stage"
+	// fileserverProgram is what the static buildpack supplies.
+	fileserverProgram = "fileserver"
 	// devProgram is this program, of which "up" starts another one.
 	devProgram = "irene-dev"
 )
@@ -22,7 +26,7 @@ const (
 // checkRequirements says everything that is missing at once.
 func (c *cloud) checkRequirements(ctx context.Context) (string, error) {
 	var missing []string
-	for _, name := range []string{clusterProgram, ireneProgram, launchProgram, sampleProgram, devProgram} {
+	for _, name := range []string{clusterProgram, ireneProgram, launchProgram, stageProgram, sampleProgram, fileserverProgram, devProgram} {
 		info, err := os.Stat(c.program(name))
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 			missing = append(missing, fmt.Sprintf("  - the program %s: make %s, or say where it is with --bin", c.program(name), makes(name)))

@@ -3,10 +3,15 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"time"
+
+	"github.com/irene-cf/irene/fixtures/router"
 )
 
 const (
@@ -65,3 +70,19 @@ func (c *cloud) edgeOptions() edgeOptions {
 
 // status is the URL of a page that says what the router knows.
 func (c *cloud) status(page string) string { return "http://" + c.state.Status + "/" + page }
+
+// routes is the router's table: who answers for a host name.
+func (c *cloud) routes(ctx context.Context) (map[string][]router.Registration, error) {
+	status, page, err := call(ctx, http.MethodGet, c.status("routes"), nil)
+	if err != nil {
+		return nil, err
+	}
+	var table map[string][]router.Registration
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("the router's table: %d %s", status, page)
+	}
+	if err := json.Unmarshal([]byte(page), &table); err != nil {
+		return nil, fmt.Errorf("the router's table: %w", err)
+	}
+	return table, nil
+}

@@ -10,11 +10,12 @@ import (
 
 // state is what has to be known of an earlier run.
 type state struct {
-	Cluster   process `json:"cluster"`
-	Irene     process `json:"irene"`
-	Edge      process `json:"edge"`
-	Registry  process `json:"registry"`
-	Blobstore process `json:"blobstore"`
+	Cluster  process `json:"cluster"`
+	Irene    process `json:"irene"`
+	Edge     process `json:"edge"`
+	Registry process `json:"registry"`
+	// CloudController is its stand-in.
+	CloudController process `json:"cloudController"`
 	// API and Observe are Irene's addresses, host:port.
 	API     string `json:"api,omitempty"`
 	Observe string `json:"observe,omitempty"`
@@ -23,9 +24,14 @@ type state struct {
 	Router string `json:"router,omitempty"`
 	Status string `json:"status,omitempty"`
 	// RegistryAddress and RegistryObserve are the registry's addresses.
-	RegistryAddress  string `json:"registryAddress,omitempty"`
-	RegistryObserve  string `json:"registryObserve,omitempty"`
-	BlobstoreAddress string `json:"blobstoreAddress,omitempty"`
+	RegistryAddress string `json:"registryAddress,omitempty"`
+	RegistryObserve string `json:"registryObserve,omitempty"`
+	// CloudControllerAddress is that of the stand-in for Irene and builds,
+	// ControlAddress that for irene-dev.
+	CloudControllerAddress string `json:"cloudControllerAddress,omitempty"`
+	ControlAddress         string `json:"controlAddress,omitempty"`
+	// SampleDroplet is the guid of the sample app's droplet.
+	SampleDroplet string `json:"sampleDroplet,omitempty"`
 	// Stack is what was imported last.
 	Stack importedStack `json:"stack"`
 }

@@ -36,18 +36,21 @@ type step struct {
 	run   func(*cloud, context.Context) (note string, err error)
 }
 
-var steps = []step{
+// upSteps are those of "up".
+var upSteps = []step{
 	{"check this machine", "", (*cloud).checkRequirements},
 	{"root file system", "about a minute the first time", (*cloud).makeRootFS},
 	{"Kubernetes", "about 15 s", (*cloud).startKubernetes},
 	{"namespace for apps", "", (*cloud).makeNamespace},
 	{"registry", "", (*cloud).startRegistry},
-	{"droplet of the sample app", "", (*cloud).serveDroplet},
+	{"Cloud Controller's stand-in", "", (*cloud).startCloudController},
 	{"NATS and router", "", (*cloud).startEdge},
 	{"Irene", "", (*cloud).startIrene},
 	{"stack", "", (*cloud).importStack},
+	{"droplet of the sample app", "", (*cloud).storeSampleDroplet},
 	{"desire the sample app", "", (*cloud).desireApp},
-	{"wait until it answers through the router", "5 to 15 s", (*cloud).awaitApp},
+	{"apps that were pushed before", "", (*cloud).desirePushed},
+	{"wait until the sample app answers through the router", "5 to 15 s", (*cloud).awaitApp},
 }
 
 // up brings up what is missing and prints the guide.
@@ -65,7 +68,9 @@ func up(ctx context.Context, o options, out io.Writer) error {
 	if err := f.saveState(c.state); err != nil {
 		return err
 	}
-	err = c.runSteps(ctx, out, steps)
+	if err = c.runSteps(ctx, out, upSteps); err == nil {
+		err = c.pushHello(ctx, out)
+	}
 	switch {
 	case err == nil:
 		guide, err := c.guide()

@@ -51,7 +51,7 @@ func TestUpTwiceAndDown(t *testing.T) {
 	status, first := run(up...)
 	g.Expect(status).To(Equal(0))
 	ran := stateOf(g, dir)
-	app := (&cloud{state: ran}).appURL()
+	app := (&cloud{state: ran}).url(sampleRoute)
 	answers := func() { g.Expect(shell("curl -sf " + app)).To(HavePrefix("Hello from " + sampleAppName)) }
 	pasted := paste(t, guideOf(first))
 	for _, index := range []string{"0", "1", "2"} {
@@ -61,11 +61,16 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(pasted).To(ContainSubstring(`"` + sampleRoute + `": [`))
 	g.Expect(pasted).To(ContainSubstring("exiting with status 7"))
 	g.Expect(pasted).To(ContainSubstring(`"application/vnd.oci.image.manifest.v1+json"`))
-	g.Expect(pasted).To(MatchRegexp(`(?m)^teststack +[0-9a-f]{12} +current, default +1 +sample-app +sha256:`))
+	g.Expect(pasted).To(MatchRegexp(`(?m)^teststack +[0-9a-f]{12} +current, default +3 +hello, my-site, sample-app +sha256:`))
 	g.Expect(strings.Count(pasted, "method=GET path=/")).To(Equal(1), "the droplet is fetched once")
 	g.Expect(pasted).To(ContainSubstring(`irene_droplet_fetches_total{outcome="fetched"} 1`))
 	g.Eventually(func() (string, error) { return shell("curl -si " + app) }).WithTimeout(patience).
 		Should(And(HavePrefix("HTTP/1.1 404"), ContainSubstring("X-Cf-Routererror: unknown_route")), "it was stopped")
+
+	g.Expect(first).To(MatchRegexp(`(?s)build \| -----> Static buildpack .* build 1 of this app\n.*push  \| Uploaded droplet .*\nhello answers at http://hello\.localhost:\d+ after `))
+	g.Expect(shell("curl -sf " + (&cloud{state: ran}).url("hello.localhost"))).To(ContainSubstring("Hello from source"))
+	g.Expect(pasted).To(And(ContainSubstring("<h1>My site</h1>"), ContainSubstring("deleted "+siteName)))
+	pushTwiceAndFail(t, ran, run)
 
 	moved := registryBytes(g, ran)
 	status, second := run(up...)
@@ -94,14 +99,14 @@ func TestUpTwiceAndDown(t *testing.T) {
 	answers()
 
 	g.Expect(syscall.Kill(ran.Registry.PID, syscall.SIGKILL)).To(Succeed())
-	g.Expect(syscall.Kill(ran.Blobstore.PID, syscall.SIGKILL)).To(Succeed())
+	g.Expect(syscall.Kill(ran.CloudController.PID, syscall.SIGKILL)).To(Succeed())
 	answers()
 	status, _ = run(up...)
 	g.Expect(status).To(Equal(0))
 	stored := stateOf(g, dir)
 	g.Expect(stored.Irene).To(Equal(again.Irene))
 	g.Expect(stored.Registry).NotTo(Equal(ran.Registry))
-	g.Expect(stored.Blobstore).NotTo(Equal(ran.Blobstore))
+	g.Expect(stored.CloudController).NotTo(Equal(ran.CloudController))
 	g.Expect(stored.RegistryAddress).To(Equal(ran.RegistryAddress))
 	g.Expect(registryBytes(g, stored).received).To(BeZero(), "all that was pushed is still there")
 	answers()
@@ -126,10 +131,10 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(syscall.Kill(last.Cluster.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run("down")
 	g.Expect(status).To(Equal(0))
-	for _, ended := range []process{last.Edge, last.Registry, last.Blobstore} {
+	for _, ended := range []process{last.Edge, last.Registry, last.CloudController} {
 		g.Expect(ended.alive()).To(BeFalse())
 	}
-	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status, last.RegistryObserve, last.BlobstoreAddress} {
+	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status, last.RegistryObserve, last.ControlAddress} {
 		g.Expect(freeAddress(address)).To(Equal(address), "nobody listens any more")
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -142,6 +147,71 @@ func TestUpTwiceAndDown(t *testing.T) {
 	status, out := run("down")
 	g.Expect(status).To(Equal(0))
 	g.Expect(out).To(ContainSubstring("Nothing to stop"))
+}
+
+// pushTwiceAndFail pushes a folder, then a changed one in its place, then one that no
+// buildpack wants and one that crashes.
+func pushTwiceAndFail(t *testing.T, ran state, run func(arguments ...string) (int, string)) {
+	t.Helper()
+	g := NewWithT(t)
+	url := (&cloud{state: ran}).url("my-app.localhost")
+	page := func(text string) { g.Expect(shell("curl -sf " + url)).To(Equal(text)) }
+	status, out := run("push", lay(t, map[string]string{"index.html": "first"}), "--name", "my-app")
+	g.Expect(status).To(Equal(0))
+	g.Expect(out).To(And(ContainSubstring("stop the version before ... there was none"), ContainSubstring("fetch | Downloaded app package"), ContainSubstring("my-app answers at "+url+" after")))
+	page("first")
+
+	answers := poke(t, ran.Router, "my-app.localhost")
+	second := lay(t, map[string]string{
+		"pages/index.html": "second", "pages/env.txt": "none",
+		"Procfile": "web: echo $COLOR > pages/env.txt; fileserver pages\nworker: sleep 1000\n",
+	})
+	status, out = run("push", "--name", "my-app", "--env", "COLOR=blue", "--buildpack", "toolbox", "--buildpack", "static", second)
+	g.Expect(status).To(Equal(0))
+	g.Expect(out).To(And(ContainSubstring("build 2 of this app"), ContainSubstring("Supplying tools"), ContainSubstring("stop the version before ... stopped")))
+	page("second")
+	g.Expect(shell("curl -sf " + url + "/env.txt")).To(Equal("blue\n"))
+	g.Expect(answers()).To(HaveEach(http.StatusOK), "the old version answers until the new one does")
+
+	status, out = run("push", lay(t, map[string]string{"notes.txt": "nobody wants me"}), "--name", "my-app")
+	g.Expect(status).To(Equal(exitFailed))
+	g.Expect(out).To(ContainSubstring("irene-dev: stage: NoAppDetectedError: None of the buildpacks detected"))
+	status, out = run("push", lay(t, map[string]string{"Procfile": "web: echo I give up; exit 3"}), "--name", "my-app")
+	g.Expect(status).To(Equal(exitFailed))
+	g.Expect(out).To(And(ContainSubstring("instance 0 is CRASHED"), ContainSubstring("I give up")))
+	page("second")
+
+	status, out = run("delete", "my-app")
+	g.Expect(status).To(Equal(0))
+	g.Expect(out).To(Equal("deleted my-app\n"))
+	g.Eventually(func() (string, error) { return shell("curl -si " + url) }).WithTimeout(patience).Should(HavePrefix("HTTP/1.1 404"))
+}
+
+// poke asks for a page all the time, until the returned function is called, which
+// returns the statuses.
+func poke(t *testing.T, router, host string) (stop func() []int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	got := make(chan []int, 1)
+	go func() {
+		var statuses []int
+		_ = poll(ctx, func() (bool, error) {
+			status, _, err := callHost(ctx, http.MethodGet, "http://"+router+"/", host, nil)
+			if ctx.Err() == nil {
+				if err != nil {
+					t.Logf("%s: %v", host, err)
+				}
+				statuses = append(statuses, status)
+			}
+			return false, nil
+		})
+		got <- statuses
+	}()
+	return func() []int {
+		cancel()
+		return <-got
+	}
 }
 
 // paste runs all lines of a guide that are commands, in one shell, and returns what
@@ -165,7 +235,7 @@ func paste(t *testing.T, guide string) string {
 // shell runs commands, of which the first that fails is the last, and returns what
 // they write to standard output.
 func shell(commands string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-euxo", "pipefail", "-c", commands)
 	command.WaitDelay = time.Second

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/k8s/keys"
+)
+
+// webProcess is the type of the process that gets the route.
+const webProcess = "web"
+
+// start desires the processes in a new version and waits until the web process gets
+// requests. Others get no instances until somebody scales them, as in Cloud Foundry. A
+// version that doesn't come up is taken back.
+func (p *pushing) start(ctx context.Context) (string, error) {
+	p.app = pushedApp{
+		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Requests: map[string][]byte{},
+	}
+	err := p.desireProcesses(ctx)
+	if err == nil {
+		err = p.awaitPushed(ctx)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return "", errors.Join(err, p.takeBack(context.WithoutCancel(ctx)))
+	}
+	return "it runs and gets requests", nil
+}
+
+func (p *pushing) desireProcesses(ctx context.Context) error {
+	if p.build.ProcessTypes[webProcess] == "" {
+		return fmt.Errorf("staging found no command for a %s process, only for %q; a line \"%s: COMMAND\" in a Procfile says it", webProcess, slices.Sorted(maps.Keys(p.build.ProcessTypes)), webProcess)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.build.ProcessTypes)) {
+		process := p.process(name)
+		request, err := process.request()
+		if err != nil {
+			return err
+		}
+		p.app.Requests[process.processGUID()] = request
+		if err := p.desire(ctx, process.processGUID(), request); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack stops the new version.
+func (p *pushing) takeBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cancelPatience)
+	defer cancel()
+	_, err := p.stopVersions(ctx, func(guid, version string) bool { return p.app.has(guid) && version == p.app.Version })
+	if err != nil {
+		return fmt.Errorf("take it back: %w", err)
+	}
+	return os.RemoveAll(p.dropletFile(p.app.Droplet))
+}
+
+func (p *pushing) process(name string) desiredProcess {
+	process := desiredProcess{
+		appName: p.name, appGUID: p.app.GUID, processType: name, guid: processGUID(p.name, name), version: p.app.Version,
+		command: p.build.ProcessTypes[name], dropletGUID: p.build.Droplet.GUID, dropletHash: p.build.Droplet.Blob.SHA1,
+		memoryMB: p.memoryMB, diskMB: p.diskMB, healthCheck: "process", environment: p.environment,
+	}
+	if name == webProcess {
+		process.route, process.instances, process.healthCheck = p.route(), 1, "port"
+	}
+	return process
+}
+
+// awaitPushed waits until the new version's instance is in the router's table and
+// answers. An earlier version may answer for it until then.
+func (p *pushing) awaitPushed(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(ctx, appPatience)
+	defer cancel()
+	last := "nothing is known of it"
+	err := poll(limit, func() (bool, error) {
+		state, seen, err := p.instanceState(limit, p.app.GUID, p.app.Version)
+		if err != nil || state != stateRunning {
+			last = seen
+			if state == stateCrashed {
+				err = fmt.Errorf("%s; %s", seen, p.lastWords(limit))
+			}
+			return false, ignoreEnd(limit, err)
+		}
+		last = "it is RUNNING, but the router doesn't know it"
+		routed, err := p.routed(limit)
+		if err != nil || !routed {
+			return false, ignoreEnd(limit, err)
+		}
+		status, answer, err := callHost(limit, http.MethodGet, "http://"+p.state.Router+"/", p.route(), nil)
+		last = fmt.Sprintf("it is RUNNING, but %s says: %d %s %v", p.url(p.route()), status, answer, err)
+		return err == nil && status != http.StatusBadGateway && status != http.StatusServiceUnavailable, nil
+	})
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("it doesn't answer after %s: %s; %s", appPatience, last, p.lastWords(ctx))
+	}
+	return err
+}
+
+// lastWords is the end of the new version's log.
+func (p *pushing) lastWords(ctx context.Context) string {
+	pods, err := p.pods(ctx)
+	if err != nil || len(pods) == 0 {
+		return "it has no pod"
+	}
+	text, err := p.client.CoreV1().Pods(appsNamespace).GetLogs(pods[0].Name, &corev1.PodLogOptions{TailLines: ptr.To[int64](20)}).DoRaw(ctx)
+	if err != nil {
+		return fmt.Sprintf("it has no log: %v", err)
+	}
+	return "the end of its log:\n" + strings.TrimRight(string(text), "\n")
+}
+
+// pods are those of the new version's web process.
+func (p *pushing) pods(ctx context.Context) ([]corev1.Pod, error) {
+	pods, err := p.client.CoreV1().Pods(appsNamespace).List(ctx, metav1.ListOptions{
+		LabelSelector: keys.GUID + "=" + p.app.GUID + "," + keys.Version + "=" + p.app.Version,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for the app's pod: %w", err)
+	}
+	return pods.Items, nil
+}
+
+// routed says whether the router has the new version's instance.
+func (p *pushing) routed(ctx context.Context) (bool, error) {
+	pods, err := p.pods(ctx)
+	if err != nil {
+		return false, err
+	}
+	table, err := p.routes(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, pod := range pods {
+		for _, endpoint := range table[p.route()] {
+			if pod.Status.PodIP != "" && endpoint.Host == pod.Status.PodIP {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// stopEarlier writes down what runs now, and takes away the versions before.
+func (p *pushing) stopEarlier(ctx context.Context) (string, error) {
+	earlier, err := p.pushedApp(p.name)
+	if err != nil {
+		return "", err
+	}
+	if err := p.remember(p.app); err != nil {
+		return "", err
+	}
+	stopped, err := p.stopVersions(ctx, func(guid, version string) bool {
+		return version != p.app.Version && p.app.has(guid) || earlier.has(guid) && version == earlier.Version
+	})
+	if err != nil {
+		return "", err
+	}
+	if earlier.Droplet != "" {
+		if err := os.RemoveAll(p.dropletFile(earlier.Droplet)); err != nil {
+			return "", err
+		}
+	}
+	if stopped == 0 {
+		return "there was none", nil
+	}
+	return "stopped", nil
+}
