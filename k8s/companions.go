@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -12,8 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/view"
@@ -33,9 +31,7 @@ type Companions struct {
 	// Workers bounds how many identities are reconciled at the same time.
 	Workers int
 	metrics companionMetrics
-
-	mutex sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier] // nil while not running
+	loop    reconcileLoop[opi.LRPIdentifier]
 }
 
 // NewCompanions subscribes to the view, which must not be running yet.
@@ -44,68 +40,30 @@ func NewCompanions(lrps *LRPs, orphanMinAge time.Duration, registerer prometheus
 	lrps.View.Subscribe(func(change view.Change) {
 		// Pods need no companion, wherever they are.
 		if change.Resource != view.Pods && change.Resource != view.Nodes {
-			c.enqueue(change.LRP, 0)
+			c.loop.enqueue(change.LRP, 0)
 		}
 	})
 	return c
-}
-
-func (c *Companions) enqueue(id opi.LRPIdentifier, after time.Duration) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.queue != nil {
-		c.queue.AddAfter(id, after)
-	}
 }
 
 // Run reconciles every identity once and then each time that something of it
 // changes, until ctx ends. It waits for the view first and returns when all workers
 // have stopped.
 func (c *Companions) Run(ctx context.Context) error {
-	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
-		return c.View.Synced(), nil
-	})
-	if err != nil {
-		return nil // ctx ended first
-	}
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[opi.LRPIdentifier](100*time.Millisecond, time.Minute))
-	c.mutex.Lock()
-	c.queue = queue
-	c.mutex.Unlock()
-	for _, id := range c.View.Identities() {
-		queue.Add(id)
-	}
-
-	var workers sync.WaitGroup
-	for range max(1, c.Workers) {
-		workers.Go(func() { c.work(ctx, queue) })
-	}
-	<-ctx.Done()
-	c.mutex.Lock()
-	c.queue = nil
-	c.mutex.Unlock()
-	queue.ShutDown()
-	workers.Wait()
-	return nil
-}
-
-func (c *Companions) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
-	for {
-		id, shutdown := queue.Get()
-		if shutdown {
-			return
-		}
-		err := c.reconcile(ctx, id)
-		switch {
-		case err == nil:
-			queue.Forget(id)
-		case ctx.Err() == nil:
+	c.loop.run(ctx, reconciling[opi.LRPIdentifier]{
+		workers: c.Workers,
+		clock:   clock.RealClock{},
+		synced:  c.View.Synced,
+		all:     c.View.Identities,
+		reconcile: func(ctx context.Context, id opi.LRPIdentifier) (time.Duration, error) {
+			return 0, c.reconcile(ctx, id)
+		},
+		failed: func(id opi.LRPIdentifier, err error) {
 			c.metrics.failures.Inc()
 			c.Logger.Session("companions").Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
-			queue.AddRateLimited(id)
-		}
-		queue.Done(id)
-	}
+		},
+	})
+	return nil
 }
 
 // reconcile brings everything of one identity into order, each step on its own so
@@ -189,7 +147,7 @@ func (c *Companions) collectSecrets(ctx context.Context, id opi.LRPIdentifier, t
 			continue
 		}
 		if wait := c.OrphanMinAge - c.Clock.Since(secret.DesiredAt); wait > 0 {
-			c.enqueue(id, wait)
+			c.loop.enqueue(id, wait)
 			continue
 		}
 		errs = append(errs, c.collectSecret(ctx, id, secret))

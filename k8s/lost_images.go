@@ -10,8 +10,6 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/view"
@@ -66,8 +64,9 @@ type LostImages struct {
 	logger  lager.Logger
 	metrics lostImageMetrics
 
+	loop reconcileLoop[opi.LRPIdentifier]
+
 	mutex sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier] // nil while not running
 	// cases are the LRPs whose pods wait, or did and have not run since. Each case
 	// belongs to the worker that has its key.
 	cases map[opi.LRPIdentifier]*imageCase
@@ -99,13 +98,8 @@ func NewLostImages(lrps *LRPs, images ImageRepair, registerer prometheus.Registe
 	}
 	l.metrics = newLostImageMetrics(l, registerer)
 	lrps.View.Subscribe(func(change view.Change) {
-		if change.Resource != view.Pods && change.Resource != view.StatefulSets {
-			return
-		}
-		l.mutex.Lock()
-		defer l.mutex.Unlock()
-		if l.queue != nil {
-			l.queue.Add(change.LRP)
+		if change.Resource == view.Pods || change.Resource == view.StatefulSets {
+			l.loop.enqueue(change.LRP, 0)
 		}
 	})
 	return l
@@ -115,58 +109,21 @@ func NewLostImages(lrps *LRPs, images ImageRepair, registerer prometheus.Registe
 // the time for another repair has come, until ctx ends. It waits for the view first and
 // returns when all workers have stopped.
 func (l *LostImages) Run(ctx context.Context) error {
-	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
-		return l.lrps.View.Synced(), nil
-	})
-	if err != nil {
-		return nil // ctx ended first
-	}
-	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[opi.LRPIdentifier](100*time.Millisecond, time.Minute),
-		workqueue.TypedRateLimitingQueueConfig[opi.LRPIdentifier]{Clock: l.Clock})
-	l.setQueue(queue)
-	for _, id := range l.lrps.View.Identities() {
-		queue.Add(id)
-	}
-
-	var workers sync.WaitGroup
-	for range max(1, l.Workers) {
-		workers.Go(func() { l.work(ctx, queue) })
-	}
-	<-ctx.Done()
-	l.setQueue(nil)
-	queue.ShutDown()
-	workers.Wait()
-	return nil
-}
-
-func (l *LostImages) setQueue(queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	l.queue = queue
-	clear(l.cases) // what another leader did meanwhile is not known
-}
-
-func (l *LostImages) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[opi.LRPIdentifier]) {
-	for {
-		id, shutdown := queue.Get()
-		if shutdown {
-			return
-		}
-		again, err := l.reconcile(ctx, id)
-		switch {
-		case err != nil && ctx.Err() == nil:
+	// What another leader does meanwhile is not known.
+	l.closeAll()
+	defer l.closeAll()
+	l.loop.run(ctx, reconciling[opi.LRPIdentifier]{
+		workers:   l.Workers,
+		clock:     l.Clock,
+		synced:    l.lrps.View.Synced,
+		all:       l.lrps.View.Identities,
+		reconcile: l.reconcile,
+		failed: func(id opi.LRPIdentifier, err error) {
 			l.metrics.failures.Inc()
 			l.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
-			queue.AddRateLimited(id)
-		case err == nil:
-			queue.Forget(id)
-			if again > 0 {
-				queue.AddAfter(id, again)
-			}
-		}
-		queue.Done(id)
-	}
+		},
+	})
+	return nil
 }
 
 // reconcile does for one LRP what is due, and says when to look again; 0 is not before
@@ -221,6 +178,12 @@ func (l *LostImages) close(id opi.LRPIdentifier) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	delete(l.cases, id)
+}
+
+func (l *LostImages) closeAll() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	clear(l.cases)
 }
 
 // postpone sets the time of the next repair.

@@ -14,9 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/pager"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/view"
@@ -66,8 +64,9 @@ type LostNodes struct {
 	// mostLost is what was last said in the log about most nodes being lost.
 	mostLost atomic.Bool
 
+	loop reconcileLoop[string]
+
 	mutex sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[string] // nil while not running
 	// kept are the pods of each silent node that were said to stay.
 	kept map[string]map[types.UID]struct{}
 }
@@ -107,13 +106,7 @@ func NewLostNodes(lrps *LRPs, grace time.Duration, registerer prometheus.Registe
 	if l.Grace == 0 {
 		l.Grace = view.DefaultLostNodeGrace
 	}
-	lrps.View.SubscribeNodes(func(name string) {
-		l.mutex.Lock()
-		defer l.mutex.Unlock()
-		if l.queue != nil {
-			l.queue.Add(name)
-		}
-	})
+	lrps.View.SubscribeNodes(func(name string) { l.loop.enqueue(name, 0) })
 	return l
 }
 
@@ -121,58 +114,33 @@ func NewLostNodes(lrps *LRPs, grace time.Duration, registerer prometheus.Registe
 // ends, until ctx ends. It waits for the view first and returns when all workers have
 // stopped.
 func (l *LostNodes) Run(ctx context.Context) error {
-	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
-		return l.lrps.View.Synced(), nil
+	l.beginAnew()
+	defer l.beginAnew()
+	l.loop.run(ctx, reconciling[string]{
+		workers: l.Workers,
+		clock:   l.Clock,
+		synced:  l.lrps.View.Synced,
+		all: func() []string {
+			var names []string
+			for _, node := range l.lrps.View.Nodes() {
+				names = append(names, node.Name)
+			}
+			return names
+		},
+		reconcile: l.reconcile,
+		failed: func(name string, err error) {
+			l.metrics.failures.Inc()
+			l.logger.Error("reconcile-failed", err, lager.Data{"node": name})
+		},
 	})
-	if err != nil {
-		return nil // ctx ended first
-	}
-	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute),
-		workqueue.TypedRateLimitingQueueConfig[string]{Clock: l.Clock})
-	l.setQueue(queue)
-	for _, node := range l.lrps.View.Nodes() {
-		queue.Add(node.Name)
-	}
-
-	var workers sync.WaitGroup
-	for range max(1, l.Workers) {
-		workers.Go(func() { l.work(ctx, queue) })
-	}
-	<-ctx.Done()
-	l.setQueue(nil)
-	queue.ShutDown()
-	workers.Wait()
 	return nil
 }
 
-// setQueue begins anew, with nothing said of any node, or ends.
-func (l *LostNodes) setQueue(queue workqueue.TypedRateLimitingInterface[string]) {
+// beginAnew forgets what was said of nodes.
+func (l *LostNodes) beginAnew() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.queue, l.kept = queue, map[string]map[types.UID]struct{}{}
-}
-
-func (l *LostNodes) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string]) {
-	for {
-		name, shutdown := queue.Get()
-		if shutdown {
-			return
-		}
-		again, err := l.reconcile(ctx, name)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			l.metrics.failures.Inc()
-			l.logger.Error("reconcile-failed", err, lager.Data{"node": name})
-			queue.AddRateLimited(name)
-		case err == nil:
-			queue.Forget(name)
-			if again > 0 {
-				queue.AddAfter(name, again)
-			}
-		}
-		queue.Done(name)
-	}
+	l.kept = map[string]map[types.UID]struct{}{}
 }
 
 // reconcile removes what has to go from one node, if it is lost, and says when to

@@ -95,7 +95,7 @@ func (c *Companions) endAbandonedRoll(ctx context.Context, lrp view.LRP) error {
 	}
 	for _, pod := range c.View.Pods(lrp.UID) {
 		if wait := rollMinAge - c.Clock.Since(pod.Created); wait > 0 {
-			c.enqueue(lrp.LRPIdentifier, wait)
+			c.loop.enqueue(lrp.LRPIdentifier, wait)
 			return nil
 		}
 	}
@@ -111,7 +111,7 @@ func (c *Companions) endAbandonedRoll(ctx context.Context, lrp view.LRP) error {
 		return fmt.Errorf("end abandoned roll: %w", err)
 	}
 	if unsettled {
-		c.enqueue(lrp.LRPIdentifier, rollMinAge)
+		c.loop.enqueue(lrp.LRPIdentifier, rollMinAge)
 		return nil
 	}
 	err = c.endRoll(ctx, set)
