@@ -76,7 +76,6 @@ binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 	@$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
 	@$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
 	@$(build) -o $(BIN)/fileserver ./fixtures/buildpack/fileserver
-	@$(build) -o $(BIN)/fileserver ./fixtures/buildpack/fileserver
 
 $(BIN):
 	@mkdir -p $@

@@ -239,7 +239,9 @@ func TestRegistriesThatTakeNoStreams(t *testing.T) {
 		g := NewWithT(t)
 		c := newCloud(t)
 		c.hub.set(func() { c.hub.obstruct = refusing(411, true) })
-		d := dropletOf(t, "d", 300_000)
+		// Few enough for net/http to read what its handler left. Of more it resets the
+		// connection, and then the answer may be lost on its way.
+		d := dropletOf(t, "d", 100_000)
 		_, err := c.registry.PushDroplet(context.Background(), d.reader(), DropletPush{})
 		g.Expect(err).To(failWith(opi.ErrUnavailable, "wants to know a blob's size"))
 		_, err = c.registry.PushDroplet(context.Background(), d.reader(), DropletPush{})
