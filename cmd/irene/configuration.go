@@ -64,6 +64,8 @@ type TLS struct {
 type Observe struct {
 	// Address is host:port, apart from Listen's.
 	Address string `json:"address"`
+	// Profiling adds Go's profiles, below /debug/pprof/.
+	Profiling bool `json:"profiling"`
 }
 
 // Log is what is written to standard output.

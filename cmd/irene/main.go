@@ -132,7 +132,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 		shutdown:        config.Shutdown,
 		logger:          logger,
 		api:             newAPIServer(config.Listen, parts.api, newRequestMetrics(registry), logger),
-		observe:         newObserveServer(readiness, map[string]func() error{"/readyz/emitter": parts.emitterReady}, registry, logger),
+		observe:         newObserveServer(readiness, map[string]func() error{"/readyz/emitter": parts.emitterReady}, config.Observe.Profiling, registry, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,
 		ready:           readiness,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,9 @@ func (r *readiness) err() error {
 //
 // and, at each path of further, a check that is answered like /readyz. Those are for
 // people and alerts, not for probes, since a restart mends nothing of what they tell.
-func newObserveServer(ready *readiness, further map[string]func() error, registry *prometheus.Registry, logger lager.Logger) *http.Server {
+// With profiling, Go's profiles are below /debug/pprof/ as well; they tell of code and
+// sizes, never of values, but taking one costs time, so they are off by default.
+func newObserveServer(ready *readiness, further map[string]func() error, profiling bool, registry *prometheus.Registry, logger lager.Logger) *http.Server {
 	logger = logger.Session("observe")
 	errorLog := slog.NewLogLogger(lager.NewHandler(logger), slog.LevelInfo)
 	mux := http.NewServeMux()
@@ -64,6 +67,11 @@ func newObserveServer(ready *readiness, further map[string]func() error, registr
 		ErrorLog:          errorLog,
 		EnableOpenMetrics: true,
 	}))
+	if profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // heap, allocs, goroutine…
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,

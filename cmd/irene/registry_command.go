@@ -105,7 +105,7 @@ func (c RegistryConfiguration) service(opened *registry.Registry, certs *certifi
 		shutdown:        c.Shutdown,
 		logger:          logger,
 		api:             opened.Server(),
-		observe:         newObserveServer(ready, nil, metrics, logger),
+		observe:         newObserveServer(ready, nil, c.Observe.Profiling, metrics, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,
 		ready:           ready,

@@ -68,7 +68,7 @@ func start(t *testing.T, api http.Handler, certs *certificates, change func(*Con
 			shutdown:        config.Shutdown,
 			logger:          logger,
 			api:             newAPIServer(config.Listen, api, newRequestMetrics(registry), logger),
-			observe:         newObserveServer(ready, nil, registry, logger),
+			observe:         newObserveServer(ready, nil, false, registry, logger),
 			apiListener:     apiListener,
 			observeListener: observeListener,
 			ready:           ready,

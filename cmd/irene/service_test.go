@@ -25,11 +25,11 @@ func TestHealthPort(t *testing.T) {
 	g.Expect(status).To(Equal(404))
 }
 
-func TestReadinessTellsTheReason(t *testing.T) {
+func TestReadinessTellsTheReasonAndProfilesAreThereWhereConfigured(t *testing.T) {
 	g := NewWithT(t)
 	logger, _ := newLog(t)
 	server := newObserveServer(&readiness{check: func() error { return errors.New("caches aren't synced") }},
-		map[string]func() error{"/readyz/emitter": func() error { return errors.New("NATS is away") }}, newMetricsRegistry(), logger)
+		map[string]func() error{"/readyz/emitter": func() error { return errors.New("NATS is away") }}, true, newMetricsRegistry(), logger)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	ended := make(chan error, 1)
@@ -42,6 +42,10 @@ func TestReadinessTellsTheReason(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(status).To(Equal(503))
 	g.Expect(body).To(Equal("not ready: NATS is away\n"))
+	status, body, err = get(http.DefaultClient, "http://"+listener.Addr().String()+"/debug/pprof/heap?debug=1")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(status).To(Equal(200))
+	g.Expect(body).To(HavePrefix("heap profile: "))
 	g.Expect(server.Close()).To(Succeed())
 	g.Expect(<-ended).To(MatchError(http.ErrServerClosed))
 }
