@@ -119,6 +119,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 		}
 	}
 	registry := newMetricsRegistry()
+	registry.MustRegister(newCertificateExpiry(config))
 	parts, err := wire(config, logger, registry)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package bench_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -36,7 +37,9 @@ const (
 )
 
 // TestBenchmarks prints its results as tables. IRENE_BENCH_LRPS sets the numbers of
-// LRPs at which reads and routes are measured ("100,1000,10000" when it is empty).
+// LRPs at which reads, writes and routes are measured on a real API server
+// ("100,1000,10000" when it is empty), IRENE_BENCH_FED_LRPS those at which starts, reads
+// and memory are measured on lists alone ("1000,10000,100000").
 func TestBenchmarks(t *testing.T) {
 	ctx := t.Context()
 	cluster, err := devcluster.Start(ctx, devcluster.Options{FakeNodes: 3}, nil)
@@ -54,7 +57,7 @@ func TestBenchmarks(t *testing.T) {
 	check(t, err)
 	log, err := os.Create(filepath.Join(t.TempDir(), "irene.log"))
 	check(t, err)
-	irene, err := ireneprocess.Start(ctx, ireneprocess.Options{
+	options := ireneprocess.Options{
 		Binary: filepath.Join(bin, "irene"), Dir: t.TempDir(), Kubeconfig: cluster.Kubeconfig, Namespace: namespace,
 		// Image users are not asked for: there is no registry here.
 		Settings: map[string]any{
@@ -62,33 +65,40 @@ func TestBenchmarks(t *testing.T) {
 			"nats": map[string]any{"servers": []string{bus.URL()}},
 		},
 		Log: log,
-	})
+	}
+	irene, err := ireneprocess.Start(ctx, options)
 	check(t, err)
 	defer func() { check(t, irene.Stop()) }()
 	irene.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}, Timeout: time.Minute}
-	b := &benchmark{T: t, ctx: ctx, irene: irene, client: client, bus: bus}
+	b := &benchmark{T: t, ctx: ctx, options: options, irene: irene, client: client, bus: bus}
 
 	b.compareDesires(false)
 	b.compareDesires(true)
-	numbers := os.Getenv("IRENE_BENCH_LRPS")
-	if numbers == "" {
-		numbers = "100,1000,10000"
-	}
+	b.measureFed(numbers(t, "IRENE_BENCH_FED_LRPS", "1000,10000,100000"))
 	fmt.Printf("\n| LRPs | operation | rate | p50 | p99 | API-server calls each |\n|---|---|---|---|---|---|\n")
-	for text := range strings.SplitSeq(numbers, ",") {
-		number, err := strconv.Atoi(text)
-		check(t, err)
+	for _, number := range numbers(t, "IRENE_BENCH_LRPS", "100,1000,10000") {
 		b.measureAt(number)
 	}
 }
 
+// numbers reads a list of numbers from an environment variable.
+func numbers(t *testing.T, variable, standard string) (numbers []int) {
+	for text := range strings.SplitSeq(cmp.Or(os.Getenv(variable), standard), ",") {
+		number, err := strconv.Atoi(text)
+		check(t, err)
+		numbers = append(numbers, number)
+	}
+	return numbers
+}
+
 type benchmark struct {
 	*testing.T
-	ctx    context.Context
-	irene  *ireneprocess.Process
-	client kubernetes.Interface
-	bus    *natsserver.Server
-	lrps   []cloudcontroller.Desire
+	ctx     context.Context
+	options ireneprocess.Options
+	irene   *ireneprocess.Process
+	client  kubernetes.Interface
+	bus     *natsserver.Server
+	lrps    []cloudcontroller.Desire
 }
 
 func check(t *testing.T, err error) {
@@ -253,6 +263,7 @@ func (b *benchmark) measureAt(number int) {
 	})
 	b.Logf("%d LRPs were ready %s after the last desire", number, time.Since(start).Round(time.Second))
 
+	b.measureStart(number)
 	b.report(number, "list", 20, 1, func(int) error {
 		listed, err := b.irene.List(b.ctx)
 		if err == nil && len(listed) != number {
