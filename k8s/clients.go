@@ -58,7 +58,11 @@ func boundAndCount(maxParallel int, registerer prometheus.Registerer) func(http.
 		Help:    "Time from a call to the API server to the head of its answer, waiting for a place included; without watches.",
 		Buckets: prometheus.ExponentialBuckets(0.002, 2, 14),
 	}, []string{"verb", "resource"})
-	registerer.MustRegister(calls, seconds)
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "irene_kubernetes_calls_in_flight",
+		Help: "Calls that wait for the API server's answer; without watches.",
+	}, func() float64 { return float64(len(places)) })
+	registerer.MustRegister(calls, seconds, inFlight)
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
 			verb, resource := operation(request)
@@ -88,19 +92,24 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip makes the function an http.RoundTripper.
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// operation names a call as Kubernetes' own metrics do: the verb, and the resource
-// after the namespace.
+// operation names a call as Kubernetes' own metrics do: the verb, and the resource,
+// which stands after the namespace if it belongs to one, else after the API's version.
 func operation(request *http.Request) (verb, resource string) {
-	_, path, namespaced := strings.Cut(request.URL.Path, "/namespaces/")
-	if !namespaced {
+	parts := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
+	switch {
+	case len(parts) > 0 && parts[0] == "api": // api/v1/…
+		parts = parts[min(2, len(parts)):]
+	case len(parts) > 0 && parts[0] == "apis": // apis/<group>/<version>/…
+		parts = parts[min(3, len(parts)):]
+	}
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		parts = parts[2:]
+	}
+	if len(parts) == 0 {
 		return strings.ToLower(request.Method), "other"
 	}
-	parts := strings.Split(path, "/")
-	if len(parts) < 2 {
-		return strings.ToLower(request.Method), "namespaces"
-	}
-	resource = parts[1]
-	named := len(parts) > 2
+	resource = parts[0]
+	named := len(parts) > 1
 	switch {
 	case request.Method == http.MethodGet && request.URL.Query().Has("watch"):
 		return "watch", resource

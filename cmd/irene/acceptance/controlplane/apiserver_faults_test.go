@@ -158,6 +158,48 @@ var _ = Describe("When the API server is in trouble", func() {
 		Expect(irene.List(ctx)).To(HaveLen(2))
 	}, patience)
 
+	It("learns what it missed when its watches have expired", func(ctx context.Context) {
+		stays, goes, comes := app("stays"), app("goes"), app("comes")
+		run(ctx, irene, stays)
+		run(ctx, irene, goes)
+		gate.fail(resumedWatches, status(http.StatusGone))
+		gate.close()
+		other := place.beside(direct())
+		Expect(other.AwaitReady(ctx)).To(Succeed())
+		Expect(other.Client.Stop(ctx, goes.GUID(), goes.Version())).To(answered(200))
+		desire(ctx, other, comes)
+		Expect(other.Update(ctx, stays.GUID(), stays.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
+		running(ctx, other, stays, 2)
+		gate.reopen()
+		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(And(
+			HaveLen(2), HaveKey(comes.ProcessGUID()), HaveKeyWithValue(stays.ProcessGUID(), "2.0")))
+		running(ctx, irene, stays, 2)
+	}, patience)
+
+	It("is as slow as that one in its writes, and in nothing else", func(ctx context.Context) {
+		known := app("known")
+		run(ctx, irene, known)
+		let := make(chan struct{})
+		gate.fail(writes, func(w http.ResponseWriter, r *http.Request) {
+			<-let
+			gate.forward.ServeHTTP(w, r)
+		})
+		slow := app("slow")
+		desired := make(chan struct{})
+		go func() {
+			defer GinkgoRecover()
+			defer close(desired)
+			Expect(irene.Desire(ctx, slow)).To(answered(202))
+		}()
+		Eventually(func() float64 { return metric(ctx, irene, "irene_kubernetes_calls_in_flight") }).Should(BeNumerically(">", 0))
+		Expect(irene.List(ctx)).To(HaveLen(1))
+		Expect(irene.States(ctx, known.GUID(), known.Version())).To(Equal([]string{"RUNNING"}))
+		Consistently(desired, "300ms").ShouldNot(BeClosed())
+		close(let)
+		Eventually(desired).Should(BeClosed())
+		running(ctx, irene, slow, 1)
+	}, patience)
+
 	It("is not ready before it has seen everything, and then is", func(ctx context.Context) {
 		d := app("seen-later")
 		run(ctx, irene, d)
@@ -172,6 +214,13 @@ var _ = Describe("When the API server is in trouble", func() {
 		Expect(late.List(ctx)).To(HaveKey(d.ProcessGUID()))
 	}, patience)
 })
+
+// resumedWatches matches those that go on where another ended, not those that begin
+// with everything there is.
+func resumedWatches(r *http.Request) bool {
+	query := r.URL.Query()
+	return query.Get("watch") != "" && query.Get("sendInitialEvents") == ""
+}
 
 // ready is the status of /readyz.
 func ready(irene *ireneprocess.Process) (int, error) {

@@ -79,6 +79,14 @@ func (p *platform) start(ctx context.Context) *ireneprocess.Process {
 	return process
 }
 
+// beside runs an irene that reaches the API server by another way, without waiting.
+func (p *platform) beside(kubeconfig string) *ireneprocess.Process {
+	GinkgoHelper()
+	other := *p
+	other.kubeconfig = kubeconfig
+	return other.launch()
+}
+
 // launch runs an irene without waiting.
 func (p *platform) launch() *ireneprocess.Process {
 	GinkgoHelper()

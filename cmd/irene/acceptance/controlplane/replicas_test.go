@@ -5,6 +5,7 @@ package controlplane_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,12 +102,26 @@ var _ = Describe("Two replicas", func() {
 		for caller := range 4 {
 			callers.Go(func() {
 				defer GinkgoRecover()
+				first := ""
 				for n := caller; ; n++ {
 					d := app(fmt.Sprintf("load-%d", caller)).With("instances", 1+n%2)
 					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Desire(ctx, d) })).To(answered(202))
-					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
+					Expect(ask(n+1, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
 						return c.Get(ctx, d.GUID(), d.Version())
+					})).To(answered(200), "whoever is asked knows what the other was told")
+					// The other number of instances, so that budgets come and go.
+					d["instances"], d["last_updated"] = 2-n%2, fmt.Sprintf("%d.%d", caller, n)
+					Expect(ask(n+1, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
+						return c.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": d["instances"], "annotation": d["last_updated"]})
 					})).To(answered(200))
+					answer, err := ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Call(ctx, http.MethodGet, "/apps", nil) })
+					Expect(err).NotTo(HaveOccurred())
+					Expect(answer).To(answered(200))
+					if first == "" {
+						first = d.ProcessGUID()
+					} else if n > caller+20 { // long enough ago for every replica to have heard of it
+						Expect(string(answer.Body)).To(ContainSubstring(first), "a list is never partial")
+					}
 					mutex.Lock()
 					desired = append(desired, d)
 					mutex.Unlock()
@@ -127,10 +142,14 @@ var _ = Describe("Two replicas", func() {
 		close(done)
 		callers.Wait()
 
-		GinkgoWriter.Println(len(desired), "apps were desired meanwhile")
+		AddReportEntry(fmt.Sprintf("%d apps were desired, read, updated and listed meanwhile", len(desired)))
 		Expect(len(desired)).To(BeNumerically(">", 20))
+		annotations := map[string]string{}
+		for _, d := range desired {
+			annotations[d.ProcessGUID()] = d["last_updated"].(string)
+		}
 		for n := range replicas {
-			Eventually(replicas[n].Load().List).WithContext(ctx).Should(HaveLen(len(desired)))
+			Eventually(replicas[n].Load().List).WithContext(ctx).Should(Equal(annotations))
 		}
 		Eventually(func(g Gomega) {
 			budgets := map[string]bool{}
