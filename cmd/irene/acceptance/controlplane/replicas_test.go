@@ -114,12 +114,14 @@ var _ = Describe("Two replicas", func() {
 					Expect(ask(n+1, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
 						return c.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": d["instances"], "annotation": d["last_updated"]})
 					})).To(answered(200))
-					answer, err := ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Call(ctx, http.MethodGet, "/apps", nil) })
+					answer, err := ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
+						return c.Call(ctx, http.MethodGet, "/apps", nil)
+					})
 					Expect(err).NotTo(HaveOccurred())
 					Expect(answer).To(answered(200))
 					if first == "" {
 						first = d.ProcessGUID()
-					} else if n > caller+20 { // long enough ago for every replica to have heard of it
+					} else if n > caller+4 { // some writes ago, so every replica has heard of it
 						Expect(string(answer.Body)).To(ContainSubstring(first), "a list is never partial")
 					}
 					mutex.Lock()
@@ -143,7 +145,7 @@ var _ = Describe("Two replicas", func() {
 		callers.Wait()
 
 		AddReportEntry(fmt.Sprintf("%d apps were desired, read, updated and listed meanwhile", len(desired)))
-		Expect(len(desired)).To(BeNumerically(">", 20))
+		Expect(len(desired)).To(BeNumerically(">", 8))
 		annotations := map[string]string{}
 		for _, d := range desired {
 			annotations[d.ProcessGUID()] = d["last_updated"].(string)
