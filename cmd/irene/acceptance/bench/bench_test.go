@@ -61,8 +61,9 @@ func TestBenchmarks(t *testing.T) {
 		Binary: filepath.Join(bin, "irene"), Dir: t.TempDir(), Kubeconfig: cluster.Kubeconfig, Namespace: namespace,
 		// Image users are not asked for: there is no registry here.
 		Settings: map[string]any{
-			"apps": map[string]any{"user_namespaces": "on"},
-			"nats": map[string]any{"servers": []string{bus.URL()}},
+			"apps":    map[string]any{"user_namespaces": "on"},
+			"observe": map[string]any{"profiling": true},
+			"nats":    map[string]any{"servers": []string{bus.URL()}},
 		},
 		Log: log,
 	}

@@ -5,6 +5,7 @@ package bench_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -16,9 +17,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -30,8 +33,8 @@ import (
 type fedAPIServer struct {
 	*httptest.Server
 	lists map[string]runtime.Object
-	// calls are all requests but those that are part of irene's start: lists and
-	// watches.
+	// calls are all requests but those for the Lease and those of irene's start: lists
+	// and watches.
 	calls atomic.Int64
 }
 
@@ -49,10 +52,10 @@ type identity struct{ guid, version string }
 // newFedAPIServer has number copies of an LRP with one instance each.
 func newFedAPIServer(t *testing.T, from original, number int) (*fedAPIServer, []identity) {
 	const version = "1000"
-	meta := metav1.ListMeta{ResourceVersion: version}
-	sets := &appsv1.StatefulSetList{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSetList"}, ListMeta: meta}
-	pods := &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: meta}
-	secrets := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}, ListMeta: meta}
+	listed := metav1.ListMeta{ResourceVersion: version}
+	sets := &appsv1.StatefulSetList{TypeMeta: metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSetList"}, ListMeta: listed}
+	pods := &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: listed}
+	secrets := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}, ListMeta: listed}
 	identities := make([]identity, number)
 	for i := range number {
 		identities[i] = identity{uuid.NewString(), uuid.NewString()}
@@ -61,8 +64,8 @@ func newFedAPIServer(t *testing.T, from original, number int) (*fedAPIServer, []
 	}
 	s := &fedAPIServer{lists: map[string]runtime.Object{
 		"statefulsets": sets, "pods": pods, "secrets": secrets,
-		"poddisruptionbudgets": &policyv1.PodDisruptionBudgetList{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudgetList"}, ListMeta: meta},
-		"nodes":                &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: meta, Items: []corev1.Node{from.node}},
+		"poddisruptionbudgets": &policyv1.PodDisruptionBudgetList{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudgetList"}, ListMeta: listed},
+		"nodes":                &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: listed, Items: []corev1.Node{from.node}},
 	}}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(func() {
@@ -104,14 +107,16 @@ func (s *fedAPIServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	list, known := s.lists[path.Base(r.URL.Path)]
 	switch {
+	case path.Base(path.Dir(r.URL.Path)) == "leases" || path.Base(r.URL.Path) == "leases":
+		s.refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound) // nobody leads
 	case !known || r.Method != http.MethodGet:
 		s.calls.Add(1)
 		s.refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
-	case query.Get("sendInitialEvents") == "true":
-		// As API servers before 1.32: client-go lists instead.
-		s.refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 	case query.Get("watch") != "":
 		w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf;stream=watch")
+		if query.Get("sendInitialEvents") == "true" {
+			_ = stream(w, list) // an error is the client's, which has gone
+		}
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	case query.Get("labelSelector") != "" && !strings.HasPrefix(query.Get("labelSelector"), "cloudfoundry.org/source_type="):
@@ -123,6 +128,40 @@ func (s *fedAPIServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// An error is the client's, which has gone.
 		_ = protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(list, w)
 	}
+}
+
+// stream sends all objects of a list as a watch that begins with them does.
+func stream(w io.Writer, list runtime.Object) error {
+	encoder, frames := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme), protobuf.LengthDelimitedFramer.NewFrameWriter(w)
+	send := func(kind string, object runtime.Object) error {
+		content, err := runtime.Encode(encoder, object)
+		if err != nil {
+			return err
+		}
+		event, err := (&metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: content}}).Marshal()
+		if err == nil {
+			_, err = frames.Write(event)
+		}
+		return err
+	}
+	all, err := meta.ListAccessor(list)
+	if err != nil {
+		return err
+	}
+	kind := list.GetObjectKind().GroupVersionKind()
+	kind.Kind = strings.TrimSuffix(kind.Kind, "List")
+	if err := meta.EachListItem(list, func(object runtime.Object) error {
+		object.GetObjectKind().SetGroupVersionKind(kind)
+		return send(string(watch.Added), object)
+	}); err != nil {
+		return err
+	}
+	end := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		ResourceVersion: all.GetResourceVersion(), Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"},
+	}}
+	// Metadata is the first field of every kind, so this decodes as one of theirs.
+	end.SetGroupVersionKind(kind)
+	return send(string(watch.Bookmark), end)
 }
 
 func (s *fedAPIServer) refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {

@@ -3,7 +3,6 @@
 package bench_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
@@ -78,19 +76,16 @@ func (b *benchmark) measureStart(number int) {
 	fmt.Printf("| %d | start of a replica: ready after %.1f s, heap %.0f MB, resident %.0f MB | | | | |\n", number, ready.Seconds(), heap/1e6, resident/1e6)
 }
 
-// memory is what irene's heap has in use when it has settled, and what the process
+// memory is what irene's heap has in use after a collection, and what the process
 // occupies, in bytes.
 func (b *benchmark) memory(irene *ireneprocess.Process) (heap, resident float64) {
-	// Go collects garbage every two minutes at the latest, and gives back what it does
-	// not need in the background; a heap that shrinks no more has settled.
-	last := 0.0
-	check(b.T, wait.PollUntilContextCancel(b.ctx, 5*time.Second, true, func(context.Context) (bool, error) {
-		heap = b.metricOf(irene, "go_memstats_heap_alloc_bytes")
-		settled := last != 0 && heap > 0.98*last
-		last = heap
-		return settled, nil
-	}))
-	return heap, b.metricOf(irene, "process_resident_memory_bytes")
+	response, err := http.Get(irene.ObserveURL + "/debug/pprof/heap?gc=1")
+	check(b.T, err)
+	check(b.T, response.Body.Close())
+	if response.StatusCode != http.StatusOK {
+		b.Fatalf("collect garbage: %s", response.Status)
+	}
+	return b.metricOf(irene, "go_memstats_heap_alloc_bytes"), b.metricOf(irene, "process_resident_memory_bytes")
 }
 
 func (b *benchmark) metricOf(irene *ireneprocess.Process, name string) float64 {
