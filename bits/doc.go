@@ -18,6 +18,8 @@
 //	                            another
 //	<prefix>/builds/<stack>     what apps are built in, tagged by a revision of its own:
 //	                            the stack's layers and that program's
+//	<prefix>/buildpacks         buildpacks as images of one layer, tagged by the SHA-256
+//	                            of their archives; builds mount them as volumes
 //
 // A revision is a short digest of what an app image has not from its droplet: stack,
 // lifecycle layer, and the rules of putting them together. It is the same in every
@@ -45,7 +47,9 @@
 // number and in time. Droplets that the registry lacks come from a DropletSource;
 // HTTPSource is one.
 //
-// StagingImages makes sure that the images of staging pods are there.
+// StagingImages makes sure that the images of staging pods are there. What becomes of
+// a buildpack's archive is the business of package stager/buildpacks; Registry finds
+// and pushes the outcome.
 //
 // ImageUsers finds out as whom a docker image wants to run.
 //

@@ -28,6 +28,8 @@ const (
 	stageRepository     = "stage"
 	buildsRepository    = "builds"
 
+	buildpacksRepository = "buildpacks"
+
 	// DefaultRequestTimeout is how long a registry may take to answer one request,
 	// once it has all of it.
 	DefaultRequestTimeout = 30 * time.Second
@@ -36,7 +38,7 @@ const (
 )
 
 // ownRepositories can't be a droplet's.
-var ownRepositories = []string{dropletsRepository, stacksRepository, lifecycleRepository, stageRepository, buildsRepository}
+var ownRepositories = []string{dropletsRepository, stacksRepository, lifecycleRepository, stageRepository, buildsRepository, buildpacksRepository}
 
 // RegistryOptions is where app images are kept, and how Irene gets there.
 type RegistryOptions struct {
@@ -73,6 +75,7 @@ type RegistryOptions struct {
 //	<prefix>/<droplet guid>        app images, tagged <droplet checksum>-<revision>
 //	<prefix>/stage                 images of the program that stages apps
 //	<prefix>/builds/<stack>        what apps are built in, tagged by revision
+//	<prefix>/buildpacks            buildpacks, tagged by checksum
 //
 // It may be used by many goroutines, and is a prometheus.Collector. Nothing is ever
 // deleted: what no tag names is the registry's own garbage collection's business.
@@ -147,6 +150,7 @@ func (r *Registry) stack(stack string) name.Repository    { return r.repository(
 func (r *Registry) lifecycle() name.Repository            { return r.repository(lifecycleRepository) }
 func (r *Registry) appImages(guid string) name.Repository { return r.repository(guid) }
 func (r *Registry) stage() name.Repository                { return r.repository(stageRepository) }
+func (r *Registry) buildpacks() name.Repository           { return r.repository(buildpacksRepository) }
 func (r *Registry) builds(stack string) name.Repository   { return r.repository(buildsRepository, stack) }
 
 // stackName is what can be one part of a repository's name.

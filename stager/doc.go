@@ -16,6 +16,10 @@
 //   - User code meets no key: its container has the app's own variables and nothing else
 //     that is secret. Signed URLs, the callback and credentials are files that only the
 //     containers of fetch and push have.
+//   - Buildpacks that there are images of are mounted, the others fetched; which way each
+//     takes is decided by whoever makes the Job, and for the whole build. Nothing about
+//     images of buildpacks fails or delays a request: package buildpacks makes them.
+//   - A request is answered within RequestPatience.
 //   - A docker image has a Job too, suspended from the start, so that it never has a
 //     pod: it is the record from which Decide finds out, asking the image's registry,
 //     and which survives a restart.
@@ -27,8 +31,9 @@
 // # Objects
 //
 //	Job <name>             annotations of keys (names, outcome), finalizer of reports
-//	Secret <name>          callback, fetch.json, push.json and their credentials; or
-//	                       image.json for a docker image
+//	Secret <name>          callback, fetch.json (with a suffix where buildpacks are
+//	                       mounted), push.json and their credentials; or image.json
+//	                       for a docker image
 //	Secret <name>-build    build.json, environment.json: what user code may read
 //
 // Sweep deletes the Secrets once the outcome was answered. The Job does not own them.

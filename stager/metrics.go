@@ -4,10 +4,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// Where a build's buildpacks come from.
+const (
+	fromImage    = "image"
+	fromDownload = "download"
+)
+
 type stagingMetrics struct {
 	builds      *prometheus.CounterVec
 	seconds     *prometheus.HistogramVec
 	stepSeconds *prometheus.HistogramVec
+	buildpacks  *prometheus.CounterVec
 	removed     prometheus.Counter
 	failures    prometheus.Counter
 }
@@ -30,6 +37,10 @@ func newStagingMetrics(registerer prometheus.Registerer) stagingMetrics {
 			Help:    "Time that a step of a build took (fetch, build, push), as it says itself.",
 			Buckets: buckets,
 		}, []string{"step"}),
+		buildpacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "irene_staging_buildpacks_total",
+			Help: "Buildpacks of builds, by where they come from: image (mounted as a volume), download.",
+		}, []string{"from"}),
 		removed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "irene_staging_secrets_removed_total",
 			Help: "Secrets of builds that were deleted because nothing needed them any more.",
@@ -39,6 +50,9 @@ func newStagingMetrics(registerer prometheus.Registerer) stagingMetrics {
 			Help: "Sweeps over Secrets of builds that failed, at least in part, and are tried again.",
 		}),
 	}
-	registerer.MustRegister(m.builds, m.seconds, m.stepSeconds, m.removed, m.failures)
+	for _, from := range []string{fromImage, fromDownload} {
+		m.buildpacks.WithLabelValues(from)
+	}
+	registerer.MustRegister(m.builds, m.seconds, m.stepSeconds, m.buildpacks, m.removed, m.failures)
 	return m
 }

@@ -31,7 +31,7 @@ const (
 	pushVolume      = "push-files"
 )
 
-func (s Settings) podSpec(build opi.Build, images PodImages, secret string, files map[string][]byte) corev1.PodSpec {
+func (s Settings) podSpec(build opi.Build, images PodImages, supply supply, secret string, files map[string][]byte) corev1.PodSpec {
 	disk := s.diskMiB(build)
 	memory := build.Limits.MemoryMiB
 	toolMemory := max(memory, leastToolMiB)
@@ -44,14 +44,15 @@ func (s Settings) podSpec(build opi.Build, images PodImages, secret string, file
 	push.Env = []corev1.EnvVar{softMemoryLimit(toolMemory)}
 
 	pod := s.barePodSpec()
-	pod.InitContainers = []corev1.Container{fetch, run}
 	pod.Containers = []corev1.Container{push}
 	pod.Volumes = []corev1.Volume{
 		{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(disk))}}},
-		secretVolume(fetchVolume, secret, present(fetchFiles, files)),
-		secretVolume(buildVolume, buildSecretName(secret), []string{buildFile, environmentFile}),
+		secretVolume(fetchVolume, secret, append([]corev1.KeyToPath{{Key: supply.fetchKey(), Path: fetchFile}}, present(fetchFiles, files)...)),
+		secretVolume(buildVolume, buildSecretName(secret), []corev1.KeyToPath{{Key: buildFile, Path: buildFile}, {Key: environmentFile, Path: environmentFile}}),
 		secretVolume(pushVolume, secret, present(pushFiles, files)),
 	}
+	supply.mount(&pod, &run)
+	pod.InitContainers = []corev1.Container{fetch, run}
 	return pod
 }
 
@@ -122,22 +123,18 @@ func softMemoryLimit(memoryMiB int64) corev1.EnvVar {
 }
 
 // secretVolume holds some of a Secret's keys, and those only.
-func secretVolume(name, secret string, files []string) corev1.Volume {
-	items := make([]corev1.KeyToPath, 0, len(files))
-	for _, file := range files {
-		items = append(items, corev1.KeyToPath{Key: file, Path: file})
-	}
+func secretVolume(name, secret string, items []corev1.KeyToPath) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 		SecretName: secret, Items: items, DefaultMode: ptr.To(int32(0o440)),
 	}}}
 }
 
 // present are those of the names that there is a file for, in their order.
-func present(names []string, files map[string][]byte) []string {
-	var found []string
+func present(names []string, files map[string][]byte) []corev1.KeyToPath {
+	var found []corev1.KeyToPath
 	for _, name := range names {
 		if _, there := files[name]; there {
-			found = append(found, name)
+			found = append(found, corev1.KeyToPath{Key: name, Path: name})
 		}
 	}
 	return found

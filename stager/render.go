@@ -19,6 +19,9 @@ type Objects struct {
 	// Secrets are written before the Job. They have no owner yet.
 	Secrets []*corev1.Secret
 	Job     *batchv1.Job
+	// Mounted and Fetched are the names of the build's buildpacks, without secrets, by
+	// the way in which the build gets them.
+	Mounted, Fetched []string
 }
 
 // Render makes the objects of a build that has passed Validate. The same input makes the
@@ -29,13 +32,15 @@ func (s Settings) Render(build opi.Build, images PodImages, credentials Credenti
 	if build.Image != nil {
 		return s.renderRecord(name, build)
 	}
-	private, public, err := s.stepData(build, images, credentials)
+	supply := images.supply(*build.Source)
+	private, public, err := s.stepData(build, images, supply, credentials)
 	if err != nil {
 		return Objects{}, err
 	}
 	return Objects{
 		Secrets: []*corev1.Secret{s.secret(name, build, private), s.secret(buildSecretName(name), build, public)},
-		Job:     s.job(name, build, s.podSpec(build, images, name, private)),
+		Job:     s.job(name, build, s.podSpec(build, images, supply, name, private)),
+		Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
 	}, nil
 }
 

@@ -100,6 +100,34 @@ func TestRenderedBuild(t *testing.T) {
 	g.Expect(again).To(Equal(objects))
 }
 
+// What there is an image of is mounted and not fetched; the rest is.
+func TestRenderedBuildWithImageVolumes(t *testing.T) {
+	g := NewWithT(t)
+	build, images := testBuild(), testImages()
+	same := build.Source.Buildpacks[0]
+	same.Key, same.Name = "another-key", "another"
+	build.Source.Buildpacks = append(build.Source.Buildpacks, same, same)
+	images.Buildpacks = map[string]string{same.Checksum.Value: "127.0.0.1:32123/cloudfoundry/buildpacks@sha256:" + strings.Repeat("cd", 32)}
+	objects, err := testSettings().Render(build, images, testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	golden(t, "mounted", objects)
+	g.Expect(objects.Mounted).To(Equal([]string{"ruby", "another"}))
+	g.Expect(objects.Fetched).To(Equal([]string{"custom"}))
+	fetch, err := steps.ParseConfig[steps.FetchConfig]([]byte(filesOf(objects, steps.FetchStep)[fetchFile]))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(fetch.Buildpacks).To(HaveExactElements(HaveField("Name", "custom")))
+
+	// A replica that has not found the image leaves another's Job what it mounts.
+	other, err := testSettings().Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	for key, content := range other.Secrets[0].Data {
+		if mine, both := objects.Secrets[0].Data[key]; both {
+			g.Expect(mine).To(Equal(content), key)
+		}
+	}
+	g.Expect(other.Fetched).To(Equal([]string{"ruby", "custom", "another"}))
+}
+
 func TestRenderedBuildWithoutCredentials(t *testing.T) {
 	g := NewWithT(t)
 	settings := testSettings()

@@ -23,6 +23,9 @@ const (
 	DefaultCPURequestMilli = 100
 	// DefaultDiskMiB is Cloud Controller's own default.
 	DefaultDiskMiB = 4096
+	// DefaultRequestPatience leaves half of the 60 s that Cloud Controller waits for an
+	// answer (contract 0.3).
+	DefaultRequestPatience = 30 * time.Second
 	// DefaultParallelDownloads is how many things one build fetches at a time.
 	DefaultParallelDownloads = 4
 )
@@ -88,4 +91,7 @@ type PodImages struct {
 	Stack string
 	// Build has the stack and the staging program, Tool that program alone.
 	Build, Tool string
+	// Buildpacks are the images of buildpacks that the build mounts, by digest; those
+	// that are not here it fetches. Keys are buildpacks.Checksum.
+	Buildpacks map[string]string
 }

@@ -22,8 +22,25 @@ import (
 
 // Stage makes sure that the build's Job exists. A Job that is there already, in whatever
 // state, means that it was asked for before. Errors wrap opi.ErrUnavailable,
-// opi.ErrRefused or are *opi.FieldError.
+// opi.ErrRefused or are *opi.FieldError. It takes no longer than the RequestPatience; what
+// it had begun by then does no harm, and the same build may be asked for again.
 func (s *Stager) Stage(ctx context.Context, build opi.Build) error {
+	return s.soon(ctx, func(ctx context.Context) error { return s.stage(ctx, build) })
+}
+
+// soon gives up after RequestPatience: of an answer that comes after it has hung up,
+// Cloud Controller learns nothing.
+func (s *Stager) soon(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.RequestPatience)
+	defer cancel()
+	err := do(ctx)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: not done within %s: %w", opi.ErrUnavailable, s.RequestPatience, err)
+	}
+	return err
+}
+
+func (s *Stager) stage(ctx context.Context, build opi.Build) error {
 	var known bool
 	err := patiently(ctx, func(ctx context.Context) error {
 		_, err := s.find(ctx, build.GUID)
@@ -46,7 +63,13 @@ func (s *Stager) Stage(ctx context.Context, build opi.Build) error {
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", build.GUID, err)
 	}
-	s.Logger.Info("staging", lager.Data{"staging_guid": build.GUID, "job": objects.Job.Name, "app_guid": build.App.GUID})
+	data := lager.Data{"staging_guid": build.GUID, "job": objects.Job.Name, "app_guid": build.App.GUID}
+	if s.Buildpacks != nil && build.Source != nil {
+		data["buildpacks_mounted"], data["buildpacks_fetched"] = objects.Mounted, objects.Fetched
+	}
+	s.metrics.buildpacks.WithLabelValues(fromImage).Add(float64(len(objects.Mounted)))
+	s.metrics.buildpacks.WithLabelValues(fromDownload).Add(float64(len(objects.Fetched)))
+	s.Logger.Info("staging", data)
 	return nil
 }
 
@@ -94,6 +117,9 @@ func (s *Stager) objects(ctx context.Context, build opi.Build) (Objects, error) 
 	}
 	if err != nil {
 		return Objects{}, fmt.Errorf("make the images to stage in: %w", err)
+	}
+	if s.Buildpacks != nil {
+		images.Buildpacks = s.Buildpacks.Find(ctx, build.Source.Buildpacks)
 	}
 	credentials, err := s.Credentials.Read()
 	if err != nil {

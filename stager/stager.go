@@ -24,6 +24,14 @@ type Images interface {
 	Ensure(ctx context.Context, stack string) (PodImages, error)
 }
 
+// BuildpackImages has images of buildpacks.
+type BuildpackImages interface {
+	// Find returns what nodes can pull of these buildpacks' images, by
+	// buildpacks.Checksum, each by its digest. It neither fails nor takes long; others
+	// are made for builds to come.
+	Find(ctx context.Context, wanted []opi.Buildpack) map[string]string
+}
+
 // Results has what builds have found out.
 type Results interface {
 	// Result returns the result.json with a digest, "sha256:" and hex. Errors wrap
@@ -54,12 +62,17 @@ type Options struct {
 	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
 	// may be about to create the Job.
 	OrphanMinAge time.Duration
+	// RequestPatience bounds Stage, also while the API server takes requests and answers
+	// none; DefaultRequestPatience when 0.
+	RequestPatience time.Duration
 
 	Client   kubernetes.Interface
 	Metadata metadata.Interface
 	Images   Images
-	Results  Results
-	Configs  ImageConfigs
+	// Buildpacks is nil where all buildpacks are fetched.
+	Buildpacks BuildpackImages
+	Results    Results
+	Configs    ImageConfigs
 
 	Logger     lager.Logger
 	Registerer prometheus.Registerer
@@ -94,6 +107,9 @@ func New(o Options) (*Stager, error) {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
+	}
+	if o.RequestPatience == 0 {
+		o.RequestPatience = DefaultRequestPatience
 	}
 	o.Logger = o.Logger.Session("stager")
 	counted, err := lru.New[types.UID, struct{}](maxCounted)

@@ -23,7 +23,7 @@ const (
 	buildWorkspace = "/tmp"
 )
 
-// Keys of the Secrets, which are names of files too.
+// Keys of the Secrets, which are names of files too; for fetchFile see supply.fetchKey.
 const (
 	fetchFile               = "fetch.json"
 	pushFile                = "push.json"
@@ -40,18 +40,19 @@ const (
 	imageFile = "image.json"
 )
 
-// fetchFiles and pushFiles are what the two containers get to see of the Secret.
+// fetchFiles and pushFiles are what the two containers get to see of the Secret, beside
+// the configuration of fetch.
 var (
-	fetchFiles = []string{fetchFile, certificateFile, keyFile, authoritiesFile}
+	fetchFiles = []string{certificateFile, keyFile, authoritiesFile}
 	pushFiles  = []string{pushFile, certificateFile, keyFile, authoritiesFile, registryUsernameFile, registryPasswordFile, registryAuthoritiesFile}
 )
 
 // stepData is the content of the two Secrets of a build with buildpacks. Errors are
 // *opi.FieldError.
-func (s Settings) stepData(build opi.Build, images PodImages, credentials Credentials) (private, public map[string][]byte, err error) {
+func (s Settings) stepData(build opi.Build, images PodImages, supply supply, credentials Credentials) (private, public map[string][]byte, err error) {
 	private = credentials.files()
 	private[keys.CallbackKey] = []byte(build.CompletionCallback)
-	fetch, configured := s.fetchConfig(build, private), s.buildConfig(build, images)
+	fetch, configured := s.fetchConfig(build, supply.fetched, private), s.buildConfig(build, images)
 	push := s.pushConfig(build, images, private)
 	if err := errors.Join(opi.Within("source", fetch.Validate()), opi.Within("source", configured.Validate()), opi.Within("source", push.Validate())); err != nil {
 		return nil, nil, err
@@ -61,7 +62,7 @@ func (s Settings) stepData(build opi.Build, images PodImages, credentials Creden
 		delete(environment, variable.Name)
 	}
 	public = map[string][]byte{}
-	for file, content := range map[string]any{fetchFile: fetch, pushFile: push} {
+	for file, content := range map[string]any{supply.fetchKey(): fetch, pushFile: push} {
 		if private[file], err = encode(content); err != nil {
 			return nil, nil, err
 		}
@@ -123,21 +124,12 @@ func tlsFiles(files map[string][]byte) steps.TLSFiles {
 	return tls
 }
 
-func (s Settings) fetchConfig(build opi.Build, files map[string][]byte) steps.FetchConfig {
+func (s Settings) fetchConfig(build opi.Build, fetched []opi.Buildpack, files map[string][]byte) steps.FetchConfig {
 	source := build.Source
-	config := steps.FetchConfig{
-		Workspace: workspace, AppURL: source.AppBitsURL, CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
+	return steps.FetchConfig{
+		Workspace: workspace, AppURL: source.AppBitsURL, Buildpacks: fetched, CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
 		TLS: tlsFiles(files), Parallel: s.ParallelDownloads, Limits: s.limits(build),
 	}
-	fetched := map[string]bool{}
-	for _, buildpack := range source.Buildpacks {
-		buildpack.Name, buildpack.Key = steps.PublicKey(buildpack.Name), steps.PublicKey(buildpack.Key)
-		if !fetched[buildpack.Key] {
-			config.Buildpacks = append(config.Buildpacks, buildpack)
-		}
-		fetched[buildpack.Key] = true
-	}
-	return config
 }
 
 func (s Settings) buildConfig(build opi.Build, images PodImages) steps.BuildConfig {

@@ -25,7 +25,8 @@ type Registry struct {
 	UsernameFile string `json:"username_file"`
 	PasswordFile string `json:"password_file"`
 	// SpoolDirectory takes droplets on their way to a registry that wants to know
-	// sizes first; empty means the system's folder for temporary files.
+	// sizes first, and buildpacks of which images are made; empty means the system's
+	// folder for temporary files.
 	SpoolDirectory string `json:"spool_directory"`
 	// PullAddress is the registry as the nodes' container runtime reaches it,
 	// host[:port]. It is required.

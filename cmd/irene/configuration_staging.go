@@ -28,6 +28,10 @@ type Staging struct {
 	// ServiceAccount of the pods; empty means the namespace's default one. Its token is
 	// never mounted.
 	ServiceAccount string `json:"service_account"`
+	// ImageVolumes mounts buildpacks as images, which nodes keep, where Kubernetes can.
+	ImageVolumes Switch `json:"image_volumes"`
+	// RequestPatience bounds the answer to a request for a build.
+	RequestPatience Duration `json:"request_patience"`
 	// Deadline bounds a build from the moment that a node has taken it.
 	Deadline Duration `json:"deadline"`
 	// SchedulingPatience is how long a build may wait for room.
@@ -45,9 +49,15 @@ type Staging struct {
 	ParallelDownloads int `json:"parallel_downloads"`
 }
 
+// longestRequestPatience is below what all requests have (package api), so that the
+// answer says what staging waited for.
+const longestRequestPatience = 45 * time.Second
+
 func defaultStaging() Staging {
 	return Staging{
 		Enabled:            true,
+		ImageVolumes:       Off,
+		RequestPatience:    Duration{Duration: stager.DefaultRequestPatience},
 		Deadline:           Duration{Duration: stager.DefaultDeadline},
 		SchedulingPatience: Duration{Duration: stager.DefaultSchedulingPatience},
 		PullPatience:       Duration{Duration: stager.DefaultPullPatience},
@@ -65,6 +75,12 @@ func (s Staging) validate(wrong *faults) {
 	wrong.pair("stager", "certificate_file", "key_file", s.CertificateFile, s.KeyFile)
 	if s.ServiceAccount != "" {
 		wrong.name("stager.service_account", s.ServiceAccount, validation.IsDNS1123Subdomain)
+	}
+	if s.ImageVolumes != On && s.ImageVolumes != Off {
+		wrong.add("stager.image_volumes", "%q is neither on nor off", s.ImageVolumes)
+	}
+	if wrong.duration("stager.request_patience", s.RequestPatience, time.Second) && s.RequestPatience.Duration > longestRequestPatience {
+		wrong.add("stager.request_patience", "%s must be at most %s: Cloud Controller waits no longer than a minute", s.RequestPatience, longestRequestPatience)
 	}
 	wrong.wholeSeconds("stager.deadline", s.Deadline, 1)
 	wrong.wholeSeconds("stager.scheduling_patience", s.SchedulingPatience, 1)

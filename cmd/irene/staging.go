@@ -15,6 +15,8 @@ import (
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
+	"github.com/irene-cf/irene/stager/buildpacks"
+	"github.com/irene-cf/irene/stager/steps"
 )
 
 // noBuilds answers for a platform that stages nothing.
@@ -30,8 +32,9 @@ func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 	return fmt.Errorf("build %q: %w", guid, opi.ErrNotFound)
 }
 
-// newStager stages apps on stacks that are in the registry.
-func newStager(config Configuration, clients k8s.Clients, images assembledImages, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+// newStager stages apps on stacks that are in the registry. mounted is nil where builds
+// fetch all buildpacks.
+func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
 	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
 	if err != nil {
 		return nil, fmt.Errorf("stager.program_file: %w", err)
@@ -48,7 +51,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
-	made, err := stager.New(stager.Options{
+	options := stager.Options{
 		Settings: settings,
 		Credentials: stager.CredentialFiles{
 			Certificate:         config.Staging.CertificateFile,
@@ -58,15 +61,20 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 			RegistryPassword:    config.Registry.PasswordFile,
 			RegistryAuthorities: config.Registry.CAFile,
 		},
-		OrphanMinAge: config.Apps.OrphanMinAge.Duration,
-		Client:       clients.Typed,
-		Metadata:     clients.Metadata,
-		Images:       podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
-		Results:      buildResults{images.registry},
-		Configs:      imageConfigs{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
-		Logger:       logger,
-		Registerer:   metrics,
-	})
+		OrphanMinAge:    config.Apps.OrphanMinAge.Duration,
+		RequestPatience: config.Staging.RequestPatience.Duration,
+		Client:          clients.Typed,
+		Metadata:        clients.Metadata,
+		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
+		Results:         buildResults{images.registry},
+		Configs:         imageConfigs{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
+		Logger:          logger,
+		Registerer:      metrics,
+	}
+	if mounted != nil {
+		options.Buildpacks = buildpackImages{images: mounted, pullAddress: config.Registry.PullAddress}
+	}
+	made, err := stager.New(options)
 	if err != nil {
 		return nil, fmt.Errorf("stager: %w", err)
 	}
@@ -115,6 +123,37 @@ func (p podImages) Ensure(ctx context.Context, stack string) (stager.PodImages, 
 	return stager.PodImages{
 		Stack: made.Stack.Name, Build: p.pullAddress + "/" + made.Build, Tool: p.pullAddress + "/" + made.Tool,
 	}, nil
+}
+
+// newBuildpackImages is nil where builds fetch all buildpacks.
+func newBuildpackImages(config Configuration, registry *bits.Registry, logger lager.Logger, metrics prometheus.Registerer) (*buildpacks.Images, error) {
+	staging := config.Staging
+	if staging.ImageVolumes != On {
+		return nil, nil
+	}
+	files := steps.TLSFiles{Certificate: staging.CertificateFile, Key: staging.KeyFile}
+	if staging.CAFile != "" {
+		files.Authorities = []string{staging.CAFile}
+	}
+	return buildpacks.New(buildpacks.Options{
+		Registry: registry, TLS: files, Folder: config.Registry.SpoolDirectory,
+		Logger: logger, Registerer: metrics,
+	})
+}
+
+// buildpackImages brings buildpacks' images to the stager as nodes pull them.
+type buildpackImages struct {
+	images      *buildpacks.Images
+	pullAddress string
+}
+
+// Find implements stager.BuildpackImages.
+func (b buildpackImages) Find(ctx context.Context, wanted []opi.Buildpack) map[string]string {
+	found := b.images.Find(ctx, wanted)
+	for checksum, reference := range found {
+		found[checksum] = b.pullAddress + "/" + reference
+	}
+	return found
 }
 
 // buildResults reads what builds have put into the registry.

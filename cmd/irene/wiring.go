@@ -58,7 +58,14 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		imageWork = []func(context.Context) error{assembled.stacks.Run, assembled.assembler.Run}
 		whenLeading = append(whenLeading, k8s.NewLostImages(lrps, assembled, registry).Run)
 		if config.Staging.Enabled {
-			staging, err := newStager(config, clients, assembled, lrps.Translation, logger, registry)
+			mounted, err := newBuildpackImages(config, assembled.registry, logger, registry)
+			if err != nil {
+				return parts{}, fmt.Errorf("images of buildpacks: %w", err)
+			}
+			if mounted != nil {
+				imageWork = append(imageWork, mounted.Run)
+			}
+			staging, err := newStager(config, clients, assembled, mounted, lrps.Translation, logger, registry)
 			if err != nil {
 				return parts{}, err
 			}

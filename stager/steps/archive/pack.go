@@ -31,6 +31,9 @@ type Part struct {
 	Folder *os.Root
 	// Content becomes a file.
 	Content []byte
+	// Untimed gives folders and symbolic links no time of modification: those that
+	// Unpack has made have the time when it did.
+	Untimed bool
 }
 
 // Packed says what Pack did.
@@ -79,13 +82,15 @@ type packer struct {
 	packed Packed
 	// links are the names of files in the present part that have more than one.
 	links map[fileID]string
+	// untimed is the present part's.
+	untimed bool
 }
 
 type fileID struct{ device, inode uint64 }
 
 func (p *packer) all(parts []Part) error {
 	for _, part := range parts {
-		p.links = map[fileID]string{}
+		p.links, p.untimed = map[fileID]string{}, part.Untimed
 		switch {
 		case part.Folder != nil:
 			info, err := part.Folder.Lstat(".")
@@ -222,6 +227,9 @@ func (p *packer) file(root *os.Root, entry, name string, info fs.FileInfo) error
 func (p *packer) header(header *stdtar.Header) error {
 	header.Uid, header.Gid, header.Uname, header.Gname = vcapID, vcapID, vcapName, vcapName
 	header.ModTime = header.ModTime.Truncate(time.Second)
+	if p.untimed && header.Typeflag != stdtar.TypeReg {
+		header.ModTime = time.Time{}
+	}
 	if header.ModTime.IsZero() || header.ModTime.Unix() < 0 {
 		header.ModTime = time.Unix(0, 0)
 	}

@@ -210,6 +210,29 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 		place.job(ctx, b)
 	}, patience)
 
+	DescribeTable("is answered 503 in time when it takes requests and answers none, and a repeat does no harm",
+		func(ctx context.Context, silenced func(*http.Request) bool) {
+			place.irene.Kill()
+			place.settings["stager"] = map[string]any{"request_patience": "2s"}
+			place.irene = place.start(ctx)
+			b := newBuild(usualBuild)
+			gate.fail(silenced, silent)
+			answer, err := place.irene.Call(ctx, http.MethodPost, b.path(), b)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(answer).To(answered(http.StatusServiceUnavailable))
+			Expect(stageMessage(answer)).To(ContainSubstring("not done within 2s"))
+			gate.heal()
+			for range 2 {
+				stage(ctx, place.irene, b)
+			}
+			place.job(ctx, b)
+			Expect(place.secrets(ctx, b.guid())).To(HaveLen(2))
+		},
+		Entry("for everything", patience, func(r *http.Request) bool { return !r.URL.Query().Has("watch") }),
+		Entry("for the Secrets", patience, creates("secrets")),
+		Entry("for the Job", patience, creates("jobs")),
+	)
+
 	It("is refused when the Job can't be made, and leaves Secrets that are collected", func(ctx context.Context) {
 		b := newBuild(usualBuild)
 		gate.fail(creates("jobs"), status(500))
