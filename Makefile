@@ -53,9 +53,10 @@ CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '
 NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
 
 .PHONY: bench
-bench: deps-control-plane cluster-control-plane binaries ## measure images, desire, list and instances against baselines in the same run
+bench: deps cluster-node binaries ## measure images, desire, list, instances and staging against baselines in the same run; the last needs root
 	$(GO) test -timeout 20m -count 1 -run '^$$' -bench . ./bits ./bits/droplet
 	$(GO) test -tags bench -timeout 60m -count 1 -v -run TestBenchmarks ./cmd/irene/acceptance/bench
+	$(GO) test -tags node,bench -timeout 30m -count 1 -v ./cmd/irene/acceptance/node -ginkgo.focus 'the benchmark of staging'
 
 .PHONY: lint
 lint: ## what CI checks beside tests

@@ -34,8 +34,10 @@ const (
 	maxUnderWay = 200
 	// maxKnown bounds what is remembered, of found images and of failures each.
 	maxKnown = 1024
-	// memory is how long the registry is not asked again for an image that it had.
-	memory = 5 * time.Minute
+	// memory is how long the registry is not asked again for an image that it had. A
+	// build that counts on an image which was deleted meanwhile fails where the node
+	// doesn't have it, so it is short.
+	memory = 30 * time.Second
 	// failureHold is how long a buildpack that failed is left alone.
 	failureHold = time.Minute
 	// parallelLooks bounds the questions that one build asks at a time.
