@@ -57,7 +57,7 @@ var _ = Describe("an app of an unusual size", Ordered, ContinueOnFailure, func()
 	BeforeAll(func(ctx SpecContext) {
 		place = newStagingInstallation(ctx, "sizes", nil)
 		place.addBuildpack("counting", scripts(
-			`echo "$(find "$1" -type f | wc -l) files of $(du -sm "$1" | cut -f 1) MiB"; mkdir -p "$3/$4"`, ""))
+			`echo "$(find "$1" -type f | wc -l) files of $(($(du -sk "$1" | cut -f 1) / 1024)) MiB"; mkdir -p "$3/$4"`, ""))
 	}, NodeTimeout(time.Minute))
 
 	It("is staged when it is large", func(ctx SpecContext) {
