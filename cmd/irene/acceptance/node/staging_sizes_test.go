@@ -4,7 +4,11 @@ package node_test
 
 import (
 	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -99,13 +103,23 @@ var _ = Describe("an app of an unusual size", Ordered, ContinueOnFailure, func()
 	}, SpecTimeout(5*time.Minute))
 
 	It("is refused when it unpacks to more than the build's disk, before the disk is full", func(ctx SpecContext) {
+		// A thousand files that are compressed once.
+		zeros := make([]byte, mebibyte)
+		var compressed bytes.Buffer
+		compressor, err := flate.NewWriter(&compressed, flate.BestCompression)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = compressor.Write(zeros)
+		Expect(errors.Join(err, compressor.Close())).To(Succeed())
 		bomb := place.writtenSource(func(archive *zip.Writer) error {
-			entry, err := archive.Create("zeros")
-			if err != nil {
-				return err
-			}
-			for range 1024 {
-				if _, err := entry.Write(make([]byte, mebibyte)); err != nil {
+			for i := range 1000 {
+				entry, err := archive.CreateRaw(&zip.FileHeader{
+					Name: fmt.Sprintf("zeros%d", i), Method: zip.Deflate, CRC32: crc32.ChecksumIEEE(zeros),
+					CompressedSize64: uint64(compressed.Len()), UncompressedSize64: mebibyte,
+				})
+				if err != nil {
+					return err
+				}
+				if _, err := entry.Write(compressed.Bytes()); err != nil {
 					return err
 				}
 			}
