@@ -28,13 +28,23 @@ stop: ## remove all that "make run" started
 	@if [ -x $(BIN)/irene-dev ]; then $(BIN)/irene-dev down --dir $(STATE) --bin $(BIN); else echo "nothing was built, so nothing runs"; fi
 
 .PHONY: test
-test: deps lint unit test-control-plane test-node ## all tests, in three tiers; installs what it needs
+test: deps lint unit test-chart test-control-plane test-node ## all tests, in three tiers; installs what it needs
 	@printf '\n== all tests passed\n'
 
 .PHONY: unit
 unit: ## unit tests: seconds, on any machine with Go
 	$(say) "unit tests"
 	$(GO) test -race ./...
+
+.PHONY: test-chart
+test-chart: helm ## lint and templates of the Helm chart: seconds
+	$(say) "chart tests"
+	$(GO) test -tags chart -count 1 ./deploy/helm
+
+.PHONY: chart-golden
+chart-golden: helm ## write what the Helm chart renders, and its schema, anew
+	$(GO) test ./cmd/irene -run TestChartSchema -update-chart
+	$(GO) test -tags chart -count 1 ./deploy/helm -update
 
 .PHONY: test-control-plane
 test-control-plane: deps-control-plane cluster-control-plane binaries ## tests against a real API server with fake nodes
@@ -43,7 +53,7 @@ test-control-plane: deps-control-plane cluster-control-plane binaries ## tests a
 	$(GO) test -race -tags controlplane -timeout 20m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
 
 .PHONY: test-node
-test-node: deps cluster-node binaries ## tests with real containers; needs root
+test-node: deps cluster-node binaries helm ## tests with real containers; needs root
 	$(say) "node tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-node BIN=$(BIN)
 	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v $(NODE_SUITES)
@@ -63,8 +73,8 @@ lint: ## what CI checks beside tests
 	$(say) "lint"
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags controlplane,node,bench ./...
-	$(GO) tool -modfile=.ci/lint/go.mod staticcheck -tags controlplane,node,bench ./...
+	$(GO) vet -tags controlplane,node,bench,chart ./...
+	$(GO) tool -modfile=.ci/lint/go.mod staticcheck -tags controlplane,node,bench,chart ./...
 	$(GO) tool -modfile=.ci/lint/go.mod revive -config .ci/lint/revive.toml -exclude fixtures/cluster/... ./...
 	@$(MAKE) --no-print-directory -C fixtures/cluster vet
 
@@ -80,6 +90,17 @@ binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 
 $(BIN):
 	@mkdir -p $@
+
+.PHONY: helm
+helm: | $(BIN) # the release that the chart is tested with
+	$(say) "build helm (2 minutes the first time)"
+	@cd .ci/helm && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/helm helm.sh/helm/v4/cmd/helm
+
+.PHONY: images
+images: ## build the image of irene, the same from the same source, and push it: make images REGISTRY=registry.example; PLATFORMS=linux/amd64,linux/arm64 for more
+	@if [ -z "$(REGISTRY)" ]; then echo "where to? make images REGISTRY=registry.example/cf"; exit 1; fi
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} $(GO) run ./deploy/images --repository $(REGISTRY)/irene \
+	  --version $(VERSION) --revision "$$(git rev-parse HEAD 2>/dev/null || true)" $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(ARGS)
 
 .PHONY: cluster-control-plane
 cluster-control-plane: | $(BIN) # the embedded Kubernetes without a node

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	// The image has no authorities of its own; public registries are asked for docker images.
+	_ "golang.org/x/crypto/x509roots/fallback"
 )
 
 const usage = `irene lets Cloud Foundry run its apps on Kubernetes.
@@ -23,6 +25,8 @@ Usage:
                               root file systems of buildpack apps; see irene stack help
   irene registry serve --config FILE
                               serve images from a directory; see irene registry help
+  irene uninstall --namespace NAMESPACE
+                              let go of Jobs in the app namespace when no irene is left
   irene version               print the version
   irene help                  print this text
 
@@ -59,6 +63,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return stackCommand(ctx, rest, stdout, stderr)
 	case "registry":
 		return registryCommand(ctx, rest, stdout, stderr)
+	case "uninstall":
+		return uninstallCommand(ctx, rest, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "irene", versionText())
 		return 0

@@ -1,0 +1,139 @@
+//go:build chart
+
+package helm_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const (
+	chart  = "irene"
+	binary = "../../bin/helm"
+)
+
+// helm runs it and returns what it printed.
+func helm(args ...string) (printed, complaints string, err error) {
+	path, err := filepath.Abs(binary)
+	if err != nil {
+		return "", "", err
+	}
+	command := exec.Command(path, args...)
+	// Nothing of the user's own settings.
+	command.Env = append(os.Environ(), "HELM_CONFIG_HOME=/nonexistent", "HELM_DATA_HOME=/nonexistent", "KUBECONFIG=/nonexistent")
+	var out, bad bytes.Buffer
+	command.Stdout, command.Stderr = &out, &bad
+	err = command.Run()
+	return out.String(), bad.String(), err
+}
+
+func values(name string) string { return "testdata/" + name + ".values.yaml" }
+
+func template(args ...string) (printed, complaints string, err error) {
+	return helm(append([]string{"template", "irene", chart, "--namespace", "irene"}, args...)...)
+}
+
+func TestRendersAsRecorded(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.values.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no values files: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".values.yaml")
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			printed, complaints, err := helm("lint", "--strict", chart, "--values", file)
+			g.Expect(err).NotTo(HaveOccurred(), printed+complaints)
+			printed, complaints, err = template("--values", file)
+			g.Expect(err).NotTo(HaveOccurred(), complaints)
+			golden := "testdata/" + name + ".golden.yaml"
+			if *update {
+				g.Expect(os.WriteFile(golden, []byte(printed), 0o644)).To(Succeed())
+				return
+			}
+			recorded, err := os.ReadFile(golden)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(printed).To(Equal(string(recorded)), "if it is meant to be so: make chart-golden")
+		})
+	}
+}
+
+func TestRefusesWhatCantWork(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no image", []string{"--set", "image.repository="}, "image.repository"},
+		{"no registry", []string{"--set", "config.registry.pull_address="}, "config.registry.pull_address"},
+		{"nobody may connect to apps", []string{"--set-json", "networkPolicy.from=[]"}, "networkPolicy.from"},
+		{"a value that there is not", []string{"--set", "replica=3"}, "replica"},
+		{"a key that the configuration lacks", []string{"--set", "config.log.levle=info"}, "levle"},
+		{"a value of the wrong kind", []string{"--set", "config.kubernetes.max_parallel_calls=many"}, "max_parallel_calls"},
+		{"a key that is the chart's", []string{"--set", "config.kubernetes.namespace=other"}, "namespace"},
+		{"a password in the configuration", []string{"--set", "config.nats.password_file=/tmp/x"}, "password_file"},
+		{"a file that the configuration lacks", []string{"--set-json", `files={"nats.token_file":{"secret":"a","key":"b"}}`}, "nats.token_file"},
+		{"a file from two places", []string{"--set-json", `files={"nats.ca_file":{"secret":"a","configMap":"c","key":"b"}}`}, "ca_file"},
+		{"a digest that is none", []string{"--set", "image.digest=sha256:1"}, "digest"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := NewWithT(t)
+			_, complaints, err := template(append([]string{"--values", values("minimal")}, tt.args...)...)
+			g.Expect(err).To(HaveOccurred())
+			g.Expect(complaints).To(ContainSubstring(tt.want))
+		})
+	}
+}
+
+func TestPackageHasWhatTemplatesRead(t *testing.T) {
+	g := NewWithT(t)
+	folder := t.TempDir()
+	printed, complaints, err := helm("package", chart, "--destination", folder)
+	g.Expect(err).NotTo(HaveOccurred(), printed+complaints)
+	packages, err := filepath.Glob(filepath.Join(folder, "irene-*.tgz"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(packages).To(HaveLen(1))
+	packed, complaints, err := helm("template", "irene", packages[0], "--namespace", "irene", "--values", values("complete"))
+	g.Expect(err).NotTo(HaveOccurred(), complaints)
+	loose, _, err := template("--values", values("complete"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(packed).To(Equal(loose))
+}
+
+// The rules change more often than the chart, so they are not in golden files.
+func TestAlertsAreThoseOfTheRulesFolder(t *testing.T) {
+	g := NewWithT(t)
+	printed, complaints, err := template("--values", values("minimal"), "--set", "prometheusRule.enabled=true", "--show-only", "templates/monitoring.yaml")
+	g.Expect(err).NotTo(HaveOccurred(), complaints)
+	type groups struct {
+		Groups []any
+	}
+	var rendered struct {
+		Kind string
+		Spec groups
+	}
+	g.Expect(yaml.Unmarshal([]byte(printed), &rendered)).To(Succeed())
+	g.Expect(rendered.Kind).To(Equal("PrometheusRule"))
+	files, err := filepath.Glob(chart + "/rules/*.yaml")
+	g.Expect(err).NotTo(HaveOccurred())
+	written := []any{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		g.Expect(err).NotTo(HaveOccurred())
+		var one groups
+		g.Expect(yaml.Unmarshal(content, &one)).To(Succeed())
+		g.Expect(one.Groups).NotTo(BeEmpty(), file)
+		written = append(written, one.Groups...)
+	}
+	g.Expect(rendered.Spec.Groups).To(Equal(written))
+}

@@ -1,0 +1,170 @@
+{{- define "irene.fullname" -}}
+{{- if contains "irene" .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-irene" .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names of what is not in a namespace. */}}
+{{- define "irene.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "irene.fullname" .) -}}
+{{- end -}}
+
+{{- define "irene.account" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "irene.fullname" .) -}}
+{{- end -}}
+
+{{- define "irene.commonLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: irene
+{{- end -}}
+
+{{- define "irene.selector" -}}
+app.kubernetes.io/name: irene
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "irene.labels" -}}
+app.kubernetes.io/name: irene
+{{ include "irene.commonLabels" . }}
+{{- end -}}
+
+{{- define "irene.registry.selector" -}}
+app.kubernetes.io/name: irene-registry
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "irene.registry.labels" -}}
+app.kubernetes.io/name: irene-registry
+{{ include "irene.commonLabels" . }}
+{{- end -}}
+
+{{- define "irene.image" -}}
+{{- $repository := required "image.repository: where \"make images\" pushed the image of irene" .Values.image.repository -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a container of ours needs under restricted Pod Security. */}}
+{{- define "irene.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "irene.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "irene.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The files of irene's configuration: key -> {secret or configMap, key}, as YAML. */}}
+{{- define "irene.files" -}}
+{{- $tls := .Values.tls.secretName -}}
+{{- $files := dict
+  "listen.tls.certificate_file" (dict "secret" $tls "key" "tls.crt")
+  "listen.tls.key_file" (dict "secret" $tls "key" "tls.key")
+  "listen.tls.client_ca_file" (dict "secret" $tls "key" "ca.crt") -}}
+{{- with .Values.tls.clientCA -}}
+{{- $_ := set $files "listen.tls.client_ca_file" . -}}
+{{- end -}}
+{{- with .Values.embeddedRegistry -}}
+{{- if .enabled -}}
+{{- $names := printf "%s-registry-users" (include "irene.fullname" $) -}}
+{{- $_ := set $files "registry.username_file" (dict "configMap" $names "key" "writer") -}}
+{{- $_ := set $files "registry.password_file" (dict "secret" .passwords.secret "key" .passwords.writerKey) -}}
+{{- $_ := set $files "registry.pull_username_file" (dict "configMap" $names "key" "reader") -}}
+{{- $_ := set $files "registry.pull_password_file" (dict "secret" .passwords.secret "key" .passwords.readerKey) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $source := .Values.files -}}
+{{- if $source -}}{{- $_ := set $files $key $source -}}{{- else -}}{{- $_ := unset $files $key -}}{{- end -}}
+{{- end -}}
+{{- toYaml $files -}}
+{{- end -}}
+
+{{/* Sources of a projected volume for files as above. */}}
+{{- define "irene.fileSources" -}}
+{{- range $key, $source := . }}
+- {{ if $source.secret }}secret{{ else }}configMap{{ end }}:
+    name: {{ $source.secret | default $source.configMap }}
+    items:
+      - key: {{ $source.key | quote }}
+        path: {{ $key | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* irene's configuration file. */}}
+{{- define "irene.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $registry := get $config "registry" | default dict -}}
+{{- with .Values.embeddedRegistry -}}
+{{- if .enabled -}}
+{{- $own := dict
+  "address" (printf "%s-registry.%s.svc:%v" (include "irene.fullname" $) $.Release.Namespace .service.port)
+  "pull_address" (printf "127.0.0.1:%v" .service.nodePort)
+  "plain_http" (not .tlsSecret)
+  "pull_secret" "irene-registry-pull" -}}
+{{- range $key, $value := $own -}}
+{{- if or (not (hasKey $registry $key)) (eq (toString (get $registry $key)) "") -}}{{- $_ := set $registry $key $value -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (get $registry "pull_address") -}}
+{{- fail "config.registry.pull_address: the registry of app images as the nodes' container runtime reaches it; or set embeddedRegistry.enabled" -}}
+{{- end -}}
+{{- $managed := dict
+  "registry" $registry
+  "listen" (dict "address" ":8085")
+  "observe" (dict "address" ":9102")
+  "kubernetes" (dict "namespace" .Values.appNamespace.name)
+  "leader_election" (dict "namespace" .Release.Namespace "lease_name" (include "irene.fullname" .)) -}}
+{{- $config = mergeOverwrite $config $managed -}}
+{{- range $key, $source := include "irene.files" . | fromYaml -}}
+{{- $parts := splitList "." $key -}}
+{{- $node := $config -}}
+{{- range initial $parts -}}
+{{- if not (hasKey $node .) -}}{{- $_ := set $node . dict -}}{{- end -}}
+{{- $node = get $node . -}}
+{{- end -}}
+{{- $_ := set $node (last $parts) (printf "/etc/irene/files/%s" $key) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* The embedded registry's configuration file. */}}
+{{- define "irene.registry.config" -}}
+{{- $own := .Values.embeddedRegistry -}}
+{{- $config := deepCopy $own.config -}}
+{{- $listen := dict "address" ":5000" -}}
+{{- if $own.tlsSecret -}}
+{{- $_ := set $listen "tls" (dict "certificate_file" "/etc/irene/tls/tls.crt" "key_file" "/etc/irene/tls/tls.key") -}}
+{{- end -}}
+{{- $_ := set $config "users" (list
+  (dict "name" $own.writer "password_file" "/etc/irene/users/writer")
+  (dict "name" $own.reader "password_file" "/etc/irene/users/reader" "read_only" true)) -}}
+{{- mergeOverwrite $config (dict
+  "listen" $listen
+  "observe" (dict "address" ":9103")
+  "storage" (dict "directory" "/var/lib/irene-registry/content")) | toYaml -}}
+{{- end -}}
