@@ -17,14 +17,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-const (
-	chart  = "irene"
-	binary = "../../bin/helm"
-)
-
 // helm runs it and returns what it printed.
 func helm(args ...string) (printed, complaints string, err error) {
-	path, err := filepath.Abs(binary)
+	path, err := filepath.Abs(filepath.Join(binaries, "helm"))
 	if err != nil {
 		return "", "", err
 	}

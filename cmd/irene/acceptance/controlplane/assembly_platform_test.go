@@ -50,7 +50,7 @@ func (a *assembling) importStack(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	file, err := a.RootFSFile(rootfs)
 	Expect(err).NotTo(HaveOccurred())
-	_, err = a.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: a.kubeconfig, Namespace: a.namespace},
+	_, err = a.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: asIrene(a.kubeconfig), Namespace: a.namespace},
 		"import", imageworks.StackName, file)
 	Expect(err).NotTo(HaveOccurred())
 }

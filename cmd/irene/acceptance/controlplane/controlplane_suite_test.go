@@ -5,6 +5,9 @@
 // run). The real irene binary runs as child processes and is called as Cloud
 // Controller calls it; what it made is looked at with client-go.
 //
+// Every irene acts as the account that the Helm chart makes for it, with the chart's
+// rights and its fence, and fails the suite when it lacks one.
+//
 // One control plane serves all specs. Most share one irene and tell their apps
 // apart by guid; those that count objects, configure irene or harm it have a
 // namespace and processes of their own. Faults of the API server are played by a
@@ -73,6 +76,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	api, err = kubernetes.NewForConfig(apiConfig)
 	Expect(err).NotTo(HaveOccurred())
 
+	installAccount(ctx)
 	common = newPlatform(ctx, cluster.Kubeconfig, nil)
 	irene = common.start(ctx)
 }, NodeTimeout(3*time.Minute))

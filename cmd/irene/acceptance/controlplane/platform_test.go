@@ -41,6 +41,7 @@ func newPlatform(ctx context.Context, kubeconfig string, settings map[string]any
 		_, err := api.CoreV1().ServiceAccounts(namespace.Name).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	}).Should(Succeed())
+	admitAccount(ctx, namespace.Name)
 	p := &platform{
 		namespace:  namespace.Name,
 		kubeconfig: kubeconfig,
@@ -58,6 +59,7 @@ func newPlatform(ctx context.Context, kubeconfig string, settings map[string]any
 		if CurrentSpecReport().Failed() {
 			AddReportEntry("irene's log in "+p.namespace, p.log.tail(32<<10))
 		}
+		p.expectNoDenials()
 	})
 	return p
 }
@@ -95,7 +97,7 @@ func (p *platform) launch() *ireneprocess.Process {
 	process, err := ireneprocess.Launch(ireneprocess.Options{
 		Binary:     filepath.Join(folder, "irene"),
 		Dir:        p.dir,
-		Kubeconfig: p.kubeconfig,
+		Kubeconfig: asIrene(p.kubeconfig),
 		Namespace:  p.namespace,
 		Settings:   p.settings,
 		Log:        p.log,

@@ -34,7 +34,7 @@ var _ = Describe("irene stack", func() {
 	})
 	command := func(ctx context.Context, subcommand string, arguments ...string) *exec.Cmd {
 		GinkgoHelper()
-		made, err := place.Command(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: place.kubeconfig, Namespace: place.namespace}, subcommand, arguments...)
+		made, err := place.Command(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: asIrene(place.kubeconfig), Namespace: place.namespace}, subcommand, arguments...)
 		Expect(err).NotTo(HaveOccurred())
 		return made
 	}

@@ -1,0 +1,134 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+)
+
+// What irene's own account may not do, even if irene were somebody else's.
+var _ = Describe("Irene's account", Ordered, func() {
+	var (
+		intruder kubernetes.Interface
+		dry      = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	)
+	BeforeAll(func() {
+		config := rest.CopyConfig(apiConfig)
+		config.Impersonate = rest.ImpersonationConfig{UserName: account}
+		var err error
+		intruder, err = kubernetes.NewForConfig(config)
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	// pod is as irene makes them.
+	pod := func(spoil func(*corev1.PodSpec)) corev1.PodTemplateSpec {
+		spec := corev1.PodSpec{
+			AutomountServiceAccountToken: ptr.To(false),
+			RestartPolicy:                corev1.RestartPolicyNever,
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{Name: "c", Image: "127.0.0.1:1/c", SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			}}},
+		}
+		if spoil != nil {
+			spoil(&spec)
+		}
+		return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "fence"}}, Spec: spec}
+	}
+	job := func(ctx context.Context, namespace string, spoil func(*corev1.PodSpec)) error {
+		_, err := intruder.BatchV1().Jobs(namespace).Create(ctx, &batchv1.Job{
+			ObjectMeta: metav1.ObjectMeta{Name: "fence"}, Spec: batchv1.JobSpec{Template: pod(spoil)},
+		}, dry)
+		return err
+	}
+	statefulSet := func(ctx context.Context, namespace string, spoil func(*corev1.PodSpec)) error {
+		template := pod(spoil)
+		template.Spec.RestartPolicy = corev1.RestartPolicyAlways
+		_, err := intruder.AppsV1().StatefulSets(namespace).Create(ctx, &appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{Name: "fence"},
+			Spec:       appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template},
+		}, dry)
+		return err
+	}
+
+	It("creates what irene creates", func(ctx context.Context) {
+		Expect(job(ctx, common.namespace, nil)).To(Succeed())
+		Expect(statefulSet(ctx, common.namespace, nil)).To(Succeed())
+		By("root, in a user namespace")
+		Expect(job(ctx, common.namespace, func(p *corev1.PodSpec) {
+			p.SecurityContext.RunAsNonRoot, p.HostUsers = nil, ptr.To(false)
+		})).To(Succeed())
+	}, patience)
+
+	DescribeTable("creates nothing that reaches further", func(ctx context.Context, want string, spoil func(*corev1.PodSpec)) {
+		Expect(job(ctx, common.namespace, spoil)).To(MatchError(ContainSubstring(want)))
+		Expect(statefulSet(ctx, common.namespace, spoil)).To(MatchError(ContainSubstring(want)))
+	},
+		Entry("privileged", patience, "unprivileged", func(p *corev1.PodSpec) {
+			p.Containers[0].SecurityContext.Privileged, p.Containers[0].SecurityContext.AllowPrivilegeEscalation = ptr.To(true), nil
+		}),
+		Entry("with a capability, in an init container", patience, "capabilities", func(p *corev1.PodSpec) {
+			added := *p.Containers[0].DeepCopy()
+			added.Name, added.SecurityContext.Capabilities.Add = "i", []corev1.Capability{"NET_ADMIN"}
+			p.InitContainers = []corev1.Container{added}
+		}),
+		Entry("without dropping capabilities", patience, "capabilities", func(p *corev1.PodSpec) {
+			p.Containers[0].SecurityContext.Capabilities = nil
+		}),
+		Entry("a folder of the node", patience, "folders of the node", func(p *corev1.PodSpec) {
+			p.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
+		}),
+		Entry("a service account token as a file", patience, "service account tokens", func(p *corev1.PodSpec) {
+			p.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}},
+			}}}}
+		}),
+		Entry("the account's own token", patience, "automountServiceAccountToken", func(p *corev1.PodSpec) { p.AutomountServiceAccountToken = nil }),
+		Entry("another service account", patience, "service account", func(p *corev1.PodSpec) { p.ServiceAccountName = "admin" }),
+		Entry("the node's network", patience, "hostNetwork", func(p *corev1.PodSpec) { p.HostNetwork = true }),
+		Entry("the node's processes", patience, "hostPID", func(p *corev1.PodSpec) { p.HostPID = true }),
+		Entry("root", patience, "runAsNonRoot", func(p *corev1.PodSpec) { p.SecurityContext.RunAsNonRoot = nil }),
+		Entry("all system calls", patience, "seccompProfile", func(p *corev1.PodSpec) {
+			p.SecurityContext.SeccompProfile.Type = corev1.SeccompProfileTypeUnconfined
+		}),
+		Entry("no security at all", patience, "runAsNonRoot", func(p *corev1.PodSpec) { p.SecurityContext = nil }),
+	)
+
+	It("gets no other account's token by a Secret", func(ctx context.Context) {
+		_, err := intruder.CoreV1().Secrets(common.namespace).Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "fence", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
+			Type:       corev1.SecretTypeServiceAccountToken,
+		}, dry)
+		Expect(err).To(MatchError(ContainSubstring("no Secrets of this type")))
+	}, patience)
+
+	It("writes only where restricted Pod Security is enforced, whatever roles it were given", func(ctx context.Context) {
+		lax, err := api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lax-"}}, metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		admitAccount(ctx, lax.Name)
+		Expect(job(ctx, lax.Name, nil)).To(MatchError(ContainSubstring("enforce restricted Pod Security")))
+	}, patience)
+
+	It("has no rights in other namespaces, and none on nodes but to see them", func(ctx context.Context) {
+		_, err := intruder.CoreV1().Secrets("kube-system").List(ctx, metav1.ListOptions{})
+		Expect(err).To(MatchError(ContainSubstring("cannot list resource \"secrets\"")))
+		_, err = intruder.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(intruder.CoreV1().Nodes().Delete(ctx, "fake-0", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})).
+			To(MatchError(ContainSubstring("cannot delete resource \"nodes\"")))
+		_, err = intruder.CoreV1().Pods(common.namespace).Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "fence"}, Spec: pod(nil).Spec}, dry)
+		Expect(err).To(MatchError(ContainSubstring("cannot create resource \"pods\"")))
+	}, patience)
+})
