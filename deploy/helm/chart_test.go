@@ -71,6 +71,7 @@ func TestRefusesWhatCantWork(t *testing.T) {
 	}{
 		{"no image", []string{"--set", "image.repository="}, "image.repository"},
 		{"no registry", []string{"--set", "config.registry.pull_address="}, "config.registry.pull_address"},
+		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP"}, "config.registry.pull_address"},
 		{"nobody may connect to apps", []string{"--set-json", "networkPolicy.from=[]"}, "networkPolicy.from"},
 		{"a value that there is not", []string{"--set", "replica=3"}, "replica"},
 		{"a key that the configuration lacks", []string{"--set", "config.log.levle=info"}, "levle"},

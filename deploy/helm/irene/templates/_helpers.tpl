@@ -122,7 +122,7 @@ imagePullSecrets:
 {{- if .enabled -}}
 {{- $own := dict
   "address" (printf "%s-registry.%s.svc:%v" (include "irene.fullname" $) $.Release.Namespace .service.port)
-  "pull_address" (printf "127.0.0.1:%v" .service.nodePort)
+  "pull_address" (eq .service.type "NodePort" | ternary (printf "127.0.0.1:%v" .service.nodePort) "")
   "plain_http" (not .tlsSecret)
   "pull_secret" "irene-registry-pull" -}}
 {{- range $key, $value := $own -}}
