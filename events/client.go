@@ -20,6 +20,10 @@ import (
 const (
 	EndpointBuildCompleted = "build_completed"
 	EndpointTaskCompleted  = "task_completed"
+
+	EndpointCrashed          = "crashed"
+	EndpointRescheduling     = "rescheduling"
+	EndpointReadinessChanged = "readiness_changed"
 )
 
 // DefaultRequestTimeout bounds one request to Cloud Controller. Telling it of a build
@@ -113,6 +117,14 @@ func (c *CloudController) Post(ctx context.Context, endpoint, to string, body []
 		return Answer{}, fmt.Errorf("ask Cloud Controller at %s: %w", u.Host, c.explain(ctx, err))
 	}
 	return answer, nil
+}
+
+// Within is the same client with less time for a request; connections and metrics are
+// shared.
+func (c *CloudController) Within(timeout time.Duration) *CloudController {
+	sooner := *c
+	sooner.timeout = min(c.timeout, timeout)
+	return &sooner
 }
 
 // Close closes connections that are not in use.

@@ -21,10 +21,6 @@ const (
 	DefaultTombstoneTTL = time.Hour
 	// DefaultWorkers is how many outcomes are on their way at once.
 	DefaultWorkers = 32
-	// drain is how long deliveries that are under way may go on when Run is told to
-	// end. It is less than a deposed leader has until another one takes over (with the
-	// default Lease), so that this one's answer is written before the other looks.
-	drain = 4 * time.Second
 )
 
 // Options are what Jobs needs.
@@ -101,8 +97,8 @@ func (j *Jobs) Run(ctx context.Context) error {
 	}
 	defer j.pending.clear()
 	failed := func(step string) func() { return j.metrics.failures.WithLabelValues(step).Inc }
-	r.states = newLane(j.logger.Session("state"), failed("decide"), r.state)
-	r.deliveries = newLane(j.logger.Session("delivery"), failed("deliver"), r.deliver)
+	r.states = newLane(j.logger.Session("state"), "job", failed("decide"), r.state)
+	r.deliveries = newLane(j.logger.Session("delivery"), "job", failed("deliver"), r.deliver)
 	var err error
 	r.watched, err = watch(j.options.Kubernetes, j.options.Namespace, j.selector, r.states.queue.Add, r.states.queue.Add)
 	if err != nil {
@@ -115,20 +111,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	defer stopWatching()
 	r.factory.WaitForCacheSyncWithContext(ctx)
 
-	// Deliveries under way go on for a while, lest they are made twice.
-	work, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	var waits []func()
-	for _, l := range []*lane{r.states, r.deliveries} {
-		waits = append(waits, l.start(work, ctx, j.options.Workers))
-	}
-	<-ctx.Done()
-	r.states.queue.ShutDown()
-	r.deliveries.queue.ShutDown()
-	defer time.AfterFunc(drain, cut).Stop()
-	for _, wait := range waits {
-		wait()
-	}
+	workOn(ctx, j.options.Workers, r.states, r.deliveries)
 	return nil
 }
 
@@ -146,5 +129,5 @@ type run struct {
 
 	// states decides and cleans up, deliveries sends and marks. They are apart, so that
 	// a Cloud Controller that doesn't answer holds up nothing but deliveries.
-	states, deliveries *lane
+	states, deliveries *lane[string]
 }

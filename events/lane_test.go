@@ -11,10 +11,10 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func startLane(t *testing.T, work func(context.Context, string) (time.Duration, error)) (l *lane, failures *atomic.Int32, stop func()) {
+func startLane(t *testing.T, work func(context.Context, string) (time.Duration, error)) (l *lane[string], failures *atomic.Int32, stop func()) {
 	t.Helper()
 	failures = new(atomic.Int32)
-	l = newLane(lagertest.NewTestLogger("test"), func() { failures.Add(1) }, work)
+	l = newLane(lagertest.NewTestLogger("test"), "job", func() { failures.Add(1) }, work)
 	ctx, cancel := context.WithCancel(t.Context())
 	wait := l.start(ctx, ctx, 4)
 	stop = func() { cancel(); l.queue.ShutDown(); wait() }

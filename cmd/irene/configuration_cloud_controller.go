@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net/url"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +13,15 @@ import (
 )
 
 // CloudController is how Irene calls Cloud Controller: to tell it what became of
-// builds. Where to is in each request.
+// builds, where each request says to where, and of instances.
 type CloudController struct {
+	// URL is Cloud Controller's internal address, which is told of instances; empty for
+	// no reports of instances.
+	URL string `json:"url"`
+	// ReportRescheduling and ReportReadiness say whether Cloud Controller is told of
+	// instances that move and of those that turn ready or unready. Old ones know neither.
+	ReportRescheduling bool `json:"report_rescheduling"`
+	ReportReadiness    bool `json:"report_readiness"`
 	// CAFile has the authorities that sign Cloud Controller's certificate; empty means
 	// the system's.
 	CAFile string `json:"ca_file"`
@@ -22,7 +31,7 @@ type CloudController struct {
 	// RequestTimeout bounds one request. Cloud Controller may start an app before it
 	// answers.
 	RequestTimeout Duration `json:"request_timeout"`
-	// Workers is how many outcomes are told at once.
+	// Workers is how many outcomes are told at once, and of how many LRPs beside them.
 	Workers int `json:"workers"`
 	// TombstoneTTL is how long a Job stays after Cloud Controller knows its outcome, for
 	// a late repeat of its request.
@@ -31,13 +40,18 @@ type CloudController struct {
 
 func defaultCloudController() CloudController {
 	return CloudController{
-		RequestTimeout: Duration{Duration: events.DefaultRequestTimeout},
-		Workers:        events.DefaultWorkers,
-		TombstoneTTL:   Duration{Duration: events.DefaultTombstoneTTL},
+		ReportRescheduling: true,
+		RequestTimeout:     Duration{Duration: events.DefaultRequestTimeout},
+		Workers:            events.DefaultWorkers,
+		TombstoneTTL:       Duration{Duration: events.DefaultTombstoneTTL},
 	}
 }
 
 func (c CloudController) validate(wrong *faults) {
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" ||
+		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		wrong.add("cloud_controller.url", "must be like https://cloud-controller.example:9023")
+	}
 	wrong.pair("cloud_controller", "certificate_file", "key_file", c.CertificateFile, c.KeyFile)
 	wrong.duration("cloud_controller.request_timeout", c.RequestTimeout, leastPatience)
 	if c.Workers < 1 {
@@ -46,8 +60,8 @@ func (c CloudController) validate(wrong *faults) {
 	wrong.duration("cloud_controller.tombstone_ttl", c.TombstoneTTL, leastPatience)
 }
 
-// newOutcomeReports tells Cloud Controller of Jobs. It runs where this replica leads.
-func newOutcomeReports(config Configuration, clients k8s.Clients, kinds map[string]events.Decider, logger lager.Logger, metrics prometheus.Registerer) (*events.Jobs, error) {
+// newCloudController makes the one client for everything that is told.
+func newCloudController(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
 	settings := config.CloudController
 	client, err := events.NewCloudController(events.ClientOptions{
 		CAFile:          settings.CAFile,
@@ -60,6 +74,12 @@ func newOutcomeReports(config Configuration, clients k8s.Clients, kinds map[stri
 	if err != nil {
 		return nil, fmt.Errorf("cloud_controller: %w", err)
 	}
+	return client, nil
+}
+
+// newOutcomeReports tells Cloud Controller of Jobs. It runs where this replica leads.
+func newOutcomeReports(config Configuration, clients k8s.Clients, client *events.CloudController, kinds map[string]events.Decider, logger lager.Logger, metrics prometheus.Registerer) (*events.Jobs, error) {
+	settings := config.CloudController
 	return events.NewJobs(events.Options{
 		Kubernetes:      clients.Typed,
 		Namespace:       config.Kubernetes.Namespace,
@@ -70,4 +90,32 @@ func newOutcomeReports(config Configuration, clients k8s.Clients, kinds map[stri
 		Logger:          logger,
 		Registerer:      metrics,
 	})
+}
+
+// newInstanceReports tells Cloud Controller of instances, those on lost nodes included. It
+// runs where this replica leads; before the view runs.
+func newInstanceReports(config Configuration, lrps *k8s.LRPs, lostNodes *k8s.LostNodes, client *events.CloudController, logger lager.Logger, metrics prometheus.Registerer) (*events.InstanceReports, error) {
+	settings := config.CloudController
+	records := k8s.NewInstanceRecords(lrps)
+	reports, err := events.NewInstanceReports(events.InstanceReportsOptions{
+		Instances:       records,
+		CloudController: client,
+		URL:             settings.URL,
+		Rescheduling:    settings.ReportRescheduling,
+		Readiness:       settings.ReportReadiness,
+		Workers:         settings.Workers,
+		Logger:          logger,
+		Registerer:      metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cloud_controller.url: %w", err)
+	}
+	records.Subscribe(reports.Changed)
+	lostNodes.Rescheduled = func(_ context.Context, instance k8s.LostInstance) error {
+		if record, desired := records.Lost(instance); desired {
+			return reports.Rescheduled(record)
+		}
+		return nil
+	}
+	return reports, nil
 }

@@ -52,6 +52,19 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	lostNodes := k8s.NewLostNodes(lrps, config.Kubernetes.LostNodeGrace.Duration, registry)
 	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
 	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run}
+	cloudController, err := newCloudController(config, logger, registry)
+	if err != nil {
+		return parts{}, err
+	}
+	if config.CloudController.URL != "" {
+		reports, err := newInstanceReports(config, lrps, lostNodes, cloudController, logger, registry)
+		if err != nil {
+			return parts{}, err
+		}
+		whenLeading = append(whenLeading, reports.Run)
+	} else {
+		logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
+	}
 	var imageWork []func(context.Context) error
 	var builds api.Builds = noBuilds{}
 	if assembled, yes := images.(assembledImages); yes {
@@ -70,7 +83,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 				return parts{}, err
 			}
 			builds = staging
-			reports, err := newOutcomeReports(config, clients, map[string]events.Decider{keys.SourceTypeStaging: staging}, logger, registry)
+			reports, err := newOutcomeReports(config, clients, cloudController, map[string]events.Decider{keys.SourceTypeStaging: staging}, logger, registry)
 			if err != nil {
 				return parts{}, err
 			}

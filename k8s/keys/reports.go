@@ -15,3 +15,7 @@ const (
 	// report to, which may carry a password.
 	CallbackKey = "callback"
 )
+
+// Told is an annotation of an instance's pod: the JSON of opi.InstanceTold. It is written
+// after Cloud Controller has answered.
+const Told = "irene.cloudfoundry.org/told"

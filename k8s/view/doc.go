@@ -38,6 +38,10 @@
 // seconds, so a permission that is granted later takes effect without a restart. One
 // that is taken away later leaves the view with what it knew.
 //
+// Beside these, Events of reason Unhealthy are watched, from which the texts of crashes
+// take which health check failed. No state depends on them, nothing waits for them, and
+// where Irene may not read them the texts go without.
+//
 // Kubelets report the same again and again; that costs a comparison and tells nobody.
 //
 // Subscribers are told of every change after it can be read, outside all locks,
@@ -47,5 +51,5 @@
 // never infers it from the sequence of calls.
 //
 // Run owns every goroutine: per resource a reflector and a forwarder of its
-// watch, and one watchdog. When it returns they have ended.
+// watch, one watchdog, and the reflector of Events. When it returns they have ended.
 package view

@@ -72,9 +72,9 @@ func TestViewFollowsTheServer(t *testing.T) {
 
 			server.mu.Lock()
 			defer server.mu.Unlock()
-			g.Expect(server.selectors).To(HaveLen(5))
+			g.Expect(server.selectors).To(HaveLen(6))
 			for asked := range server.selectors {
-				g.Expect(asked).To(Or(Equal("/api/v1/nodes?"),
+				g.Expect(asked).To(Or(Equal("/api/v1/nodes?"), Equal("/api/v1/namespaces/"+namespace+"/events?"),
 					And(ContainSubstring("/namespaces/"+namespace+"/"), HaveSuffix("?cloudfoundry.org/source_type=APP"))))
 			}
 			metrics := gathered(g, registry)

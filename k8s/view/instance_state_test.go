@@ -354,6 +354,6 @@ func TestSinceIsNeverZero(t *testing.T) {
 		{Node: "n", Container: Container{Waiting: &Waiting{Reason: "CrashLoopBackOff"}, LastTermination: &Termination{}}},
 		{Node: "n", Container: Container{Waiting: &Waiting{}, LastTermination: &Termination{}}},
 	} {
-		g.Expect(instanceState(&pod, silence{silent: nodeLost(&pod), since: pod.Ready.Since}, start, time.Minute).Since).To(Equal(start))
+		g.Expect(instanceState(&pod, silence{silent: nodeLost(&pod), since: pod.Ready.Since}, failedChecks{}, start, time.Minute).Since).To(Equal(start))
 	}
 }

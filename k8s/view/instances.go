@@ -24,7 +24,7 @@ func (v *View) Instances(lrp LRP) []opi.Instance {
 			continue
 		}
 		reported = pod.Index
-		all[pod.Index] = instanceState(&pod, v.silenceOf(&pod), now, v.lostNodeGrace)
+		all[pod.Index] = instanceState(&pod, v.silenceOf(&pod), v.checkEvents.of(pod.UID), now, v.lostNodeGrace)
 		all[pod.Index].Routable = v.routable(&pod)
 	}
 	return all
@@ -49,7 +49,7 @@ func (v *View) silenceOf(pod *Pod) silence {
 // instanceState says how far the instance is that a pod stands for, from the
 // pod's status and what is known of its node. Since is the time of the present
 // state as closely as the status tells: never zero and never after now.
-func instanceState(pod *Pod, node silence, now time.Time, lostNodeGrace time.Duration) opi.Instance {
+func instanceState(pod *Pod, node silence, seen failedChecks, now time.Time, lostNodeGrace time.Duration) opi.Instance {
 	instance := opi.Instance{Index: pod.Index, GUID: string(pod.UID), Cell: pod.Node}
 	since := func(times ...time.Time) {
 		instance.Since = firstTime(append(times, pod.Started, pod.Created, now)...)
@@ -97,11 +97,11 @@ func instanceState(pod *Pod, node silence, now time.Time, lostNodeGrace time.Dur
 		since(container.RunningSince, pod.Scheduled.Since)
 
 	case container.Terminated != nil:
-		return crashed(terminationEnd(container.Terminated, container.MemoryLimit), container.Terminated.FinishedAt)
+		return crashed(container.crash(container.Terminated, container.Passed, seen), container.Terminated.FinishedAt)
 
 	case container.Waiting != nil && !starting(container.Waiting.Reason):
 		if last := container.LastTermination; last != nil && container.Waiting.Reason == reasonCrashLoop {
-			return crashed(terminationEnd(last, container.MemoryLimit), last.FinishedAt)
+			return crashed(container.crash(last, container.Passed, seen), last.FinishedAt)
 		}
 		return crashed(waitingEnd(container.Waiting))
 

@@ -37,7 +37,21 @@ func waitingEnd(waiting *Waiting) string {
 	return "can't be started: " + text
 }
 
-// terminationEnd says in a user's words how a run ended. limit is the memory
+// crash says in a user's words how a run ended, for placement errors and for reports
+// of crashes alike. passed is whether the startup check is known to have been passed.
+func (c *Container) crash(t *Termination, passed bool, seen failedChecks) string {
+	switch t.Reason {
+	case reasonOOMKilled, reasonStartError, reasonCannotRun, reasonStatusUnknown:
+	default:
+		probes := c.probes()
+		if text := probes.failedCheck(t, passed, seen); text != "" {
+			return text
+		}
+	}
+	return terminationEnd(t, c.MemoryLimit)
+}
+
+// terminationEnd is crash as far as the container's runtime knows. limit is the memory
 // limit in bytes, 0 for none.
 func terminationEnd(t *Termination, limit int64) string {
 	switch t.Reason {

@@ -1,10 +1,12 @@
 package view
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,10 +53,15 @@ type Pod struct {
 	// Scheduled and Ready are the conditions PodScheduled and Ready; zero where a
 	// condition is missing.
 	Scheduled, Ready Condition
+	// Disruption is the condition DisruptionTarget: Kubernetes takes the pod off its node.
+	Disruption Condition
 	// ContainersReady is the condition of that name. Its reason is Ready's.
 	ContainersReady Verdict
 
 	Container Container
+
+	// Told is what Cloud Controller was told of the instance.
+	Told opi.InstanceTold
 }
 
 // Condition is a condition of a pod. Its zero value stands for none.
@@ -90,6 +97,12 @@ type Container struct {
 	// Ready is the container's readiness as the kubelet last reported it.
 	Ready        bool
 	RestartCount int32
+	// Passed is whether the startup check is known to have been passed in this run,
+	// which may have ended, and LastPassed whether it was in the run before. False is
+	// not known: nobody looked at the time.
+	Passed, LastPassed bool
+	// checks are those that a kubelet ends the container for.
+	checks unique.Handle[checks]
 	// MemoryLimit is the container's limit in bytes, 0 for none.
 	MemoryLimit int64
 }
@@ -103,8 +116,8 @@ type Waiting struct {
 type Termination struct {
 	ExitCode, Signal int32
 	Reason, Message  string
-	// FinishedAt is zero when nobody knows.
-	FinishedAt time.Time
+	// StartedAt and FinishedAt are zero when nobody knows, and in whole seconds.
+	StartedAt, FinishedAt time.Time
 }
 
 func (p *Pod) uid() types.UID                { return p.UID }
@@ -117,6 +130,17 @@ func (p *Pod) reuse(old *Pod) {
 	p.UID, p.Name = old.UID, same(p.Name, old.Name)
 	p.Owner, p.AppGUID = same(p.Owner, old.Owner), same(p.AppGUID, old.AppGUID)
 	p.IP = same(p.IP, old.IP)
+	p.Container.carry(&old.Container)
+}
+
+// carry keeps what the status of a container that has ended no longer says.
+func (c *Container) carry(old *Container) {
+	switch c.RestartCount {
+	case old.RestartCount:
+		c.Passed, c.LastPassed = c.Passed || old.Passed, old.LastPassed
+	case old.RestartCount + 1:
+		c.LastPassed = old.Passed
+	}
 }
 
 func (v *View) slimPod(obj any) (*Pod, error) {
@@ -157,7 +181,12 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 			slim.ContainersReady = v.verdict(condition.Status, condition.LastTransitionTime)
 		case corev1.PodReady:
 			slim.Ready = v.slimCondition(condition)
+		case corev1.DisruptionTarget:
+			slim.Disruption = v.slimCondition(condition)
 		}
+	}
+	if told := pod.Annotations[keys.Told]; told != "" && json.Unmarshal([]byte(told), &slim.Told) != nil {
+		slim.Told = opi.InstanceTold{} // somebody changed it: rather tell twice than not at all
 	}
 	v.slimContainer(pod, &slim.Container)
 	return slim, nil
@@ -179,6 +208,7 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 	for i := range pod.Spec.Containers {
 		if container := &pod.Spec.Containers[i]; container.Name == ContainerName {
 			slim.MemoryLimit = container.Resources.Limits.Memory().Value()
+			slim.checks = checksOf(container)
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {
@@ -190,6 +220,7 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 		// A container without startup check that is ready has started, whether
 		// the one who wrote the status said so or not.
 		slim.Started = status.Started != nil && *status.Started || status.Ready
+		slim.Passed = slim.Started
 		slim.RestartCount = status.RestartCount
 		slim.LastTermination = v.slimTermination(status.LastTerminationState.Terminated)
 		switch {
@@ -216,6 +247,7 @@ func (v *View) slimTermination(terminated *corev1.ContainerStateTerminated) *Ter
 		Signal:     terminated.Signal,
 		Reason:     v.words.word(terminated.Reason),
 		Message:    v.words.word(terminated.Message),
+		StartedAt:  terminated.StartedAt.Time,
 		FinishedAt: terminated.FinishedAt.Time,
 	}
 }

@@ -80,6 +80,9 @@ type View struct {
 
 	words vocabulary
 	feeds []*feed
+	// checkEvents has a lock of its own, taken last.
+	checkEvents *checkEvents
+	client      kubernetes.Interface
 
 	// mu guards the stores.
 	mu      sync.RWMutex
@@ -111,7 +114,9 @@ func New(options Options) *View {
 		registerer:    options.Registerer,
 		logger:        options.Logger.Session("view"),
 		onNode:        map[string][]*Pod{},
+		client:        options.Client,
 	}
+	v.checkEvents = &checkEvents{logger: v.logger.Session("failed-checks"), events: map[types.UID]checkEvent{}, pods: map[types.UID][]types.UID{}}
 	if v.staleAfter == 0 {
 		v.staleAfter = DefaultStaleAfter
 	}
@@ -174,6 +179,7 @@ func (v *View) Run(ctx context.Context) error {
 		feeds.Go(func() { f.run(ctx) })
 	}
 	feeds.Go(func() { v.reopenQuietWatches(ctx) })
+	feeds.Go(func() { v.checkEvents.run(ctx, v.client, v.namespace) })
 	feeds.Wait()
 	return nil
 }

@@ -1,0 +1,176 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// appEvent is the body of all reports about instances (contract/cloud-controller.md 5.1).
+type appEvent struct {
+	Instance string `json:"instance"`
+	Index    int    `json:"index"`
+	CellID   string `json:"cell_id"`
+	Reason   string `json:"reason,omitempty"`
+
+	Ready *bool `json:"ready,omitempty"`
+
+	// ExitStatus is absent where it is not known, as is CrashTimestamp, in nanoseconds.
+	ExitStatus      *int32 `json:"exit_status,omitempty"`
+	ExitDescription string `json:"exit_description,omitempty"`
+	CrashCount      int    `json:"crash_count,omitempty"`
+	CrashTimestamp  int64  `json:"crash_timestamp,omitempty"`
+}
+
+// detailsUnknown describes a crash that was missed.
+const detailsUnknown = "details unknown"
+
+// event is what the report says at present.
+func (r *instanceReport) event() appEvent {
+	record := r.instance.record
+	e := appEvent{Instance: record.GUID, Index: record.Index, CellID: record.Cell}
+	switch r.endpoint {
+	case EndpointCrashed:
+		e.Reason, e.CrashCount, e.ExitDescription = "CRASHED", r.first, detailsUnknown
+		if r.crash != nil {
+			e.ExitStatus, e.ExitDescription = &r.crash.ExitStatus, r.crash.Description
+			if !r.crash.At.IsZero() {
+				e.CrashTimestamp = r.crash.At.UnixNano()
+			}
+		}
+	case EndpointRescheduling:
+		e.Reason = r.reason
+	default:
+		ready := r.instance.seen.Ready
+		e.Ready = &ready
+	}
+	return e
+}
+
+// deliver sends the next report of an LRP and marks its instance with it.
+func (r *InstanceReports) deliver(ctx context.Context, id opi.LRPIdentifier) (time.Duration, error) {
+	report, event, err := r.next(ctx, id)
+	if err != nil || report == nil {
+		return 0, err
+	}
+	if !report.answered {
+		if err := r.tell(ctx, id, report, event); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.mark(ctx, report.instance); err != nil {
+		return 0, fmt.Errorf("mark instance %d of LRP %s: %w", report.instance.record.Index, id, err)
+	}
+	r.settled(id, report)
+	return 0, nil
+}
+
+// next finds a report that was not told yet, as what is written down shows, and what it
+// says; nil if there is none.
+func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*instanceReport, appEvent, error) {
+	for {
+		r.mutex.Lock()
+		queue := r.lrps[id]
+		if queue == nil || queue.take() == nil {
+			r.mutex.Unlock()
+			return nil, appEvent{}, nil
+		}
+		report := queue.take()
+		instance := report.instance
+		unread := !instance.read && !instance.gone
+		if !unread && (report.answered || report.wanted()) {
+			event := report.event()
+			r.mutex.Unlock()
+			return report, event, nil
+		}
+		if !unread {
+			queue.drop(0)
+			r.tidy(id, queue)
+		}
+		r.mutex.Unlock()
+		if !unread {
+			continue
+		}
+		// Another replica may have marked it just before this one took over.
+		told, err := r.options.Instances.Told(ctx, instance.record)
+		if err != nil && !errors.Is(err, opi.ErrNotFound) {
+			return nil, appEvent{}, fmt.Errorf("report instance %d of LRP %s: %w", instance.record.Index, id, err)
+		}
+		r.mutex.Lock()
+		if err == nil {
+			instance.learn(told)
+		} else {
+			instance.gone = true
+		}
+		r.mutex.Unlock()
+	}
+}
+
+// tell makes one attempt; it fails unless the answer is definite.
+func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report *instanceReport, event appEvent) error {
+	body, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("encode a report: %w", err)
+	}
+	answer, err := r.cc.Post(ctx, report.endpoint, r.appURL(id, report.endpoint), body)
+	if err != nil {
+		return fmt.Errorf("report %s of instance %d of LRP %s: %w", report.endpoint, event.Index, id, err)
+	}
+	data := lager.Data{"process_guid": id.ProcessGUID(), "report": report.endpoint, "index": event.Index, "instance": event.Instance,
+		"status": answer.Status, "error-code": answer.ErrorCode}
+	switch answer.Verdict() {
+	case Accepted:
+		r.metrics.answered(report, answerAccepted)
+		r.logger.Debug("delivered", data)
+	case Refused:
+		r.metrics.answered(report, answerRefused)
+		r.logger.Info("refused", data)
+	case Misconfigured:
+		err = fmt.Errorf("report %s of instance %d of LRP %s: %s: Cloud Controller does not accept Irene's certificate, or is not what answers there",
+			report.endpoint, event.Index, id, answer)
+		return postponed{error: err, after: max(misconfiguredPause, answer.RetryAfter)}
+	default:
+		err = fmt.Errorf("report %s of instance %d of LRP %s: %s", report.endpoint, event.Index, id, answer)
+		return postponed{error: err, after: answer.RetryAfter}
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	report.settle(event.Ready != nil && *event.Ready)
+	return nil
+}
+
+// mark writes down what was told of an instance, unless it is gone.
+func (r *InstanceReports) mark(ctx context.Context, instance *reportedInstance) error {
+	r.mutex.Lock()
+	told, gone := instance.told, instance.gone
+	r.mutex.Unlock()
+	if gone {
+		return nil
+	}
+	err := r.options.Instances.Mark(ctx, instance.record, told)
+	if errors.Is(err, opi.ErrNotFound) {
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		instance.gone = true
+		return nil
+	}
+	return err
+}
+
+// settled goes on with what is next.
+func (r *InstanceReports) settled(id opi.LRPIdentifier, report *instanceReport) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	queue := r.lrps[id]
+	queue.done(report)
+	if len(queue.reports) > 0 {
+		r.deliveries.queue.Add(id)
+	}
+	r.tidy(id, queue)
+}

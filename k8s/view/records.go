@@ -1,0 +1,119 @@
+package view
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Records say what has happened to the instances of lrp that are desired at present,
+// in the order of their indexes.
+func (v *View) Records(lrp LRP) []opi.InstanceRecord {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var all []opi.InstanceRecord
+	for _, pod := range v.podsOf(lrp.UID) {
+		if pod.Index >= 0 && pod.Index < lrp.Instances {
+			all = append(all, instanceRecord(&pod, v.silenceOf(&pod).silent, v.checkEvents.of(pod.UID)))
+		}
+	}
+	return all
+}
+
+func instanceRecord(pod *Pod, silent bool, seen failedChecks) opi.InstanceRecord {
+	record := opi.InstanceRecord{
+		LRPIdentifier: pod.LRPIdentifier, Index: pod.Index, GUID: string(pod.UID), Cell: pod.Node, Object: pod.Name,
+		Rescheduled: rescheduled(pod), Told: pod.Told,
+	}
+	record.Crashes, record.LastCrash = crashes(pod, seen)
+	if pod.Deleting == nil && pod.Phase != corev1.PodFailed && !silent && pod.Container.Running && pod.Container.Started && pod.Ready.Status != "" {
+		ready := pod.Ready.True()
+		record.Ready = &ready
+	}
+	return record
+}
+
+// crashes counts how often the app's container has died by itself, and says how the last
+// time; nil if nobody knows. A container that ends because its pod is to end has not
+// crashed.
+//
+// A status holds the present run, whose number is the restart count, and how the run
+// before it ended. While a kubelet waits to start another one, the run that ended last
+// stands for both: it keeps its number until the next begins.
+func crashes(pod *Pod, seen failedChecks) (count int, last *opi.Crash) {
+	c := &pod.Container
+	count = int(c.RestartCount)
+	ended, passed := c.LastTermination, c.LastPassed
+	switch {
+	case c.Terminated != nil:
+		if !endedInOrder(pod, c.Terminated) {
+			count, ended, passed = count+1, c.Terminated, c.Passed
+		}
+	case c.Waiting != nil && !starting(c.Waiting.Reason) && ended != nil && ended.Reason != reasonStatusUnknown:
+		if endedInOrder(pod, ended) {
+			return count, nil
+		}
+		count, passed = count+1, c.Passed
+	}
+	if count == 0 || ended == nil {
+		return count, nil
+	}
+	return count, &opi.Crash{ExitStatus: ended.ExitCode, Description: c.crash(ended, passed, seen), At: ended.FinishedAt}
+}
+
+// orderSlack is how much earlier than an order to end a run must have ended not to have
+// ended because of it: nodes and the API server have clocks of their own, and times
+// are in whole seconds. A crash that is seen before the order counts in any case.
+const orderSlack = 5 * time.Second
+
+// endedInOrder is whether the run that ended last ended because its pod is to end, or
+// may have: if it has not, the container is started again, and that is seen.
+func endedInOrder(pod *Pod, t *Termination) bool {
+	before := func(order time.Time) bool {
+		return !t.FinishedAt.IsZero() && t.FinishedAt.Before(order.Add(-orderSlack))
+	}
+	switch {
+	case pod.Disruption.True() && !before(pod.Disruption.Since):
+		return true
+	case pod.Deleting != nil:
+		return !before(*pod.Deleting)
+	}
+	return !pod.Disruption.True() && (pod.Phase == corev1.PodFailed || pod.Phase == corev1.PodSucceeded)
+}
+
+// Reasons of the condition DisruptionTarget that have no constant in the API.
+const (
+	reasonEviction     = "EvictionByEvictionAPI"
+	reasonTaintManager = "DeletionByTaintManager"
+	reasonPodGC        = "DeletionByPodGC"
+)
+
+// rescheduled says in a user's words why Kubernetes takes a pod off its node, and
+// nothing where a person or Cloud Controller wanted its end. A deleted pod gets phase
+// Failed or Succeeded, too, once its containers have ended.
+func rescheduled(pod *Pod) string {
+	failed := pod.Phase == corev1.PodFailed
+	switch {
+	case pod.Deleting == nil && !failed, !pod.Disruption.True() && pod.Deleting != nil && (!failed || pod.Reason == ""):
+		return ""
+	case !pod.Disruption.True():
+		return podEnd(pod)
+	}
+	switch reason := pod.Disruption.Reason; reason {
+	case reasonEviction:
+		return fmt.Sprintf("evicted: cell %s is being emptied", pod.Node)
+	case reasonTaintManager:
+		return fmt.Sprintf("cell %s must not run it any longer (%s)", pod.Node, orReason(pod.Disruption.Message, reason))
+	case reasonPodGC:
+		return fmt.Sprintf("cell %s is gone", pod.Node)
+	case corev1.PodReasonPreemptionByScheduler:
+		return fmt.Sprintf("preempted on cell %s by what is more important", pod.Node)
+	}
+	if pod.Reason != "" || pod.Message != "" {
+		return podEnd(pod)
+	}
+	return orReason(pod.Disruption.Message, pod.Disruption.Reason)
+}
