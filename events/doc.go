@@ -1,5 +1,5 @@
-// Package events tells Cloud Controller what became of work that has ended: now of
-// Jobs, which are builds and tasks.
+// Package events tells Cloud Controller what became of work: of Jobs, which are builds and
+// tasks, and of the instances of LRPs.
 //
 // # What Jobs promises
 //
@@ -44,9 +44,42 @@
 // that it owns before Cloud Controller was told, and then nobody can be. Whoever makes
 // the Secret deletes it once the Job has its answer.
 //
+// # What InstanceReports promises
+//
+// Each crash of an instance is told once, with the instance's guid and the crash's number
+// within it, and so is each time that the platform moves an instance and, where wanted,
+// each change of its readiness:
+//
+//   - Decided by whoever implements Instances: what happened is read from what Kubernetes
+//     keeps anyway (a container's restart count and how it ended, a pod's conditions), so
+//     nothing is written for it and nothing is missed that a pod still shows. Of crashes
+//     that were missed the number is told, and "details unknown".
+//   - Sent: to CloudController.URL until the answer is definite, see Answer.Verdict (404
+//     is), with the pauses that Jobs makes. Reports about one LRP go one after the other
+//     in the order in which they were noticed, those of different LRPs at the same time;
+//     one that fails holds up the others of its LRP and nothing else.
+//   - Marked: what was answered is written on the pod (keys.Told: the number of its last
+//     crash told, and so on), by one small patch a report and none besides. A process
+//     that begins to report reads the pod once more before its first report of it, since
+//     what its view shows may be older than the last leader's mark.
+//
+// What is noticed waits in memory with its details: of each instance the last maxDetailed
+// crashes, of those before them only how many. So a process may die at any point, and
+// Cloud Controller may be away for long: every crash that the pod counts is told in the
+// end, at most one of them twice for each delivery that was under way at a death
+// (InstanceReportsOptions.Workers at most). A repeat may know less than the first
+// report did, when the container died again in between: it says "details unknown".
+//
+// A pod that vanishes takes its marks along. What was noticed of it before is still
+// told, by the process that noticed it; if that dies as well before Cloud Controller has
+// answered, it is lost. A finalizer on every pod would prevent it, at the price that no pod
+// could be replaced while Irene is away. Of one LRP at most maxGone reports wait for
+// instances that are gone; the oldest are dropped, logged and counted. For the same
+// reason a move is told only by a process that saw the pod while it ended.
+//
 // # Who owns what
 //
-// Run owns the informers and all workers; they have ended when it returns. The
+// Each Run owns its informers and all its workers; they have ended when it returns. The
 // CloudController owns no goroutine but those of idle connections, which end by
 // themselves. It keeps nothing between calls but connections.
 package events

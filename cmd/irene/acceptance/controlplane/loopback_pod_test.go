@@ -138,12 +138,25 @@ func (k *kubelet) run(p *loopbackPod) {
 	}
 	k.leave(p.end())
 	if k.life.Err() == nil {
+		Expect(k.report(k.life, p, ended)).To(Succeed())
 		err := api.CoreV1().Pods(k.namespace).Delete(k.life, p.name, metav1.DeleteOptions{
 			GracePeriodSeconds: ptr.To(int64(0)), Preconditions: &metav1.Preconditions{UID: &p.uid}})
 		if !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && k.life.Err() == nil {
 			Expect(err).NotTo(HaveOccurred())
 		}
 	}
+}
+
+// ended is the status of a pod whose container ended as it was told to.
+func ended(s *corev1.PodStatus) {
+	if s.Phase == corev1.PodFailed || len(s.ContainerStatuses) == 0 {
+		return
+	}
+	now := metav1.Now()
+	s.Phase = corev1.PodFailed
+	s.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 128 + 15, Reason: "Error", FinishedAt: now}}
+	s.ContainerStatuses[0].Ready = false
+	conditions(s, false)
 }
 
 // addressFor is a new address, or, for an heir, one that another pod left; "" when

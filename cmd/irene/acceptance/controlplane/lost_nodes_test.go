@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -88,11 +89,16 @@ var _ = Describe("Instances on lost nodes", func() {
 		const grace = 10 * time.Second
 		place = newRouting(ctx, direct(), router.Options{})
 		place.settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String()}
+		cc, err := standin.Start(standin.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(cc.Close)
+		place.settings["cloud_controller"] = map[string]any{"url": cc.URL()}
 		leader := place.start(ctx)
 		Eventually(func() float64 { return metric(ctx, leader, "irene_leader") }).Should(BeEquivalentTo(1))
 		lost, brief := newSilentNode(ctx), newSilentNode(ctx)
 		leave()
 		app := settled(ctx, leader, lost, "lost")
+		cc.AddProcess(app.GUID())
 		stateful := settled(ctx, leader, lost, "stateful", func(d cloudcontroller.Desire) {
 			d.With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, place.namespace), "mount_dir": "/data"}})
 		})
@@ -126,6 +132,12 @@ var _ = Describe("Instances on lost nodes", func() {
 		states(ctx, follower, app, "RUNNING")
 		Eventually(place.events(ctx, place.statefulSet(ctx, app.GUID()).UID)).Should(ContainElement(
 			MatchRegexp(`^instance 0 was on node ` + lost.name + `, which has not reported for [\d.]+s: its pod was deleted by force`)))
+
+		moved := cc.Received(standin.AppRescheduling, "")
+		Expect(moved).To(HaveLen(1))
+		Expect(moved[0].GUID).To(Equal(app.GUID() + "-" + app.Version()))
+		Expect(string(moved[0].Body)).To(And(ContainSubstring(string(before)), MatchRegexp(`"reason":"cell `+lost.name+` has not reported for [\d.]+s"`)))
+		Expect(cc.Received(standin.AppCrashed, "")).To(BeEmpty())
 
 		By("leaving what has volumes, and what is back")
 		states(ctx, follower, stateful, "UNKNOWN")

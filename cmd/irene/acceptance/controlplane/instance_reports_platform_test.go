@@ -1,0 +1,222 @@
+//go:build controlplane
+
+package controlplane_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/ireneprocess"
+)
+
+// telling is a platform whose irene tells a Cloud Controller of instances. What happens
+// to them the spec plays.
+type telling struct {
+	*platform
+	cc    *standin.Server
+	nodes *kubelet
+	irene *ireneprocess.Process
+	// kills counts how often a process was killed that led.
+	kills int
+}
+
+// newTelling is for one irene, or for several where elected. One report is under way at
+// a time, so that a kill meets one at most.
+func newTelling(ctx context.Context, elected bool) *telling {
+	GinkgoHelper()
+	cc, err := standin.Start(standin.Options{})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(cc.Close)
+	settings := map[string]any{
+		"cloud_controller": map[string]any{"url": cc.URL(), "workers": 1},
+		"apps": map[string]any{
+			"placement":      map[string]any{"shared": "unlabelled"},
+			"pre_stop_sleep": "1s", "termination_grace": "3s",
+		},
+	}
+	if !elected {
+		settings["leader_election"] = map[string]any{"enabled": false}
+	}
+	t := &telling{platform: newPlatform(ctx, direct(), settings), cc: cc}
+	t.nodes = newKubelet(ctx, t.namespace, 2)
+	return t
+}
+
+// with changes how irene tells.
+func (t *telling) with(settings map[string]any) *telling {
+	maps.Copy(t.settings["cloud_controller"].(map[string]any), settings)
+	return t
+}
+
+// begins starts the irene.
+func (t *telling) begins(ctx context.Context) *telling {
+	GinkgoHelper()
+	t.irene = t.start(ctx)
+	return t
+}
+
+// dies kills the irene.
+func (t *telling) dies() {
+	t.irene.Kill()
+	t.kills++
+}
+
+// runs desires an app and waits until its instances run.
+func (t *telling) runs(ctx context.Context, name string, instances int) cloudcontroller.Desire {
+	GinkgoHelper()
+	d := t.nodes.app(name, instances)
+	t.cc.AddProcess(d.GUID())
+	run(ctx, t.irene, d)
+	return d
+}
+
+// pod is the one of an instance.
+func (t *telling) pod(ctx context.Context, d cloudcontroller.Desire, index int) *loopbackPod {
+	GinkgoHelper()
+	var pod *loopbackPod
+	Eventually(func(g Gomega) {
+		name := t.statefulSet(ctx, d.GUID()).Name
+		live, err := api.CoreV1().Pods(t.namespace).Get(ctx, fmt.Sprintf("%s-%d", name, index), metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(live.DeletionTimestamp).To(BeNil())
+		t.nodes.mutex.Lock()
+		defer t.nodes.mutex.Unlock()
+		pod = t.nodes.pods[live.UID]
+		g.Expect(pod).NotTo(BeNil())
+	}).Should(Succeed())
+	return pod
+}
+
+// crash has a pod's container die for the nth time, and run again.
+func (t *telling) crash(ctx context.Context, p *loopbackPod, n int) {
+	GinkgoHelper()
+	end := exited(int32(n), "Error", time.Now())
+	Expect(t.nodes.report(ctx, p, died(n, end))).To(Succeed())
+	Expect(t.nodes.report(ctx, p, runsAgain(n, end))).To(Succeed())
+}
+
+// crashAll is crash for all pods at the same time.
+func (t *telling) crashAll(ctx context.Context, pods []*loopbackPod, n int) {
+	GinkgoHelper()
+	var playing sync.WaitGroup
+	for _, p := range pods {
+		playing.Go(func() {
+			defer GinkgoRecover()
+			t.crash(ctx, p, n)
+		})
+	}
+	playing.Wait()
+}
+
+// report is what Cloud Controller was told of an instance.
+type report struct {
+	guid            string
+	Instance        string `json:"instance"`
+	Index           int    `json:"index"`
+	CellID          string `json:"cell_id"`
+	Reason          string `json:"reason"`
+	ExitStatus      *int32 `json:"exit_status"`
+	ExitDescription string `json:"exit_description"`
+	CrashCount      int    `json:"crash_count"`
+	CrashTimestamp  int64  `json:"crash_timestamp"`
+	Ready           *bool  `json:"ready"`
+}
+
+// told is everything that Cloud Controller took note of, repeats included.
+func (t *telling) told(endpoint standin.Endpoint) []report {
+	var all []report
+	for _, request := range t.cc.Received(endpoint, "") {
+		if request.Status >= 300 {
+			continue // it has not
+		}
+		r := report{guid: request.GUID[:36]}
+		Expect(json.Unmarshal(request.Body, &r)).To(Succeed())
+		all = append(all, r)
+	}
+	return all
+}
+
+// distinct are the different crashes that Cloud Controller knows of, and how often it
+// was told of one once more.
+func (t *telling) distinct() (crashes map[string]report, repeats int) {
+	crashes = map[string]report{}
+	for _, r := range t.told(standin.AppCrashed) {
+		name := fmt.Sprintf("%s %d", r.Instance, r.CrashCount)
+		if _, known := crashes[name]; known {
+			repeats++
+			continue
+		}
+		crashes[name] = r
+	}
+	return crashes, repeats
+}
+
+// knows waits until Cloud Controller was told of exactly that many crashes, in the order
+// of each instance's.
+func (t *telling) knows(crashes int) (repeats int) {
+	GinkgoHelper()
+	Eventually(func() int {
+		known, _ := t.distinct()
+		return len(known)
+	}, "90s").Should(Equal(crashes))
+	last := map[string]int{}
+	for _, r := range t.told(standin.AppCrashed) {
+		Expect(r.CrashCount).To(BeElementOf(last[r.Instance], last[r.Instance]+1), "in order")
+		last[r.Instance] = max(last[r.Instance], r.CrashCount)
+		if r.ExitStatus != nil {
+			Expect(*r.ExitStatus).To(BeEquivalentTo(r.CrashCount), "each with its own status")
+			Expect(r.ExitDescription).To(Equal(fmt.Sprintf("exited with status %d", r.CrashCount)))
+		} else {
+			Expect(r.ExitDescription).To(Equal("details unknown"))
+		}
+	}
+	_, repeats = t.distinct()
+	return repeats
+}
+
+func exited(status int32, reason string, at time.Time) *corev1.ContainerStateTerminated {
+	return &corev1.ContainerStateTerminated{ExitCode: status, Reason: reason, StartedAt: metav1.NewTime(at.Add(-time.Second)), FinishedAt: metav1.NewTime(at)}
+}
+
+// died is the status of a pod whose container has died for the nth time.
+func died(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
+	return func(s *corev1.PodStatus) {
+		status := &s.ContainerStatuses[0]
+		status.RestartCount, status.Started, status.Ready = int32(n-1), ptr.To(false), false
+		status.State = corev1.ContainerState{Terminated: end}
+		conditions(s, false)
+	}
+}
+
+// backsOff is the one while it waits to be started again after that.
+func backsOff(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
+	return func(s *corev1.PodStatus) {
+		died(n, end)(s)
+		status := &s.ContainerStatuses[0]
+		status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off"}}
+		status.LastTerminationState = corev1.ContainerState{Terminated: end}
+	}
+}
+
+// runsAgain is the one after it was started again.
+func runsAgain(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
+	return func(s *corev1.PodStatus) {
+		status := &s.ContainerStatuses[0]
+		status.RestartCount, status.Started, status.Ready = int32(n), ptr.To(true), true
+		status.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}
+		status.LastTerminationState = corev1.ContainerState{Terminated: end}
+		conditions(s, true)
+	}
+}
