@@ -107,7 +107,7 @@ func (c *CloudController) Post(ctx context.Context, endpoint, to string, body []
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "irene")
 	client := http.Client{
-		Transport:     c.transports.current(),
+		Transport:     c.transports.Current(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	began := time.Now()
@@ -128,7 +128,7 @@ func (c *CloudController) Within(timeout time.Duration) *CloudController {
 }
 
 // Close closes connections that are not in use.
-func (c *CloudController) Close() { c.transports.close() }
+func (c *CloudController) Close() { c.transports.Current().CloseIdleConnections() }
 
 // explain leaves out what net/http puts around an error: method and URL.
 func (c *CloudController) explain(ctx context.Context, err error) error {

@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/irene-cf/irene/certificates"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
 
@@ -157,9 +158,12 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	before, after := serve(first), serve(second)
 	client, _ := newClient(t, withFiles(first))
 	now := time.Now()
-	client.transports.now = func() time.Time { return now }
+	var err error
+	client.transports, err = newTransports(certificateFiles{authorities: first.File("ca.pem"), certificate: first.File("client.pem"), key: first.File("client.key")},
+		lagertest.NewTestLogger("test"), func() time.Time { return now })
+	g.Expect(err).NotTo(HaveOccurred())
 	post := func(to string) error {
-		now = now.Add(certificateCheckInterval)
+		now = now.Add(certificates.CheckInterval)
 		_, err := client.Post(context.Background(), "e", to, nil)
 		return err
 	}

@@ -3,12 +3,15 @@ package main
 import (
 	"crypto/tls"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
+
+	"github.com/irene-cf/irene/certificates"
 )
 
 var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -16,7 +19,7 @@ var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte("hello"))
 })
 
-func load(t *testing.T, files TLS, now func() time.Time) *certificates {
+func load(t *testing.T, files TLS, now func() time.Time) *serverCertificates {
 	t.Helper()
 	logger, _ := newLog(t)
 	certs, err := loadCertificates(files, logger, now)
@@ -85,7 +88,7 @@ func TestRotatedFilesCountWithoutRestart(t *testing.T) {
 	folder.write(after, after)
 	g.Expect(ask(before, before)).To(Succeed(), "looked at once a second at most")
 
-	time.advance(certificateCheckInterval)
+	time.advance(certificates.CheckInterval)
 	g.Expect(ask(after, after)).To(Succeed())
 	g.Expect(ask(before, after)).NotTo(Succeed(), "the old server certificate is gone")
 	g.Expect(ask(after, before)).NotTo(Succeed(), "the old client authority is gone")
@@ -114,7 +117,7 @@ func TestWithoutAnAuthorityClientsNeedNoCertificate(t *testing.T) {
 	}
 	g.Expect(ask(before)).To(Equal("hello"))
 	folder.write(after, after)
-	time.advance(certificateCheckInterval)
+	time.advance(certificates.CheckInterval)
 	g.Expect(ask(after)).To(Equal("hello"))
 }
 
@@ -126,7 +129,11 @@ func TestUnusableFilesKeepTheOldOnes(t *testing.T) {
 		"certificate and key do not fit": func(f *certificateFolder) { f.writePEM(certificate, otherKey, good.pem) },
 		"certificate is not PEM":         func(f *certificateFolder) { f.writePEM([]byte("x"), key, good.pem) },
 		"authority is not PEM":           func(f *certificateFolder) { f.writePEM(certificate, key, []byte("x")) },
-		"files are gone":                 func(f *certificateFolder) { f.path = filepath.Join(f.path, "elsewhere") },
+		"files are gone": func(f *certificateFolder) {
+			if err := os.Remove(filepath.Join(f.path, "..data")); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -136,13 +143,12 @@ func TestUnusableFilesKeepTheOldOnes(t *testing.T) {
 			time := new(movableClock)
 			certs, err := loadCertificates(folder.files(), logger, time.now)
 			g.Expect(err).NotTo(HaveOccurred())
-			old := certs.current()
+			old := certs.Current()
 
 			spoil(folder)
-			certs.files = folder.files()
 			for range 3 {
-				time.advance(certificateCheckInterval)
-				g.Expect(certs.current()).To(BeIdenticalTo(old))
+				time.advance(certificates.CheckInterval)
+				g.Expect(certs.Current()).To(BeIdenticalTo(old))
 			}
 			g.Expect(log).To(gbytes.Say(`reload-failed`))
 			g.Expect(log).NotTo(gbytes.Say(`reload-failed`), "once is enough")

@@ -118,7 +118,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	adoptClientGoLogs(logger)
 	logger.Info("starting", lager.Data{"version": versionText()})
 
-	var certs *certificates
+	var certs *serverCertificates
 	if !config.Listen.Plaintext {
 		if certs, err = loadCertificates(config.Listen.TLS, logger, time.Now); err != nil {
 			return fmt.Errorf("certificates:\n%w", err)

@@ -54,7 +54,7 @@ func serveRegistry(ctx context.Context, path string, logs io.Writer) error {
 	logger.Info("starting", lager.Data{"version": versionText()})
 	config.warn(logger)
 
-	var certs *certificates
+	var certs *serverCertificates
 	if files := config.Listen.TLS; files.CertificateFile != "" {
 		if certs, err = loadCertificates(TLS{CertificateFile: files.CertificateFile, KeyFile: files.KeyFile}, logger, time.Now); err != nil {
 			return fmt.Errorf("certificates:\n%w", err)
@@ -95,7 +95,7 @@ func (c RegistryConfiguration) warn(logger lager.Logger) {
 }
 
 // service opens the ports. certificates is nil without TLS.
-func (c RegistryConfiguration) service(opened *registry.Registry, certs *certificates, metrics *prometheus.Registry, logger lager.Logger) (*service, error) {
+func (c RegistryConfiguration) service(opened *registry.Registry, certs *serverCertificates, metrics *prometheus.Registry, logger lager.Logger) (*service, error) {
 	apiListener, observeListener, err := listen(c.Listen.Address, c.Observe.Address, certs)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type service struct {
 
 // listen opens the API's and the health port's listener. certificates is nil for
 // plaintext.
-func listen(apiAddress, observeAddress string, certificates *certificates) (api, observe net.Listener, err error) {
+func listen(apiAddress, observeAddress string, certificates *serverCertificates) (api, observe net.Listener, err error) {
 	if api, err = net.Listen("tcp", apiAddress); err != nil {
 		return nil, nil, fmt.Errorf("listen.address: %w", err)
 	}

@@ -43,7 +43,7 @@ type running struct {
 
 // start runs a service that answers with api until the test ends. certs nil means
 // plaintext. change may alter the configuration.
-func start(t *testing.T, api http.Handler, certs *certificates, change func(*Configuration), background ...func(context.Context) error) *running {
+func start(t *testing.T, api http.Handler, certs *serverCertificates, change func(*Configuration), background ...func(context.Context) error) *running {
 	t.Helper()
 	config := DefaultConfiguration()
 	config.Listen.Address, config.Observe.Address = "127.0.0.1:0", "127.0.0.1:0"
