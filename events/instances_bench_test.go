@@ -24,7 +24,7 @@ func BenchmarkCrashLoops(b *testing.B) {
 	const lrps, crashesWhileAway = 10_000, 40
 	for b.Loop() {
 		away, told := make(chan struct{}), make(chan struct{}, lrps*crashesWhileAway)
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			select {
 			case <-away:
 				told <- struct{}{}
