@@ -53,8 +53,9 @@ type Pod struct {
 	// Scheduled and Ready are the conditions PodScheduled and Ready; zero where a
 	// condition is missing.
 	Scheduled, Ready Condition
-	// Disruption is the condition DisruptionTarget: Kubernetes takes the pod off its node.
-	Disruption Condition
+	// Disruption is the condition DisruptionTarget where it is true: Kubernetes takes the
+	// pod off its node.
+	Disruption *Condition
 	// ContainersReady is the condition of that name. Its reason is Ready's.
 	ContainersReady Verdict
 
@@ -182,7 +183,9 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 		case corev1.PodReady:
 			slim.Ready = v.slimCondition(condition)
 		case corev1.DisruptionTarget:
-			slim.Disruption = v.slimCondition(condition)
+			if disruption := v.slimCondition(condition); disruption.True() {
+				slim.Disruption = &disruption
+			}
 		}
 	}
 	if told := pod.Annotations[keys.Told]; told != "" && json.Unmarshal([]byte(told), &slim.Told) != nil {

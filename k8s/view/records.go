@@ -76,12 +76,12 @@ func endedInOrder(pod *Pod, t *Termination) bool {
 		return !t.FinishedAt.IsZero() && t.FinishedAt.Before(order.Add(-orderSlack))
 	}
 	switch {
-	case pod.Disruption.True() && !before(pod.Disruption.Since):
+	case pod.Disruption != nil && !before(pod.Disruption.Since):
 		return true
 	case pod.Deleting != nil:
 		return !before(*pod.Deleting)
 	}
-	return !pod.Disruption.True() && (pod.Phase == corev1.PodFailed || pod.Phase == corev1.PodSucceeded)
+	return pod.Disruption == nil && (pod.Phase == corev1.PodFailed || pod.Phase == corev1.PodSucceeded)
 }
 
 // Reasons of the condition DisruptionTarget that have no constant in the API.
@@ -97,9 +97,9 @@ const (
 func rescheduled(pod *Pod) string {
 	failed := pod.Phase == corev1.PodFailed
 	switch {
-	case pod.Deleting == nil && !failed, !pod.Disruption.True() && pod.Deleting != nil && (!failed || pod.Reason == ""):
+	case pod.Deleting == nil && !failed, pod.Disruption == nil && pod.Deleting != nil && (!failed || pod.Reason == ""):
 		return ""
-	case !pod.Disruption.True():
+	case pod.Disruption == nil:
 		return podEnd(pod)
 	}
 	switch reason := pod.Disruption.Reason; reason {
