@@ -53,6 +53,8 @@ func TestBenchmarks(t *testing.T) {
 	bus, err := natsserver.Start(natsserver.Options{})
 	check(t, err)
 	defer bus.Stop()
+	listener := newCrashListener()
+	defer listener.Close()
 	bin, err := devcluster.FindBin("")
 	check(t, err)
 	log, err := os.Create(filepath.Join(t.TempDir(), "irene.log"))
@@ -61,9 +63,10 @@ func TestBenchmarks(t *testing.T) {
 		Binary: filepath.Join(bin, "irene"), Dir: t.TempDir(), Kubeconfig: cluster.Kubeconfig, Namespace: namespace,
 		// Image users are not asked for: there is no registry here.
 		Settings: map[string]any{
-			"apps":    map[string]any{"user_namespaces": "on"},
-			"observe": map[string]any{"profiling": true},
-			"nats":    map[string]any{"servers": []string{bus.URL()}},
+			"apps":             map[string]any{"user_namespaces": "on"},
+			"observe":          map[string]any{"profiling": true},
+			"nats":             map[string]any{"servers": []string{bus.URL()}},
+			"cloud_controller": map[string]any{"url": listener.URL},
 		},
 		Log: log,
 	}
@@ -71,7 +74,7 @@ func TestBenchmarks(t *testing.T) {
 	check(t, err)
 	defer func() { check(t, irene.Stop()) }()
 	irene.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}, Timeout: time.Minute}
-	b := &benchmark{T: t, ctx: ctx, options: options, irene: irene, client: client, bus: bus}
+	b := &benchmark{T: t, ctx: ctx, options: options, irene: irene, client: client, bus: bus, crashes: listener}
 
 	b.compareDesires(false)
 	b.compareDesires(true)
@@ -99,6 +102,7 @@ type benchmark struct {
 	irene   *ireneprocess.Process
 	client  kubernetes.Interface
 	bus     *natsserver.Server
+	crashes *crashListener
 	lrps    []cloudcontroller.Desire
 }
 
@@ -291,6 +295,7 @@ func (b *benchmark) measureAt(number int) {
 		return expect(http.StatusOK, answer, err)
 	})
 	b.measureRoutes(number)
+	b.measureCrashes(number)
 	again := b.requests(desired, false)
 	b.report(number, "desire", desired, inFlight, func(i int) error {
 		answer, err := b.irene.Desire(b.ctx, again[i])
