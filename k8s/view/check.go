@@ -18,8 +18,10 @@ type check struct {
 	port int32
 	// path is empty for a port's.
 	path string
-	// timeout bounds one attempt and patience all of them, until the container is ended.
+	// timeout bounds one attempt and patience all of them, until the container is ended
+	// because that many failed in a row.
 	timeout, patience time.Duration
+	failures          int
 }
 
 func checksOf(container *corev1.Container) unique.Handle[checks] {
@@ -31,6 +33,7 @@ func checkOf(probe *corev1.Probe) check {
 		return check{}
 	}
 	c := check{
+		failures: int(max(1, probe.FailureThreshold)),
 		timeout:  time.Duration(probe.TimeoutSeconds) * time.Second,
 		patience: time.Duration(probe.InitialDelaySeconds+probe.PeriodSeconds*probe.FailureThreshold) * time.Second,
 	}
@@ -68,26 +71,63 @@ func (c *checks) failedCheck(t *Termination, passed bool, seen failedChecks) str
 	if t.StartedAt.IsZero() || t.FinishedAt.IsZero() {
 		return ""
 	}
-	during := func(failure checkFailure) bool {
-		return !failure.at.IsZero() && !failure.at.Before(t.StartedAt) && !failure.at.After(t.FinishedAt.Add(clockSlack))
-	}
-	if during(seen.liveness) && t.FinishedAt.Sub(seen.liveness.at) <= killSlack {
-		return "failed health check: " + c.liveness.explain(seen.liveness.message)
+	if last := c.liveness.ended(t, seen.liveness); last != nil {
+		return "failed health check: " + c.liveness.explain(last.message)
 	}
 	lasted := t.FinishedAt.Sub(t.StartedAt)
 	if passed || c.startup.patience == 0 || lasted < c.startup.patience-2*clockSlack {
 		return ""
 	}
 	within := fmt.Sprintf(" (not passed within %s of the start)", seconds(c.startup.patience))
+	said := lastWithin(seen.startup, t.StartedAt, t.FinishedAt.Add(clockSlack))
 	switch {
-	case during(seen.startup) && lasted <= 3*c.startup.patience+killSlack:
-		return "failed health check: " + c.startup.explain(seen.startup.message) + within
+	case said != nil && lasted <= 3*c.startup.patience+killSlack:
+		return "failed health check: " + c.startup.explain(said.message) + within
 	// Kubelets say little of a container that fails again and again. One that ended when
 	// the patience with it did, as on a kubelet's signal, failed the check.
 	case lasted <= c.startup.patience+killSlack && endedOnSignal(t.ExitCode):
 		return "failed health check: " + c.startup.explain("") + within
 	}
 	return ""
+}
+
+// ended returns the last failure of a check that ended a run after it had started, nil if
+// the run ended otherwise. A process that dies by itself makes the next attempt fail, too,
+// but not before its end, nor as often as a kubelet wants it.
+func (c *check) ended(t *Termination, failures []checkFailure) *checkFailure {
+	begin := t.FinishedAt.Add(-c.patience - killSlack)
+	if begin.Before(t.StartedAt) {
+		begin = t.StartedAt
+	}
+	end := t.FinishedAt.Add(-clockSlack)
+	last := lastWithin(failures, begin, end)
+	if last == nil || t.FinishedAt.Sub(last.at) > killSlack {
+		return nil
+	}
+	times := 0
+	for _, failure := range failures {
+		switch {
+		case failure.at.Before(begin) || failure.at.After(end):
+		case failure.from.Before(begin):
+			times++ // and perhaps more
+		default:
+			times += failure.times
+		}
+	}
+	if times < c.failures && (t.ExitCode == 0 || !endedOnSignal(t.ExitCode)) {
+		return nil
+	}
+	return last
+}
+
+// lastWithin returns the last failure in a time, nil for none.
+func lastWithin(failures []checkFailure, begin, end time.Time) (last *checkFailure) {
+	for i := range failures {
+		if at := failures[i].at; !at.Before(begin) && !at.After(end) && (last == nil || at.After(last.at)) {
+			last = &failures[i]
+		}
+	}
+	return last
 }
 
 // endedOnSignal is whether a process that is told to end, or killed, may end so.

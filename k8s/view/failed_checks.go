@@ -19,14 +19,20 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// failedChecks are the last failures of a pod's checks that end a container.
-type failedChecks struct{ startup, liveness checkFailure }
+// failedChecks are the last failures of a pod's checks that end a container, in no order.
+type failedChecks struct{ startup, liveness []checkFailure }
 
-// checkFailure is what a kubelet said of a failed check; zero for none.
+// checkFailure is what a kubelet said of a check that failed several times between from
+// and at. Both are in whole seconds.
 type checkFailure struct {
-	at      time.Time
-	message string
+	from, at time.Time
+	times    int
+	message  string
 }
+
+// maxFailures of one message are remembered one by one: as many as a kubelet may want
+// before it ends a container.
+const maxFailures = 10
 
 // checkEvents keeps what kubelets say in Events of reason Unhealthy. Only texts are made
 // from it, never states: Events may come late or not at all, and nothing waits for
@@ -42,10 +48,12 @@ type checkEvents struct {
 	forbidden bool
 }
 
+// checkEvent is an Event, which kubelets count up when the same happens again.
 type checkEvent struct {
-	pod     types.UID
-	startup bool
-	failure checkFailure
+	pod      types.UID
+	startup  bool
+	count    int
+	failures []checkFailure
 }
 
 // of returns the last failures of a pod's checks.
@@ -54,13 +62,11 @@ func (c *checkEvents) of(pod types.UID) failedChecks {
 	defer c.mutex.Unlock()
 	var last failedChecks
 	for _, uid := range c.pods[pod] {
-		event, slot := c.events[uid], &last.liveness
+		event, kind := c.events[uid], &last.liveness
 		if event.startup {
-			slot = &last.startup
+			kind = &last.startup
 		}
-		if event.failure.at.After(slot.at) {
-			*slot = event.failure
-		}
+		*kind = append(*kind, event.failures...)
 	}
 	return last
 }
@@ -142,21 +148,39 @@ func (c *checkEvents) take(object any) {
 	if !ok {
 		return
 	}
-	c.drop(event.UID)
-	at := event.LastTimestamp.Time
-	if event.Series != nil && event.Series.LastObservedTime.After(at) {
-		at = event.Series.LastObservedTime.Time
-	}
-	if at.IsZero() {
-		at = event.EventTime.Time
-	}
 	startup := strings.HasPrefix(event.Message, "Startup ")
 	if !startup && !strings.HasPrefix(event.Message, "Liveness ") || event.InvolvedObject.FieldPath != appContainerPath {
 		return
 	}
+	known := c.events[event.UID]
+	c.drop(event.UID)
+	first, last, count := occurrences(event)
+	failure := checkFailure{from: first, at: last, times: count, message: event.Message}
+	if known.count > 0 && known.count < count {
+		failure.from, failure.times = last, count-known.count
+	}
+	failures := known.failures
+	if known.count != count {
+		failures = append(failures, failure)
+	}
 	pod := event.InvolvedObject.UID
-	c.events[event.UID] = checkEvent{pod: pod, startup: startup, failure: checkFailure{at: at, message: event.Message}}
+	c.events[event.UID] = checkEvent{pod: pod, startup: startup, count: count, failures: failures[max(0, len(failures)-maxFailures):]}
 	c.pods[pod] = append(c.pods[pod], event.UID)
+}
+
+// occurrences says when an Event was seen first and last, and how often.
+func occurrences(event *corev1.Event) (first, last time.Time, count int) {
+	first, last, count = event.FirstTimestamp.Time, event.LastTimestamp.Time, int(event.Count)
+	if event.Series != nil {
+		last, count = event.Series.LastObservedTime.Time, int(event.Series.Count)
+	}
+	if first.IsZero() {
+		first = event.EventTime.Time
+	}
+	if last.IsZero() {
+		last = first
+	}
+	return first, last, max(count, 1)
 }
 
 // appContainerPath is how Events name the app's container.

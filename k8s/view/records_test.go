@@ -133,11 +133,16 @@ func TestRecordsAreOfDesiredInstances(t *testing.T) {
 	g.Expect(records[1].Told).To(Equal(opi.InstanceTold{}))
 }
 
+// unhealthy is an Event that was there once.
 func unhealthy(name string, pod string, seconds int, message string) *corev1.Event {
+	return unhealthyTimes(name, pod, seconds, seconds, 1, message)
+}
+
+func unhealthyTimes(name string, pod string, from, to, times int, message string) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: name, UID: types.UID(name)},
 		InvolvedObject: corev1.ObjectReference{UID: types.UID(pod), FieldPath: "spec.containers{opi}"},
-		Reason:         "Unhealthy", Message: message, LastTimestamp: stamp(seconds),
+		Reason:         "Unhealthy", Message: message, FirstTimestamp: stamp(from), LastTimestamp: stamp(to), Count: int32(times),
 	}
 }
 
@@ -187,10 +192,13 @@ func TestCrashesOfFailedChecks(t *testing.T) {
 		"what was said was of readiness":         {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 99, "Readiness probe failed: "+refused)}, want: "exited with status 137 (killed by signal 9)"},
 		"out of memory all the same":             {end: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", StartedAt: stamp(10), FinishedAt: stamp(100)}, events: []*corev1.Event{unhealthy("e", "guid", 99, "Liveness probe failed: "+refused)}, want: "out of memory: limit 256M"},
 		"a failure that it lived through":        {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 60, "Liveness probe failed: "+silent)}, want: "exited with status 1"},
-		"it stopped to answer":                   {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("d", "guid", 80, "Liveness probe failed: "+refused), unhealthy("e", "guid", 98, "Liveness probe failed: "+silent)}, want: "failed health check: port 8080 did not answer within 1s"},
-		"it answered with an error":              {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, "Liveness probe failed: HTTP probe failed with statuscode: 503")}, want: "failed health check: GET /health on port 8080 was answered with status 503"},
-		"its HTTP did not answer":                {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, `Liveness probe failed: Get "http://10.0.0.7:8080/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`)}, want: "failed health check: GET /health on port 8080 did not answer within 1s"},
-		"something that kubelet did not say yet": {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, "Liveness probe failed: strange")}, want: "failed health check: GET /health on port 8080: strange"},
+		"it stopped to answer":                   {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("d", "guid", 78, "Liveness probe failed: "+refused), unhealthyTimes("e", "guid", 88, 98, 2, "Liveness probe failed: "+silent)}, want: "failed health check: port 8080 did not answer within 1s"},
+		"it answers no more because it is over":  {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 100, "Liveness probe failed: "+refused)}, want: "exited with status 1"},
+		"it ended well after one failure":        {end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 20, 98, 5, "Liveness probe failed: "+refused)}, want: "exited with status 0"},
+		"kubelet said it once, and killed it":    {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, "Liveness probe failed: "+refused)}, want: "failed health check: port 8080 refused the connection"},
+		"it answered with an error":              {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: HTTP probe failed with statuscode: 503")}, want: "failed health check: GET /health on port 8080 was answered with status 503"},
+		"its HTTP did not answer":                {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, `Liveness probe failed: Get "http://10.0.0.7:8080/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`)}, want: "failed health check: GET /health on port 8080 did not answer within 1s"},
+		"something that kubelet did not say yet": {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: strange")}, want: "failed health check: GET /health on port 8080: strange"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -224,13 +232,22 @@ func TestCrashesOfFailedChecks(t *testing.T) {
 func TestFailedChecksAreForgottenWithTheirEvents(t *testing.T) {
 	g := NewWithT(t)
 	v, _ := idleView(t)
-	event := unhealthy("e", "guid", 1, "Startup probe failed: x")
-	g.Expect(v.checkEvents.Add(event)).To(Succeed())
-	g.Expect(v.checkEvents.Update(unhealthy("e", "guid", 5, "Startup probe failed: y"))).To(Succeed())
+	const message = "Startup probe failed: x"
+	failure := func(from, to, times int) checkFailure {
+		return checkFailure{from: at(from), at: at(to), times: times, message: message}
+	}
+	g.Expect(v.checkEvents.Add(unhealthyTimes("e", "guid", 1, 3, 3, message))).To(Succeed())
 	g.Expect(v.checkEvents.Add(unhealthy("f", "guid", 3, "Liveness probe failed: z"))).To(Succeed())
-	g.Expect(v.checkEvents.of("guid")).To(Equal(failedChecks{
-		startup: checkFailure{at: at(5), message: "Startup probe failed: y"}, liveness: checkFailure{at: at(3), message: "Liveness probe failed: z"},
-	}))
+	for n := 4; n <= 5; n++ {
+		g.Expect(v.checkEvents.Update(unhealthyTimes("e", "guid", 1, n, n, message))).To(Succeed())
+	}
+	g.Expect(v.checkEvents.Update(unhealthyTimes("e", "guid", 1, 5, 5, message))).To(Succeed())
+	g.Expect(v.checkEvents.of("guid").startup).To(Equal([]checkFailure{failure(1, 3, 3), failure(4, 4, 1), failure(5, 5, 1)}))
+	g.Expect(v.checkEvents.of("guid").liveness).To(HaveLen(1))
+	for n := 6; n <= 50; n++ {
+		g.Expect(v.checkEvents.Update(unhealthyTimes("e", "guid", 1, n, n, message))).To(Succeed())
+	}
+	g.Expect(v.checkEvents.of("guid").startup).To(HaveLen(maxFailures))
 	for _, name := range []string{"e", "f", "never seen"} {
 		g.Expect(v.checkEvents.Delete(unhealthy(name, "guid", 1, ""))).To(Succeed())
 	}

@@ -122,7 +122,7 @@ func (t *telling) crashAll(ctx context.Context, pods []*loopbackPod, n int) {
 
 // report is what Cloud Controller was told of an instance.
 type report struct {
-	guid            string
+	GUID            string `json:"-"` // the process guid's first part
 	Instance        string `json:"instance"`
 	Index           int    `json:"index"`
 	CellID          string `json:"cell_id"`
@@ -141,7 +141,7 @@ func (t *telling) told(endpoint standin.Endpoint) []report {
 		if request.Status >= 300 {
 			continue // it has not
 		}
-		r := report{guid: request.GUID[:36]}
+		r := report{GUID: request.GUID[:36]}
 		Expect(json.Unmarshal(request.Body, &r)).To(Succeed())
 		all = append(all, r)
 	}

@@ -13,6 +13,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
@@ -67,7 +68,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 	It("that crash, once Cloud Controller is back, whatever became of irene meanwhile", func(ctx context.Context) {
 		place = newTelling(ctx, false).begins(ctx)
 		all := pods(ctx, 5)
-		for _, fault := range []standin.Fault{{Cut: true, Times: 5}, {Status: 500, Times: 5}} {
+		for _, fault := range []standin.Fault{{Status: 502, Times: 5}, {Status: 500, Times: 5}} {
 			place.cc.Fail(fault)
 		}
 		back := place.cc.Fail(standin.Fault{Status: 503})
@@ -156,15 +157,15 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 
 		place.crash(ctx, place.pod(ctx, witness, 0), 1)
 		Eventually(func() []report { return place.told(standin.AppCrashed) }).Should(HaveLen(1))
-		Expect(place.told(standin.AppCrashed)[0].guid).To(Equal(witness.GUID()))
+		Expect(place.told(standin.AppCrashed)[0].GUID).To(Equal(witness.GUID()))
 		Expect(place.told(standin.AppCrashed)[0].CellID).To(Equal(place.pods(ctx, witness.GUID())[0].Spec.NodeName))
 		Eventually(func() []report { return place.told(standin.AppRescheduling) }).Should(HaveLen(2))
 		for _, moved := range place.told(standin.AppRescheduling) {
-			Expect(moved.Instance).To(Equal(old[moved.guid]))
-			if moved.guid == pressed.GUID() {
+			Expect(moved.Instance).To(Equal(old[moved.GUID]))
+			if moved.GUID == pressed.GUID() {
 				Expect(moved).To(And(HaveField("Reason", "Evicted: The node was low on resource: memory."), HaveField("CellID", node)))
 			} else {
-				Expect(moved).To(And(HaveField("guid", evicted.GUID()), HaveField("Reason", HavePrefix("evicted: cell "))))
+				Expect(moved).To(And(HaveField("GUID", evicted.GUID()), HaveField("Reason", HavePrefix("evicted: cell "))))
 			}
 		}
 		Consistently(func() int { return len(place.cc.Received("", "")) }).Should(Equal(3))
@@ -198,7 +199,10 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		} {
 			if want.end == late { // it did not get as far as to run
 				Expect(place.nodes.report(ctx, pod, func(s *corev1.PodStatus) {
-					s.ContainerStatuses[0].RestartCount = int32(n)
+					runsAgain(n, exited(137, "OOMKilled", now))(s)
+					s.ContainerStatuses[0].State.Running.StartedAt = want.end.StartedAt
+					s.ContainerStatuses[0].Started, s.ContainerStatuses[0].Ready = ptr.To(false), false
+					conditions(s, false)
 				})).To(Succeed())
 			}
 			Expect(place.nodes.report(ctx, pod, backsOff(n+1, want.end))).To(Succeed())
