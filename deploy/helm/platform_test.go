@@ -260,6 +260,7 @@ func (p *platform) writeValues(digest string) string {
 			"stacks":   map[string]any{"names": []string{stackName}, "check_interval": "1s"},
 			"droplets": map[string]any{"source": map[string]any{"url": p.dropletURL, "plain_http": true}},
 		},
+		"service": map[string]any{"type": "NodePort"},
 		"embeddedRegistry": map[string]any{
 			"enabled":     true,
 			"service":     map[string]any{"clusterIP": registryService},
@@ -297,7 +298,8 @@ func (p *platform) irene(ctx context.Context) cloudcontroller.Client {
 	own, err := tls.LoadX509KeyPair(p.certificates.File("client.pem"), p.certificates.File("client.key"))
 	g.Expect(err).NotTo(HaveOccurred())
 	return cloudcontroller.Client{
-		URL: "https://" + net.JoinHostPort(service.Spec.ClusterIP, "8085"),
+		// This machine is not in the cluster's network of Services.
+		URL: "https://" + net.JoinHostPort(p.NodeAddress, fmt.Sprint(service.Spec.Ports[0].NodePort)),
 		HTTP: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 			// The server's certificate is for this address.
 			ServerName: "127.0.0.1", RootCAs: p.certificates.Pool, Certificates: []tls.Certificate{own},
