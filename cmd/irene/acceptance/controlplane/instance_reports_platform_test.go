@@ -170,7 +170,7 @@ func (t *telling) knows(crashes int) (repeats int) {
 	Eventually(func() int {
 		known, _ := t.distinct()
 		return len(known)
-	}, "90s").Should(Equal(crashes))
+	}, "2m").Should(Equal(crashes))
 	last := map[string]int{}
 	for _, r := range t.told(standin.AppCrashed) {
 		Expect(r.CrashCount).To(BeElementOf(last[r.Instance], last[r.Instance]+1), "in order")

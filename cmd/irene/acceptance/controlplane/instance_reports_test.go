@@ -236,6 +236,9 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		Eventually(readiness).Should(Equal([]bool{true}))
 		place.nodes.ready(ctx, pod, false)
 		Eventually(readiness).Should(Equal([]bool{true, false}))
+		Eventually(func() string {
+			return place.pods(ctx, d.GUID())[0].Annotations["irene.cloudfoundry.org/told"]
+		}).Should(MatchJSON(`{}`))
 		place.dies()
 		place.begins(ctx)
 		place.nodes.ready(ctx, pod, true)

@@ -73,7 +73,8 @@ var _ = Describe("an app in trouble", func() {
 		a := cloud.push(ctx, newBuildpackApp("never-ready").
 			Env("SAMPLE_START_DELAY", "1h").With("start_timeout_ms", 2000))
 		Eventually(a.states).WithContext(ctx).Should(Equal([]string{"CLAIMED"}))
-		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(Not(BeEmpty())))
+		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(And(
+			HavePrefix("failed health check: port 8080 "), HaveSuffix("(not passed within 2s of the start)"))))
 		Expect(a.restarts(0)(ctx)).To(BeNumerically(">=", 1))
 	}, SpecTimeout(2*time.Minute))
 
