@@ -9,10 +9,8 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
@@ -32,26 +30,26 @@ const maxResultBytes = 100 << 10
 //
 // A build whose outcome is a failure may still run, or be about to; whoever writes the
 // outcome down suspends its Job in the same write. Decide changes nothing itself.
-func (s *Stager) Decide(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) (decided *opi.Outcome, wait time.Duration, err error) {
-	guid := job.Labels[keys.StagingGUID]
+func (s *Stager) Decide(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (decided *opi.Outcome, wait time.Duration, err error) {
+	guid := build.Labels[keys.StagingGUID]
 	lifecycle := "buildpack"
-	if isRecord(job) {
+	if isRecord(build) {
 		lifecycle = "docker"
-		decided, wait, err = s.decideImage(ctx, job)
+		decided, wait, err = s.decideImage(ctx, build)
 	} else {
-		decided, wait, err = s.decideBuild(ctx, job, pods)
+		decided, wait, err = s.decideBuild(ctx, build, pods)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("decide build %s: %w", guid, err)
 	}
 	if decided != nil {
-		s.count(job, pods, lifecycle, decided.Reason)
+		s.count(build, pods, lifecycle, decided.Reason)
 	}
 	return decided, wait, nil
 }
 
-func (s *Stager) decideBuild(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) (*opi.Outcome, time.Duration, error) {
-	found := s.Settings.judge(job, pods, s.Clock.Now())
+func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (*opi.Outcome, time.Duration, error) {
+	found := s.Settings.judge(build, pods, s.Clock.Now())
 	if found.pushed != nil {
 		outcome, err := s.result(ctx, found)
 		return outcome, 0, err
@@ -60,7 +58,9 @@ func (s *Stager) decideBuild(ctx context.Context, job *batchv1.Job, pods []*core
 		return nil, found.after, nil
 	}
 	if found.noPod {
-		found.failure = s.whyNoPod(ctx, job, found.failure)
+		if why := s.jobs.WhyNoPod(ctx, build); why != "" {
+			found.failure.Message += ": " + why
+		}
 	}
 	outcome, err := found.failure.outcome()
 	return outcome, 0, err
@@ -89,27 +89,9 @@ func (s *Stager) result(ctx context.Context, found verdict) (*opi.Outcome, error
 	return success(text)
 }
 
-// whyNoPod asks for the Job's Events, which are the only place where the Job controller
-// says why it can't make a pod.
-func (s *Stager) whyNoPod(ctx context.Context, job *batchv1.Job, known *failure) *failure {
-	events, err := s.Client.CoreV1().Events(job.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.Set{"involvedObject.uid": string(job.UID), "reason": "FailedCreate"}.String(),
-	})
-	if err != nil {
-		s.Logger.Error("list-events", k8s.Classify(err), lager.Data{"job": job.Name})
-		return known
-	}
-	if len(events.Items) == 0 {
-		return known
-	}
-	told := *known
-	told.Message += ": " + events.Items[len(events.Items)-1].Message
-	return &told
-}
-
 // count counts a build's end once, as far as this process remembers.
-func (s *Stager) count(job *batchv1.Job, pods []*corev1.Pod, lifecycle, reason string) {
-	if known, _ := s.counted.ContainsOrAdd(job.UID, struct{}{}); known {
+func (s *Stager) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason string) {
+	if !s.counted.First(build) {
 		return
 	}
 	s.metrics.builds.WithLabelValues(lifecycle, reason).Inc()
@@ -117,13 +99,13 @@ func (s *Stager) count(job *batchv1.Job, pods []*corev1.Pod, lifecycle, reason s
 	if reason != succeeded {
 		result = "failed"
 	}
-	took := s.Clock.Since(job.CreationTimestamp.Time)
+	took := s.Clock.Since(build.CreationTimestamp.Time)
 	s.metrics.seconds.WithLabelValues(lifecycle, result).Observe(took.Seconds())
-	data := lager.Data{"staging_guid": job.Labels[keys.StagingGUID], "job": job.Name, "reason": reason, "seconds": took.Seconds()}
+	data := lager.Data{"staging_guid": build.Labels[keys.StagingGUID], "job": build.Name, "reason": reason, "seconds": took.Seconds()}
 	for _, pod := range pods {
-		view := podView{pod: pod}
+		view := job.Pod{Pod: pod}
 		for _, step := range stepNames {
-			ended := view.state(step).Terminated
+			ended := view.State(step).Terminated
 			if ended == nil {
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -33,12 +34,10 @@ func failed(reason, id, format string, args ...any) *failure {
 
 func canceled() failure { return *failed("canceled", stagingError, "Staging was canceled") }
 
-func deleted() *failure {
-	return failed("deleted", stagingError, "Staging was interrupted: somebody deleted its Job in Kubernetes")
-}
+func deleted() *failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}, job.Pod{}) }
 
 func timedOut(deadline time.Duration) *failure {
-	return failed("timeout", stagingTimeExpired, "Staging took longer than %s and was stopped", inWords(deadline))
+	return failed("timeout", stagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(deadline))
 }
 
 func outOfMemory(limitMiB int64) *failure {
@@ -47,14 +46,6 @@ func outOfMemory(limitMiB int64) *failure {
 
 func outOfDisk(limitMiB int64) *failure {
 	return failed("disk", stagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", limitMiB)
-}
-
-// inWords is a duration as users read it: 15 min, 90 s.
-func inWords(d time.Duration) string {
-	if d >= time.Minute && d%time.Minute == 0 {
-		return fmt.Sprintf("%d min", d/time.Minute)
-	}
-	return fmt.Sprintf("%d s", d/time.Second)
 }
 
 // outcome is the failure in the direct form of the callback (contract 2.3).

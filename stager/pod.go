@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -63,8 +64,6 @@ func (s Settings) barePodSpec() corev1.PodSpec {
 		pullSecrets = []corev1.LocalObjectReference{{Name: s.PullSecret}}
 	}
 	return corev1.PodSpec{
-		RestartPolicy:                 corev1.RestartPolicyNever,
-		ActiveDeadlineSeconds:         ptr.To(seconds(s.Deadline)),
 		TerminationGracePeriodSeconds: ptr.To(grace),
 		SecurityContext:               k8s.VcapSecurity(),
 		ImagePullSecrets:              pullSecrets,
@@ -72,17 +71,7 @@ func (s Settings) barePodSpec() corev1.PodSpec {
 		AutomountServiceAccountToken:  ptr.To(false),
 		EnableServiceLinks:            ptr.To(false),
 		Affinity:                      s.Placement.Affinity(nil),
-		Tolerations: []corev1.Toleration{
-			s.tolerateFor(corev1.TaintNodeNotReady), s.tolerateFor(corev1.TaintNodeUnreachable),
-		},
-	}
-}
-
-// tolerateFor says how long a pod stays on a node that has the taint.
-func (s Settings) tolerateFor(taint string) corev1.Toleration {
-	return corev1.Toleration{
-		Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
-		TolerationSeconds: ptr.To(seconds(s.LostNodeGrace)),
+		Tolerations:                   job.TolerateLostNode(s.LostNodeGrace),
 	}
 }
 

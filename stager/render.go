@@ -3,13 +3,13 @@ package stager
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -79,11 +79,11 @@ func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
 	}
 	pod := s.barePodSpec()
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.diskMiB(build))}
-	job := s.job(name, build, pod)
-	job.Spec.Suspend = ptr.To(true)
-	job.Annotations[keys.DockerImage] = build.Image.Reference
+	record := s.job(name, build, pod)
+	record.Spec.Suspend = ptr.To(true)
+	record.Annotations[keys.DockerImage] = build.Image.Reference
 	secret := s.secret(name, build, map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image})
-	return Objects{Secrets: []*corev1.Secret{secret}, Job: job}, nil
+	return Objects{Secrets: []*corev1.Secret{secret}, Job: record}, nil
 }
 
 func (s Settings) secret(name string, build opi.Build, data map[string][]byte) *corev1.Secret {
@@ -94,32 +94,10 @@ func (s Settings) secret(name string, build opi.Build, data map[string][]byte) *
 	}
 }
 
-// notWorthMoving keeps a cluster autoscaler from emptying a node under a build.
-const notWorthMoving = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-
 func (s Settings) job(name string, build opi.Build, pod corev1.PodSpec) *batchv1.Job {
-	podAnnotations := annotations(build)
-	podAnnotations[notWorthMoving] = "false"
-	return &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.Namespace, Name: name, Labels: labels(build), Annotations: annotations(build),
-			Finalizers: []string{keys.ReportFinalizer},
-		},
-		Spec: batchv1.JobSpec{
-			Parallelism:          ptr.To(int32(1)),
-			Completions:          ptr.To(int32(1)),
-			BackoffLimit:         ptr.To(int32(0)),
-			PodReplacementPolicy: ptr.To(batchv1.Failed),
-			// The pod has a deadline of its own, from its start; this one is for what
-			// never starts, and for nodes that fall silent.
-			ActiveDeadlineSeconds: ptr.To(seconds(s.Deadline + s.SchedulingPatience)),
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels(build), Annotations: podAnnotations},
-				Spec:       pod,
-			},
-		},
-	}
+	return job.Object(job.Work{
+		Namespace: s.Namespace, Name: name, Labels: labels(build),
+		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization),
+		Pod:         pod, Deadline: s.Deadline, SchedulingPatience: s.SchedulingPatience,
+	})
 }
-
-// seconds are whole ones, as Kubernetes counts.
-func seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
 
+	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -84,18 +84,16 @@ type Options struct {
 type Stager struct {
 	Options
 	metrics stagingMetrics
-	// counted are Jobs whose end was counted; a decision may have to be made again.
-	counted *lru.Cache[types.UID, struct{}]
+	jobs    job.Store
+	// counted are Jobs whose end was counted.
+	counted job.Once
 	// questions hold a token for each registry that may be asked at a time.
 	questions chan struct{}
 }
 
-const (
-	maxCounted = 4096
-	// maxQuestions leaves most of those who wait for decisions to builds whose end is
-	// known without a registry.
-	maxQuestions = 8
-)
+// maxQuestions leaves most of those who wait for decisions to builds whose end is known
+// without a registry.
+const maxQuestions = 8
 
 // New makes a Stager. It reads the credentials once, to find out early what is missing.
 func New(o Options) (*Stager, error) {
@@ -112,11 +110,12 @@ func New(o Options) (*Stager, error) {
 		o.RequestPatience = DefaultRequestPatience
 	}
 	o.Logger = o.Logger.Session("stager")
-	counted, err := lru.New[types.UID, struct{}](maxCounted)
-	if err != nil {
-		return nil, err
-	}
 	return &Stager{
-		Options: o, metrics: newStagingMetrics(o.Registerer), counted: counted, questions: make(chan struct{}, maxQuestions),
+		Options: o, metrics: newStagingMetrics(o.Registerer),
+		jobs: job.Store{
+			Client: o.Client, Namespace: o.Settings.Namespace, Kind: keys.SourceTypeStaging, What: "build", Prefix: namePrefix,
+			Logger: o.Logger, Clock: o.Clock,
+		},
+		counted: job.NewOnce(), questions: make(chan struct{}, maxQuestions),
 	}, nil
 }

@@ -7,8 +7,7 @@ import (
 	"maps"
 	"path"
 
-	corev1 "k8s.io/api/core/v1"
-
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
@@ -73,8 +72,8 @@ func (s Settings) stepData(build opi.Build, images PodImages, supply supply, cre
 		}
 	}
 	return private, public, errors.Join(
-		checkSize("source", "addresses of buildpacks, app package, droplet and cache", private),
-		checkSize("environment", "names and values", public))
+		job.CheckSize("source", "addresses of buildpacks, app package, droplet and cache", private),
+		job.CheckSize("environment", "names and values", public))
 }
 
 func encode(content any) ([]byte, error) {
@@ -83,19 +82,6 @@ func encode(content any) ([]byte, error) {
 		return nil, fmt.Errorf("encode a step's configuration: %w", err)
 	}
 	return text, nil
-}
-
-// checkSize refuses what Kubernetes would refuse, in words that name the limit (API
-// server: 1 MiB over all values of a Secret).
-func checkSize(field, what string, data map[string][]byte) error {
-	total := 0
-	for _, content := range data {
-		total += len(content)
-	}
-	if total > corev1.MaxSecretSize {
-		return opi.Invalid(field, "%s have %d bytes together, more than the %d that one Secret holds", what, total, corev1.MaxSecretSize)
-	}
-	return nil
 }
 
 // files are the credentials that there are.

@@ -2,120 +2,15 @@ package stager
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
-	"code.cloudfoundry.org/lager/v3"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metalabels "k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/ptr"
-
-	"github.com/irene-cf/irene/k8s"
-	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/job"
 )
 
-// sweepInterval is the time between two looks. What is swept does no harm meanwhile.
-const sweepInterval = 30 * time.Second
-
 // Sweep sees to the Secrets of builds until ctx ends: it deletes them once the outcome
-// was answered, and those that have no Job. It looks at metadata only. Run it where this
-// replica leads.
-//
-// The Job does not own them: where it is deleted in the foreground, Kubernetes would
-// take the callback away before the outcome was sent.
+// was answered, and those that have no Job. Run it where this replica leads.
 func (s *Stager) Sweep(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.metrics.failures.Inc()
-			s.Logger.Error("sweep", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-func (s *Stager) sweep(ctx context.Context) error {
-	// Secrets first: a Job that comes in between is then seen.
-	secrets, err := s.list(ctx, corev1.SchemeGroupVersion.WithResource("secrets"))
-	if err != nil || len(secrets) == 0 {
-		return err
-	}
-	jobs, err := s.list(ctx, batchv1.SchemeGroupVersion.WithResource("jobs"))
-	if err != nil {
-		return err
-	}
-	byGUID := make(map[string]metav1.PartialObjectMetadata, len(jobs))
-	for _, job := range jobs {
-		byGUID[job.Labels[keys.StagingGUID]] = job
-	}
-	var errs []error
-	for _, secret := range secrets {
-		if secret.DeletionTimestamp != nil {
-			continue
-		}
-		job, exists := byGUID[secret.Labels[keys.StagingGUID]]
-		switch {
-		case !exists:
-			errs = append(errs, s.collectOrphan(ctx, secret))
-		case job.Annotations[keys.OutcomeAnswer] != "":
-			errs = append(errs, s.remove(ctx, secret))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// collectOrphan deletes a Secret without a Job when it is old enough, after a live look.
-func (s *Stager) collectOrphan(ctx context.Context, secret metav1.PartialObjectMetadata) error {
-	since := secret.CreationTimestamp.Time
-	if desired, err := time.Parse(time.RFC3339, secret.Annotations[keys.DesiredAt]); err == nil {
-		since = desired
-	}
-	if s.Clock.Since(since) < s.OrphanMinAge {
-		return nil
-	}
-	_, err := s.jobs().Get(ctx, jobName(secret.Labels[keys.StagingGUID]), metav1.GetOptions{})
-	switch {
-	case err == nil:
-		return nil
-	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("look for the Job of Secret %s: %w", secret.Name, k8s.Classify(err))
-	}
-	return s.remove(ctx, secret)
-}
-
-// remove deletes a Secret that nobody has touched since it was looked at.
-func (s *Stager) remove(ctx context.Context, secret metav1.PartialObjectMetadata) error {
-	err := s.Client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)},
-	})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("delete Secret %s: %w", secret.Name, k8s.Classify(err))
-	}
-	s.metrics.removed.Inc()
-	s.Logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
-	return nil
-}
-
-// ofBuilds selects everything that belongs to builds.
-var ofBuilds = metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: keys.SourceTypeStaging}).String()
-
-func (s *Stager) list(ctx context.Context, resource schema.GroupVersionResource) ([]metav1.PartialObjectMetadata, error) {
-	found, err := s.Metadata.Resource(resource).Namespace(s.Settings.Namespace).List(ctx, metav1.ListOptions{LabelSelector: ofBuilds})
-	if err != nil {
-		return nil, fmt.Errorf("list %s of builds: %w", resource.Resource, k8s.Classify(err))
-	}
-	return found.Items, nil
+	return job.Sweeper{
+		Store: s.jobs, Metadata: s.Metadata, OrphanMinAge: s.OrphanMinAge,
+		Removed: s.metrics.removed, Failures: s.metrics.failures,
+	}.Run(ctx)
 }

@@ -1,0 +1,150 @@
+package job
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Pod is a pod as a judge looks at it.
+type Pod struct{ *corev1.Pod }
+
+// Pods are the views of pods.
+func Pods(pods []*corev1.Pod) []Pod {
+	views := make([]Pod, 0, len(pods))
+	for _, pod := range pods {
+		views = append(views, Pod{pod})
+	}
+	return views
+}
+
+// State is the state of a container; zero where there is none yet.
+func (p Pod) State(container string) corev1.ContainerState {
+	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for _, status := range statuses {
+			if status.Name == container {
+				return status.State
+			}
+		}
+	}
+	return corev1.ContainerState{}
+}
+
+// LimitMiB is a limit of a container.
+func (p Pod) LimitMiB(container string, resource corev1.ResourceName) int64 {
+	for _, containers := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for _, c := range containers {
+			if c.Name == container {
+				limit := c.Resources.Limits[resource]
+				return limit.Value() >> 20
+			}
+		}
+	}
+	return 0
+}
+
+// Rejected is what kubelet says of the pod as a whole; nil while that is nothing.
+func (p Pod) Rejected() *End {
+	if p.Status.Phase != corev1.PodFailed {
+		return nil
+	}
+	reason, message := p.Status.Reason, p.Status.Message
+	switch {
+	case reason == "DeadlineExceeded":
+		return &End{Cause: DeadlinePassed}
+	case reason == "Evicted" && strings.Contains(message, "low on resource"):
+		return &End{Cause: NodePressure}
+	case reason == "Evicted" && overDisk(message):
+		return &End{Cause: OutOfDisk}
+	case reason == "Evicted":
+		return &End{Cause: Evicted, Detail: message}
+	case strings.HasPrefix(reason, "OutOf"):
+		return &End{Cause: NodeFull, Detail: message}
+	case reason == "NodeLost":
+		return &End{Cause: NodeLost}
+	case reason == "Terminated", reason == "NodeShutdown", reason == "Shutdown", reason == "Preempting":
+		return &End{Cause: NodeShutDown}
+	case reason == "NodeAffinity", reason == "UnexpectedAdmissionError", reason == "PodFeatureUnsupported":
+		return &End{Cause: NodeRefused, Detail: message}
+	}
+	return nil
+}
+
+// overDisk recognizes the three texts by which kubelet says that a pod used more disk
+// than its own limits allow.
+func overDisk(message string) bool {
+	message = strings.ToLower(message)
+	return strings.Contains(message, "emptydir volume") || strings.Contains(message, "ephemeral local storage") || strings.Contains(message, "local ephemeral storage")
+}
+
+// DeletedBefore is whether the pod's deletion had been asked for at a time. Kubernetes
+// counts in seconds: in the same second, it had not.
+func (p Pod) DeletedBefore(at time.Time) bool {
+	if p.DeletionTimestamp == nil {
+		return false
+	}
+	asked := p.DeletionTimestamp.Time
+	if p.DeletionGracePeriodSeconds != nil {
+		// The timestamp includes the grace.
+		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	}
+	return at.After(asked)
+}
+
+// disruption is why Kubernetes itself deletes the pod; nil when somebody else does.
+func (p Pod) disruption() *End {
+	for _, condition := range p.Status.Conditions {
+		if condition.Type != corev1.DisruptionTarget || condition.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch condition.Reason {
+		case "DeletionByTaintManager", "DeletionByPodGC":
+			return &End{Cause: NodeLost}
+		case corev1.PodReasonPreemptionByScheduler:
+			return &End{Cause: Preempted}
+		case "EvictionByEvictionAPI":
+			return &End{Cause: Drained}
+		default:
+			return &End{Cause: Disrupted, Detail: condition.Reason}
+		}
+	}
+	return nil
+}
+
+// lostNode is for pods that are deleted because their node fell silent or is gone.
+func (p Pod) lostNode() *End {
+	if end := p.disruption(); end != nil && end.Cause == NodeLost {
+		return end
+	}
+	return nil
+}
+
+// nothingRuns is whether none of the containers runs, as far as kubelet has said.
+func (p Pod) nothingRuns(containers []string) bool {
+	for _, container := range containers {
+		if p.State(container).Running != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// turn is the container that runs or should, and when its turn began: when the one
+// before ended or, for the first, when the node took the pod.
+func (p Pod) turn(containers []string, now time.Time) (turn string, began time.Time) {
+	began = now
+	if p.Status.StartTime != nil {
+		began = p.Status.StartTime.Time
+	}
+	for _, container := range containers {
+		ended := p.State(container).Terminated
+		if ended == nil {
+			return container, began
+		}
+		if container != containers[len(containers)-1] {
+			began = ended.FinishedAt.Time
+		}
+	}
+	return containers[len(containers)-1], began
+}
