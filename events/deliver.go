@@ -131,7 +131,7 @@ func endpoint(kind string) string {
 	switch kind {
 	case keys.SourceTypeStaging:
 		return EndpointBuildCompleted
-	case "TASK":
+	case keys.SourceTypeTask:
 		return EndpointTaskCompleted
 	}
 	return kind

@@ -26,7 +26,7 @@ func labels(lrp opi.LRP, stackRevision string) map[string]string {
 		keys.AppGUID:          lrp.App.GUID,
 		keys.SpaceGUID:        lrp.Space.GUID,
 		keys.OrganizationGUID: lrp.Organization.GUID,
-		keys.ProcessType:      labelText(lrp.ProcessType),
+		keys.ProcessType:      LabelText(lrp.ProcessType),
 		keys.SourceType:       keys.SourceTypeApp,
 		keys.RootFSVersion:    stackRevision,
 	}

@@ -3,6 +3,7 @@ package k8s
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -35,8 +36,8 @@ var platformVariables = map[string]bool{
 // names of variables as keys.
 //
 // Precedence, later wins: defaults (buildpack apps: LANG, PATH), the request,
-// what Irene itself knows.
-func environment(lrp opi.LRP, secretName string) (vars []corev1.EnvVar, secrets map[string][]byte) {
+// what Irene itself knows. known is what the instance learns about itself.
+func environment(lrp opi.LRP, known []corev1.EnvVar, secretName string) (vars []corev1.EnvVar, secrets map[string][]byte) {
 	values := map[string]string{}
 	if lrp.Droplet != nil {
 		values["LANG"] = "en_US.UTF-8"
@@ -52,7 +53,7 @@ func environment(lrp opi.LRP, secretName string) (vars []corev1.EnvVar, secrets 
 		values["START_COMMAND"] = strings.Join(lrp.MainProcess().Command, " ")
 	}
 
-	vars = instanceVariables(lrp.Ports)
+	vars = slices.Clone(known)
 	for _, variable := range vars {
 		delete(values, variable.Name)
 	}
@@ -93,11 +94,7 @@ func environmentKey(n int) string { return fmt.Sprintf("env.%d", n) }
 // instanceVariables are what an instance learns about itself. They come first,
 // since a variable can refer to earlier ones only.
 func instanceVariables(ports []int32) []corev1.EnvVar {
-	field := func(name, path string) corev1.EnvVar {
-		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
-			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path},
-		}}
-	}
+	field := fieldVariable
 	index := "metadata.labels['" + keys.PodIndex + "']"
 	vars := []corev1.EnvVar{
 		field("POD_NAME", "metadata.name"),
@@ -116,6 +113,26 @@ func instanceVariables(ports []int32) []corev1.EnvVar {
 			corev1.EnvVar{Name: "CF_INSTANCE_ADDR", Value: "$(CF_INSTANCE_IP):" + port})
 	}
 	return vars
+}
+
+// taskVariables are what a task learns about itself: it has no index, and no ports on
+// which anybody reaches it.
+func taskVariables() []corev1.EnvVar {
+	return []corev1.EnvVar{
+		fieldVariable("POD_NAME", "metadata.name"),
+		fieldVariable("CF_INSTANCE_GUID", "metadata.uid"),
+		fieldVariable("INSTANCE_GUID", "metadata.uid"),
+		fieldVariable("CF_INSTANCE_IP", "status.podIP"),
+		fieldVariable("CF_INSTANCE_INTERNAL_IP", "status.podIP"),
+		{Name: "CF_INSTANCE_PORTS", Value: instancePorts(nil)},
+	}
+}
+
+// fieldVariable has what Kubernetes knows of the pod.
+func fieldVariable(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path},
+	}}
 }
 
 // instancePorts is CF_INSTANCE_PORTS: a pod is reached on the ports that its

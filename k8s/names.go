@@ -53,9 +53,9 @@ func dnsLabel(text string, limit int) string {
 	return strings.TrimRight(label.String()[:min(limit, label.Len())], "-")
 }
 
-// labelText keeps of text what a label value may have, for labels that people
+// LabelText keeps of text what a label value may have, for labels that people
 // select by; the exact text stands in an annotation.
-func labelText(text string) string {
+func LabelText(text string) string {
 	mapped := strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':

@@ -21,7 +21,7 @@ func (s PlacementSettings) Affinity(tags []string) *corev1.Affinity {
 	var requirements []corev1.NodeSelectorRequirement
 	for _, tag := range tags {
 		requirements = append(requirements, corev1.NodeSelectorRequirement{
-			Key: s.NodeLabel, Operator: corev1.NodeSelectorOpIn, Values: []string{labelText(tag)},
+			Key: s.NodeLabel, Operator: corev1.NodeSelectorOpIn, Values: []string{LabelText(tag)},
 		})
 	}
 	if len(tags) == 0 && s.SharedUnlabelled {

@@ -15,6 +15,19 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
+// secretData is what must not stand where the template is: the secret part of the
+// environment and, for a private image, how to pull it.
+func secretData(lrp opi.LRP, known []corev1.EnvVar) (data map[string][]byte, secretType corev1.SecretType, err error) {
+	_, data = environment(lrp, known, "")
+	if lrp.RootFS.Image == nil || lrp.RootFS.Image.Credentials == nil {
+		return data, corev1.SecretTypeOpaque, nil
+	}
+	if data[corev1.DockerConfigJsonKey], err = dockerConfig(*lrp.RootFS.Image); err != nil {
+		return nil, "", fmt.Errorf("render pull secret of %s: %w", lrp, err)
+	}
+	return data, corev1.SecretTypeDockerConfigJson, nil
+}
+
 // renderSecret makes the LRP's Secret from what must not stand in its
 // StatefulSet, or nil when there is nothing. The Secret is immutable and its name
 // depends on its content, so that an LRP never meets values which an earlier,

@@ -83,13 +83,9 @@ func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string) (*
 	}
 	annotations := lastingAnnotations(lrp, image.AppImage, digest)
 
-	_, data := environment(lrp, "")
-	secretType := corev1.SecretTypeOpaque
-	if lrp.RootFS.Image != nil && lrp.RootFS.Image.Credentials != nil {
-		secretType = corev1.SecretTypeDockerConfigJson
-		if data[corev1.DockerConfigJsonKey], err = dockerConfig(*lrp.RootFS.Image); err != nil {
-			return nil, nil, fmt.Errorf("render pull secret of %s: %w", lrp, err)
-		}
+	data, secretType, err := secretData(lrp, instanceVariables(lrp.Ports))
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := fitAnnotations(annotations, newRecord(lrp, image.AppImage), request, data); err != nil {
 		return nil, nil, err
@@ -132,6 +128,26 @@ func templateAnnotations(lrp opi.LRP) map[string]string {
 }
 
 func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Secret) corev1.PodSpec {
+	pod := t.workload(lrp, found, instanceVariables(lrp.Ports), secret)
+	pod.TerminationGracePeriodSeconds = ptr.To(int64(wholeSeconds(t.TerminationGrace)))
+	pod.TopologySpreadConstraints = spread(selector(lrp.LRPIdentifier))
+	container := &pod.Containers[0]
+	pod.Volumes, container.VolumeMounts = volumes(lrp.Volumes)
+	container.StartupProbe, container.LivenessProbe, container.ReadinessProbe = t.Probes.probes(lrp.Checks)
+	for _, port := range lrp.Ports {
+		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
+	}
+	if len(lrp.Ports) > 0 && t.PreStopSleep > 0 {
+		container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{
+			Sleep: &corev1.SleepAction{Seconds: int64(wholeSeconds(t.PreStopSleep))},
+		}}
+	}
+	return pod
+}
+
+// workload is what an app's instances and its tasks have in common: the image, how it is
+// launched and in which environment, whom it runs as, within what limits and where.
+func (t Translation) workload(lrp opi.LRP, found ResolvedImage, known []corev1.EnvVar, secret *corev1.Secret) corev1.PodSpec {
 	secretName := ""
 	var pullSecrets []corev1.LocalObjectReference
 	if t.Registry.PullSecret != "" {
@@ -143,45 +159,26 @@ func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Se
 			pullSecrets = append(pullSecrets, corev1.LocalObjectReference{Name: secretName})
 		}
 	}
-	variables, _ := environment(lrp, secretName)
-	podVolumes, mounts := volumes(lrp.Volumes)
+	variables, _ := environment(lrp, known, secretName)
 	podSecurity, hostUsers := t.podSecurity(lrp, found.User)
-	startup, liveness, readiness := t.Probes.probes(lrp.Checks)
 	image, pullPolicy := t.image(lrp, found.Revision)
-
-	container := corev1.Container{
-		Name:            containerName,
-		Image:           image,
-		ImagePullPolicy: pullPolicy,
-		Command:         command(lrp),
-		Env:             variables,
-		Resources:       t.resources(lrp.Limits),
-		VolumeMounts:    mounts,
-		StartupProbe:    startup,
-		LivenessProbe:   liveness,
-		ReadinessProbe:  readiness,
-		SecurityContext: ContainerSecurity(),
-	}
-	for _, port := range lrp.Ports {
-		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
-	}
-	if len(lrp.Ports) > 0 && t.PreStopSleep > 0 {
-		container.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{
-			Sleep: &corev1.SleepAction{Seconds: int64(wholeSeconds(t.PreStopSleep))},
-		}}
-	}
 	return corev1.PodSpec{
-		Containers:                    []corev1.Container{container},
-		Volumes:                       podVolumes,
-		ImagePullSecrets:              pullSecrets,
-		SecurityContext:               podSecurity,
-		HostUsers:                     hostUsers,
-		ServiceAccountName:            t.ServiceAccount,
-		AutomountServiceAccountToken:  ptr.To(false),
-		EnableServiceLinks:            ptr.To(false),
-		TerminationGracePeriodSeconds: ptr.To(int64(wholeSeconds(t.TerminationGrace))),
-		Affinity:                      t.Placement.Affinity(lrp.PlacementTags),
-		TopologySpreadConstraints:     spread(selector(lrp.LRPIdentifier)),
+		Containers: []corev1.Container{{
+			Name:            containerName,
+			Image:           image,
+			ImagePullPolicy: pullPolicy,
+			Command:         command(lrp),
+			Env:             variables,
+			Resources:       t.resources(lrp.Limits),
+			SecurityContext: ContainerSecurity(),
+		}},
+		ImagePullSecrets:             pullSecrets,
+		SecurityContext:              podSecurity,
+		HostUsers:                    hostUsers,
+		ServiceAccountName:           t.ServiceAccount,
+		AutomountServiceAccountToken: ptr.To(false),
+		EnableServiceLinks:           ptr.To(false),
+		Affinity:                     t.Placement.Affinity(lrp.PlacementTags),
 	}
 }
 

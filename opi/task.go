@@ -28,13 +28,6 @@ type Task struct {
 	CompletionCallback string `json:"completionCallback,omitempty"`
 }
 
-// TaskOutcome is how a task ended, as Cloud Controller is told.
-type TaskOutcome struct {
-	Failed bool `json:"failed"`
-	// FailureReason is empty unless Failed; it is shown to the user.
-	FailureReason string `json:"failureReason"`
-}
-
 // Validate checks everything that must hold for a task. The error joins one
 // *FieldError for each fault.
 func (t Task) Validate() error {

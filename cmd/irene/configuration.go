@@ -21,6 +21,7 @@ type Configuration struct {
 	Stacks          Stacks          `json:"stacks"`
 	Droplets        Droplets        `json:"droplets"`
 	Apps            Apps            `json:"apps"`
+	Tasks           Tasks           `json:"tasks"`
 	Staging         Staging         `json:"stager"`
 	CloudController CloudController `json:"cloud_controller"`
 }
@@ -243,6 +244,7 @@ func DefaultConfiguration() Configuration {
 		Registry:        Registry{Prefix: "cloudfoundry"},
 		Stacks:          Stacks{Names: []string{"cflinuxfs4"}, CheckInterval: Duration{Duration: bits.DefaultStackInterval}},
 		Droplets:        defaultDroplets(),
+		Tasks:           defaultTasks(),
 		Staging:         defaultStaging(),
 		CloudController: defaultCloudController(),
 		Apps: Apps{

@@ -13,7 +13,7 @@ import (
 )
 
 // CloudController is how Irene calls Cloud Controller: to tell it what became of
-// builds, where each request says to where, and of instances.
+// builds and tasks, where each request says to where, and of instances.
 type CloudController struct {
 	// URL is Cloud Controller's internal address, which is told of instances; empty for
 	// no reports of instances.

@@ -54,6 +54,7 @@ func (c Configuration) validate(wrong *faults) {
 	c.Stacks.validate(wrong)
 	c.Droplets.validate(wrong)
 	c.Apps.validate(wrong)
+	c.Tasks.validate(wrong)
 	c.Staging.validate(wrong)
 	c.CloudController.validate(wrong)
 }

@@ -66,6 +66,9 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
 	}
 	var imageWork []func(context.Context) error
+	tasks := newTasks(config, clients, lrps, logger, registry)
+	kinds := map[string]events.Decider{keys.SourceTypeTask: tasks}
+	whenLeading = append(whenLeading, tasks.Sweep)
 	var builds api.Builds = noBuilds{}
 	if assembled, yes := images.(assembledImages); yes {
 		imageWork = []func(context.Context) error{assembled.stacks.Run, assembled.assembler.Run}
@@ -82,14 +85,15 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 			if err != nil {
 				return parts{}, err
 			}
-			builds = staging
-			reports, err := newOutcomeReports(config, clients, cloudController, map[string]events.Decider{keys.SourceTypeStaging: staging}, logger, registry)
-			if err != nil {
-				return parts{}, err
-			}
-			whenLeading = append(whenLeading, staging.Sweep, reports.Run)
+			builds, kinds[keys.SourceTypeStaging] = staging, staging
+			whenLeading = append(whenLeading, staging.Sweep)
 		}
 	}
+	reports, err := newOutcomeReports(config, clients, cloudController, kinds, logger, registry)
+	if err != nil {
+		return parts{}, err
+	}
+	whenLeading = append(whenLeading, reports.Run)
 	if config.Registry.PullUsernameFile != "" {
 		pullSecret, err := newPullSecret(config, clients, logger)
 		if err != nil {
@@ -98,7 +102,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		whenLeading = append(whenLeading, pullSecret.Run)
 	}
 	p := parts{
-		api: api.NewHandler(lrps, builds, logger),
+		api: api.NewHandler(lrps, builds, tasks, logger),
 		ready: func() error {
 			if !lrps.View.Synced() {
 				return errors.New("the view of the app namespace is not complete yet")

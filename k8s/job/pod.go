@@ -78,9 +78,9 @@ func overDisk(message string) bool {
 	return strings.Contains(message, "emptydir volume") || strings.Contains(message, "ephemeral local storage") || strings.Contains(message, "local ephemeral storage")
 }
 
-// DeletedBefore is whether the pod's deletion had been asked for at a time. Kubernetes
-// counts in seconds: in the same second, it had not.
-func (p Pod) DeletedBefore(at time.Time) bool {
+// DeletedBy is whether the pod's deletion had been asked for at a time. Kubernetes counts
+// in seconds: in the same second, it had, since what is told to end mostly does at once.
+func (p Pod) DeletedBy(at time.Time) bool {
 	if p.DeletionTimestamp == nil {
 		return false
 	}
@@ -89,7 +89,7 @@ func (p Pod) DeletedBefore(at time.Time) bool {
 		// The timestamp includes the grace.
 		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
 	}
-	return at.After(asked)
+	return !at.Before(asked)
 }
 
 // disruption is why Kubernetes itself deletes the pod; nil when somebody else does.

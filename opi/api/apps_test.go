@@ -64,7 +64,7 @@ func (b *backEnd) StopInstance(_ context.Context, id opi.LRPIdentifier, index in
 	return b.err
 }
 
-func (b *backEnd) handler() http.Handler { return api.NewHandler(b, nil, lager.NewLogger("test")) }
+func (b *backEnd) handler() http.Handler { return api.NewHandler(b, nil, nil, lager.NewLogger("test")) }
 
 func (b *backEnd) call(method, path, body string) *httptest.ResponseRecorder {
 	return callHandler(b.handler(), method, path, body)

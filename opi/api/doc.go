@@ -4,13 +4,13 @@
 //
 // What it promises, after the contract with Cloud Controller: a write answers success only
 // when the back end has committed it; a request that can't be honoured changes
-// nothing and says in JSON which field is wrong and why; the list of LRPs is
-// complete or not a list at all. Bodies are JSON whatever their content type says,
+// nothing and says in JSON which field is wrong and why; the lists of LRPs
+// and of tasks are complete or not a list at all. Bodies are JSON whatever their content type says,
 // because Cloud Controller labels them as forms.
 //
 // Status codes: 400 for what can't be read (no JSON, wrong types, missing or
 // contradicting parts, malformed routes), 422 for what can be read and not be honoured, 413 for
-// bodies that are too large, 404 for unknown LRPs and builds, 410 for what only the
+// bodies that are too large, 404 for unknown LRPs, builds and tasks, 410 for what only the
 // predecessor had, 503 where the same request may
 // succeed later, 500 otherwise.
 //

@@ -127,6 +127,24 @@ func (n fieldNames) wire(field string) string {
 	return field
 }
 
+// rename gives the fields that err is about the sender's names; how grave it is stays
+// as it was.
+func (n fieldNames) rename(err error) error {
+	var unreadable *malformedError
+	if errors.As(err, &unreadable) {
+		return err // the wire's own names
+	}
+	fields := fieldErrors(err)
+	if len(fields) == 0 {
+		return err
+	}
+	renamed := make([]error, 0, len(fields))
+	for _, field := range fields {
+		renamed = append(renamed, &opi.FieldError{Field: n.wire(field.Field), Reason: field.Reason})
+	}
+	return errors.Join(renamed...)
+}
+
 // wireNames are the fields of requests about LRPs.
 var wireNames = fieldNames{
 	{regexp.MustCompile(`^(app|space|organization)\.(guid|name)$`), "${1}_${2}"},

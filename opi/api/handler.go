@@ -40,10 +40,11 @@ const patience = 50 * time.Second
 
 // NewHandler returns the API over its back ends. It sets each request's Pattern to the route that it
 // took, as net/http's own router does, for logs and metrics.
-func NewHandler(lrps LRPs, builds Builds, logger lager.Logger) http.Handler {
+func NewHandler(lrps LRPs, builds Builds, tasks Tasks, logger lager.Logger) http.Handler {
 	logger = logger.Session("api")
 	apps := &appsHandler{lrps: lrps, logger: logger, refusals: newRefusals()}
 	stage := &stageHandler{builds: builds, logger: logger}
+	task := &taskHandler{tasks: tasks, logger: logger}
 	router := httprouter.New()
 	handle := func(method, pattern string, handler httprouter.Handle) {
 		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
@@ -63,6 +64,10 @@ func NewHandler(lrps LRPs, builds Builds, logger lager.Logger) http.Handler {
 	handle(http.MethodPost, "/stage/:staging_guid", stage.stage)
 	handle(http.MethodDelete, "/stage/:staging_guid", stage.cancel)
 	handle(http.MethodPut, "/stage/:staging_guid/completed", stage.completed)
+	handle(http.MethodGet, "/tasks", task.list)
+	handle(http.MethodPost, "/tasks/:task_guid", task.desire)
+	handle(http.MethodGet, "/tasks/:task_guid", task.get)
+	handle(http.MethodDelete, "/tasks/:task_guid", task.cancel)
 
 	router.RedirectTrailingSlash = false // Cloud Controller follows no redirects
 	router.RedirectFixedPath = false

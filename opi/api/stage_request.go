@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/url"
 	"regexp"
 
@@ -68,12 +67,9 @@ func (r stageRequest) build() (opi.Build, error) {
 		App:                opi.Owner{GUID: r.AppGUID, Name: r.AppName},
 		Space:              opi.Owner{GUID: r.SpaceGUID, Name: r.SpaceName},
 		Organization:       opi.Owner{GUID: r.OrganizationGUID, Name: r.OrganizationName},
-		Environment:        map[string]string{},
+		Environment:        variables(r.Environment),
 		Limits:             opi.Limits{MemoryMiB: r.MemoryMB, DiskMiB: r.DiskMB, CPUWeight: r.CPUWeight},
 		CompletionCallback: r.CompletionCallback,
-	}
-	for _, variable := range r.Environment {
-		build.Environment[variable.Name] = variable.Value
 	}
 	buildpack := r.buildpackForm()
 	switch {
@@ -169,24 +165,10 @@ func stageNamesWithin(form string) fieldNames {
 	}
 }
 
-// rename gives the fields that err is about the sender's names; how grave it is stays
-// as it was.
+// rename gives the fields that err is about the sender's names.
 func (r stageRequest) rename(err error) error {
-	var unreadable *malformedError
-	if errors.As(err, &unreadable) {
-		return err // the wire's own names
-	}
-	fields := fieldErrors(err)
-	if len(fields) == 0 {
-		return err
-	}
-	names := stageNames
 	if r.LifecycleData != nil {
-		names = formerlyStageNames
+		return formerlyStageNames.rename(err)
 	}
-	renamed := make([]error, 0, len(fields))
-	for _, field := range fields {
-		renamed = append(renamed, &opi.FieldError{Field: names.wire(field.Field), Reason: field.Reason})
-	}
-	return errors.Join(renamed...)
+	return stageNames.rename(err)
 }

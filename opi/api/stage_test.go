@@ -36,7 +36,7 @@ func (b *builds) CancelStaging(_ context.Context, guid string) error {
 }
 
 func (b *builds) call(method, path, body string) *httptest.ResponseRecorder {
-	return callHandler(api.NewHandler(&backEnd{}, b, lager.NewLogger("test")), method, path, body)
+	return callHandler(api.NewHandler(&backEnd{}, b, nil, lager.NewLogger("test")), method, path, body)
 }
 
 const stagePath = "/stage/some_staging_guid"

@@ -1,0 +1,32 @@
+// Package tasks runs tasks: a command in an app's droplet or image, once.
+//
+// # What it promises
+//
+//   - One commit point: a task is on record when its Job exists, and Desire returns
+//     without error only then. Before the Job, the app's image is made sure of, and one
+//     Secret is written; it does nothing by itself, and an interrupted Desire leaves it at
+//     the most, which Sweep deletes.
+//   - The Job's name is made of the task's guid alone: the same task on two replicas, or
+//     asked for twice, is one Job. While the Job is there, running, ended, answered or
+//     being deleted, the same task again changes nothing.
+//   - User code runs at most once: one pod is made and never replaced, none of its
+//     containers is restarted (package job). docs/tasks.md says what that means for users.
+//   - List is complete or an error: it asks the API server, whose answer has every Job of
+//     which any replica has said that it exists. A task is listed until Cloud Controller
+//     has answered its outcome.
+//   - A task that is canceled is stopped by one write, which says so; Decide comes to the
+//     same outcome however often it is interrupted.
+//
+// # Objects
+//
+//	Job <name>      annotations of keys (names, outcome), finalizer of reports
+//	Secret <name>   callback, secret variables of the environment, pull credentials
+//
+// Sweep deletes the Secret once the outcome was answered. The Job does not own it.
+//
+// # Who does what
+//
+// Settings.Render is pure. Desire, Get, List and Cancel may be called on every replica,
+// at the same time. Decide and Sweep are for one replica, the leader; two that overlap do
+// no harm. Tasks owns no goroutine; Sweep runs on its caller's until its context ends.
+package tasks

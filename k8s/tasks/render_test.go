@@ -1,0 +1,130 @@
+package tasks
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+func TestRenderedTasks(t *testing.T) {
+	limited := testSettings()
+	limited.Deadline = time.Hour
+	for name, c := range map[string]struct {
+		settings Settings
+		task     opi.Task
+		image    k8s.ResolvedImage
+	}{
+		"buildpack": {testSettings(), testTask(), assembled()},
+		"docker":    {limited, testImageTask(), k8s.ResolvedImage{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			objects, err := c.settings.Render(c.task, c.image)
+			g.Expect(err).NotTo(HaveOccurred())
+			again, err := c.settings.Render(c.task, c.image)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(again).To(Equal(objects))
+
+			var text bytes.Buffer
+			secret := objects.Secret.DeepCopy()
+			secret.StringData = map[string]string{}
+			for key, content := range secret.Data {
+				secret.StringData[key] = string(content)
+			}
+			secret.Data = nil
+			for _, object := range []any{secret, objects.Job} {
+				content, err := yaml.Marshal(object)
+				g.Expect(err).NotTo(HaveOccurred())
+				text.WriteString("---\n")
+				text.Write(content)
+			}
+			path := filepath.Join("testdata", name+".yaml")
+			if *update {
+				g.Expect(os.WriteFile(path, text.Bytes(), 0o644)).To(Succeed())
+			}
+			want, err := os.ReadFile(path)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(text.String()).To(Equal(string(want)), "go test ./k8s/tasks -update writes it anew")
+
+			job, err := json.Marshal(objects.Job)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(string(job)).NotTo(ContainSubstring("hunter2"))
+		})
+	}
+}
+
+// A task sees what its app sees, apart from what only an instance has.
+func TestEnvironmentIsThatOfTheApp(t *testing.T) {
+	g := NewWithT(t)
+	task := testTask()
+	objects, err := testSettings().Render(task, assembled())
+	g.Expect(err).NotTo(HaveOccurred())
+	secret, statefulSet, err := testSettings().Translation.Render(opi.LRP{
+		LRPIdentifier: opi.LRPIdentifier{GUID: "process", Version: "1"}, App: task.App, Space: task.Space, Organization: task.Organization,
+		Droplet: task.Droplet, Processes: []opi.Process{task.Process}, Environment: task.Environment, Limits: task.Limits,
+	}, assembled(), "")
+	g.Expect(err).NotTo(HaveOccurred())
+
+	ours, theirs := objects.Job.Spec.Template.Spec, statefulSet.Spec.Template.Spec
+	instance := values(theirs.Containers[0].Env, secret.Data)
+	for _, name := range []string{"CF_INSTANCE_INDEX", "INSTANCE_INDEX"} {
+		g.Expect(instance).To(HaveKey(name))
+		delete(instance, name)
+	}
+	g.Expect(values(ours.Containers[0].Env, objects.Secret.Data)).To(Equal(instance))
+	g.Expect(ours.Containers[0].Command).To(Equal(theirs.Containers[0].Command))
+	g.Expect(ours.Containers[0].Image).To(Equal(theirs.Containers[0].Image))
+	g.Expect(ours.Containers[0].Resources).To(Equal(theirs.Containers[0].Resources))
+	g.Expect(ours.Containers[0].SecurityContext).To(Equal(theirs.Containers[0].SecurityContext))
+	g.Expect(ours.SecurityContext).To(Equal(theirs.SecurityContext))
+	g.Expect(ours.Affinity).To(Equal(theirs.Affinity))
+}
+
+// values are variables with what they refer to.
+func values(variables []corev1.EnvVar, secret map[string][]byte) map[string]string {
+	found := map[string]string{}
+	for _, variable := range variables {
+		switch {
+		case variable.ValueFrom == nil:
+			found[variable.Name] = variable.Value
+		case variable.ValueFrom.FieldRef != nil:
+			found[variable.Name] = "field " + variable.ValueFrom.FieldRef.FieldPath
+		default:
+			found[variable.Name] = "secret " + string(secret[variable.ValueFrom.SecretKeyRef.Key])
+		}
+	}
+	return found
+}
+
+func TestRenderRefusals(t *testing.T) {
+	for want, change := range map[string]func(*opi.Task){
+		"processes[0]: a user or environment per process": func(task *opi.Task) { task.Process.User = "root" },
+		"environment: all secret values have": func(task *opi.Task) {
+			for _, name := range []string{"A", "B", "C"} {
+				task.Environment[name] = strings.Repeat("x", corev1.MaxSecretSize/2)
+			}
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			g := NewWithT(t)
+			task := testTask()
+			change(&task)
+			_, err := testSettings().Render(task, assembled())
+			g.Expect(err).To(MatchError(ContainSubstring(want)))
+		})
+	}
+}

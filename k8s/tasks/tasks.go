@@ -1,0 +1,168 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+// Images makes sure of what a task runs in.
+type Images interface {
+	// ResolveTaskImage makes sure that the image of the task's droplet can be pulled, or
+	// finds out whom its docker image runs as. Errors wrap opi.ErrRefused or are
+	// *opi.FieldError where there can't be one, and wrap opi.ErrUnavailable where it may
+	// succeed later.
+	ResolveTaskImage(ctx context.Context, task opi.Task) (k8s.ResolvedImage, error)
+}
+
+// Options are what Tasks works with.
+type Options struct {
+	Settings Settings
+	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
+	// may be about to create the Job.
+	OrphanMinAge time.Duration
+
+	Client   kubernetes.Interface
+	Metadata metadata.Interface
+	Images   Images
+
+	Logger     lager.Logger
+	Registerer prometheus.Registerer
+	// Clock is the machine's when nil.
+	Clock clock.PassiveClock
+}
+
+// Tasks runs tasks. All methods may be called at the same time.
+type Tasks struct {
+	options Options
+	jobs    job.Store
+	logger  lager.Logger
+	clock   clock.PassiveClock
+	metrics taskMetrics
+	// counted are Jobs whose end was counted.
+	counted job.Once
+}
+
+// New makes Tasks. Nothing runs before Sweep.
+func New(o Options) *Tasks {
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	logger := o.Logger.Session("tasks")
+	return &Tasks{
+		options: o, logger: logger, clock: o.Clock,
+		jobs: job.Store{
+			Client: o.Client, Namespace: o.Settings.Translation.Namespace, Kind: keys.SourceTypeTask, What: "task", Prefix: namePrefix,
+			Logger: logger, Clock: o.Clock,
+		},
+		metrics: newTaskMetrics(o.Registerer), counted: job.NewOnce(),
+	}
+}
+
+// Desire makes sure that the task's Job exists. A Job that is there already, in whatever
+// state, means that it was asked for before. What may succeed later is tried again for
+// some seconds, since Cloud Controller asks once. Errors wrap opi.ErrUnavailable,
+// opi.ErrRefused or are *opi.FieldError.
+func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
+	known, err := t.jobs.Exists(ctx, task.GUID)
+	if known {
+		t.logger.Debug("known-already", lager.Data{"task_guid": task.GUID})
+		return nil
+	}
+	var image k8s.ResolvedImage
+	if err == nil {
+		err = job.Patiently(ctx, func(ctx context.Context) (err error) {
+			image, err = t.options.Images.ResolveTaskImage(ctx, task)
+			return err
+		})
+	}
+	var objects Objects
+	if err == nil {
+		objects, err = t.options.Settings.Render(task, image)
+	}
+	if err == nil {
+		err = t.jobs.Write(ctx, []*corev1.Secret{objects.Secret}, objects.Job)
+	}
+	if err != nil {
+		return fmt.Errorf("desire task %s: %w", task.GUID, err)
+	}
+	t.logger.Info("desired", lager.Data{"task_guid": task.GUID, "job": objects.Job.Name, "app_guid": task.App.GUID})
+	return nil
+}
+
+// Get finds out whether a task is listed. The error wraps opi.ErrNotFound if it isn't.
+func (t *Tasks) Get(ctx context.Context, guid string) error {
+	found, err := t.jobs.Find(ctx, guid)
+	switch {
+	case errors.Is(err, opi.ErrRefused):
+		return fmt.Errorf("task %s: %w", guid, opi.ErrNotFound) // the name is somebody else's
+	case err != nil:
+		return fmt.Errorf("get task: %w", err)
+	case !pending(found):
+		return fmt.Errorf("task %s: %w: Cloud Controller has answered its outcome", guid, opi.ErrNotFound)
+	}
+	return nil
+}
+
+// List returns the guids of all tasks that were desired and of whose outcome Cloud
+// Controller has not answered yet, in order. It asks the API server, since what one
+// replica has watched may lack what another one has just made; Cloud Controller takes a
+// task that is missing for failed. Errors wrap opi.ErrUnavailable.
+func (t *Tasks) List(ctx context.Context) ([]string, error) {
+	found, err := t.options.Metadata.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).
+		Namespace(t.options.Settings.Translation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.jobs.Selector()})
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", k8s.Classify(err))
+	}
+	guids := []string{}
+	for i := range found.Items {
+		if pending(&found.Items[i]) {
+			guids = append(guids, found.Items[i].Labels[keys.GUID])
+		}
+	}
+	slices.Sort(guids)
+	return guids, nil
+}
+
+// pending is whether the outcome was not answered, and will be told. Nobody reports a
+// Job whose finalizer somebody took away.
+func pending(found metav1.Object) bool {
+	return found.GetAnnotations()[keys.OutcomeAnswer] == "" && slices.Contains(found.GetFinalizers(), keys.ReportFinalizer)
+}
+
+// Cancel ends a task: its pod goes, and its outcome is that it was cancelled. One that has
+// ended stays as it is. The error wraps opi.ErrNotFound for a task that is not listed.
+func (t *Tasks) Cancel(ctx context.Context, guid string) error {
+	if err := t.Get(ctx, guid); err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	if err := t.jobs.Cancel(ctx, guid, stop{At: t.clock.Now().UTC()}); err != nil {
+		return fmt.Errorf("cancel task: %w", err)
+	}
+	return nil
+}
+
+// Sweep sees to the Secrets of tasks until ctx ends: it deletes them once the outcome was
+// answered, and those that have no Job. Run it where this replica leads.
+func (t *Tasks) Sweep(ctx context.Context) error {
+	return job.Sweeper{
+		Store: t.jobs, Metadata: t.options.Metadata, OrphanMinAge: t.options.OrphanMinAge,
+		Removed: t.metrics.removed, Failures: t.metrics.failures,
+	}.Run(ctx)
+}
