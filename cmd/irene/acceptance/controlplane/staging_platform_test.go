@@ -53,7 +53,7 @@ func newStagingBehind(ctx context.Context, kubeconfig string, settings map[strin
 	all["apps"] = map[string]any{"placement": map[string]any{"shared": "any"}, "orphan_min_age": "1s"}
 	maps.Copy(all, settings)
 	s := &staging{assembling: &assembling{platform: newPlatform(ctx, kubeconfig, all), Works: works}, node: hugeNode(ctx)}
-	DeferCleanup(s.clear)
+	DeferCleanup(s.clearJobs)
 	s.importStack(ctx)
 	s.irene = s.start(ctx)
 	return s
@@ -78,23 +78,23 @@ func hugeNode(ctx context.Context) *silentNode {
 	return node
 }
 
-// clear takes away what nobody else would: finalizers, and pods of a node without
+// clearJobs takes away what nobody else would: finalizers, and pods of a node without
 // kubelet.
-func (s *staging) clear(ctx context.Context) {
+func (p *platform) clearJobs(ctx context.Context) {
 	background := metav1.DeletePropagationBackground
-	jobs, err := api.BatchV1().Jobs(s.namespace).List(ctx, metav1.ListOptions{})
+	jobs, err := api.BatchV1().Jobs(p.namespace).List(ctx, metav1.ListOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	for _, job := range jobs.Items {
-		_, _ = api.BatchV1().Jobs(s.namespace).Patch(ctx, job.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
-		_ = api.BatchV1().Jobs(s.namespace).Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
+		_, _ = api.BatchV1().Jobs(p.namespace).Patch(ctx, job.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		_ = api.BatchV1().Jobs(p.namespace).Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 	}
 	Eventually(func(g Gomega) {
-		pods, err := api.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{})
+		pods, err := api.CoreV1().Pods(p.namespace).List(ctx, metav1.ListOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		now := int64(0)
 		for _, pod := range pods.Items {
-			_, _ = api.CoreV1().Pods(s.namespace).Patch(ctx, pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
-			_ = api.CoreV1().Pods(s.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now})
+			_, _ = api.CoreV1().Pods(p.namespace).Patch(ctx, pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+			_ = api.CoreV1().Pods(p.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now})
 		}
 		g.Expect(pods.Items).To(BeEmpty())
 	}).Should(Succeed())
