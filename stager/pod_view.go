@@ -99,7 +99,7 @@ func (s Settings) interruption(end job.End, pod job.Pod) *failure {
 		return failed(reason, stagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
 	case job.NotStarted:
 		return failed(reason, stagerError, "The platform could not start step %s of staging: %s", end.Container, end.Detail)
-	case job.JobDeleted, job.PodDeleted, job.Evicted:
+	case job.JobDeleted, job.JobSuspended, job.PodDeleted, job.Evicted:
 		return failed(reason, stagingError, "Staging was interrupted: %s", end.Interruption())
 	default:
 		return failed(reason, stagingError, "Staging was interrupted: %s. Push the app again", end.Interruption())

@@ -30,10 +30,11 @@ const (
 	Preempted Cause = "preempted"
 	Drained   Cause = "drained"
 	Disrupted Cause = "disrupted"
-	// PodDeleted and JobDeleted by somebody; PodGone: nobody has seen how.
-	PodDeleted Cause = "pod deleted"
-	PodGone    Cause = "pod gone"
-	JobDeleted Cause = "job deleted"
+	// PodDeleted, JobDeleted and JobSuspended by somebody; PodGone: nobody has seen how.
+	PodDeleted   Cause = "pod deleted"
+	PodGone      Cause = "pod gone"
+	JobDeleted   Cause = "job deleted"
+	JobSuspended Cause = "job suspended"
 	// NoRoom on any node, and NoNode on which it may run, within the patience [the
 	// scheduler's words].
 	NoRoom Cause = "no room"
@@ -101,6 +102,8 @@ func (e End) Interruption() string {
 		return "its pod is gone"
 	case JobDeleted:
 		return "somebody deleted its Job in Kubernetes"
+	case JobSuspended:
+		return "somebody suspended its Job in Kubernetes"
 	}
 	return ""
 }

@@ -50,6 +50,11 @@ func (r Rules) Judge(job *batchv1.Job, pods []Pod, now time.Time) Verdict {
 	}
 	var next Verdict
 	for _, pod := range pods {
+		if isSuspended(job) && pod.DeletionTimestamp != nil {
+			// By hand, or the caller would know. Taken up again, the work would get another
+			// pod and be done twice.
+			return ends(JobSuspended)
+		}
 		found := r.underWay(pod, finished != nil, now)
 		if found.End != nil {
 			return found
@@ -64,6 +69,8 @@ func (r Rules) Judge(job *batchv1.Job, pods []Pod, now time.Time) Verdict {
 	}
 	return next
 }
+
+func isSuspended(job *batchv1.Job) bool { return job.Spec.Suspend != nil && *job.Spec.Suspend }
 
 // finish is the condition by which Kubernetes says that the Job has ended, or is about
 // to for a reason of its own; nil while it goes on.
@@ -88,7 +95,7 @@ func finishedWithout(finished *batchv1.JobCondition, now time.Time) Verdict {
 
 // withoutPod waits for the pod to be made.
 func (r Rules) withoutPod(job *batchv1.Job, now time.Time) Verdict {
-	if job.Spec.Suspend != nil && *job.Spec.Suspend {
+	if isSuspended(job) {
 		return Verdict{} // by hand; whoever did it will go on, or delete it
 	}
 	since := job.CreationTimestamp.Time
