@@ -105,6 +105,11 @@ apps:
 			"  apps.service_account: \"A b\" can't be used",
 			"  apps.user_namespaces: \"maybe\" is neither on nor off",
 		}},
+		"tasks": {required + "tasks: {deadline: 1500ms, scheduling_patience: 0s, pull_patience: 10ms}\n", []string{
+			"  tasks.deadline: 1.5s is not whole seconds, as Kubernetes needs them",
+			"  tasks.pull_patience: 10ms must be at least 1s",
+			"  tasks.scheduling_patience: 0s must be at least 1s",
+		}},
 		"nats": {required + `
 nats:
   servers: [localhost, "nats://u:secret@h:4222", "nats://h:4222"]

@@ -1,0 +1,101 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func newStore(objects ...runtime.Object) job.Store {
+	return job.Store{
+		Client: fake.NewClientset(objects...), Namespace: "cf-apps", Kind: "KIND", What: "thing", Prefix: "thing-",
+		Logger: lager.NewLogger("test"), Clock: clocktesting.NewFakePassiveClock(now),
+	}
+}
+
+// newJob has the Store's labels.
+func newJob(guid string) *batchv1.Job {
+	return job.Object(job.Work{
+		Namespace: "cf-apps", Name: job.Name("thing-", guid),
+		Labels: job.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
+	})
+}
+
+func newSecret(of *batchv1.Job, value string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: of.Name, Labels: of.Labels},
+		Data:       map[string][]byte{"key": []byte(value)},
+	}
+}
+
+func TestNames(t *testing.T) {
+	g := NewWithT(t)
+	const plain = "a0b1c2d3-0000-4000-8000-000000000001"
+	g.Expect(job.Name("thing-", plain)).To(Equal("thing-" + plain))
+	for _, guid := range []string{"some_guid", "UPPER", "a.b", strings.Repeat("a", 63)} {
+		g.Expect(job.Name("thing-", guid)).To(MatchRegexp(`^thing-[0-9a-f]{40}$`))
+	}
+	g.Expect(job.Name("thing-", "A")).NotTo(Equal(job.Name("thing-", "a")))
+}
+
+func TestWhatIsWrittenTwiceIsThereOnce(t *testing.T) {
+	g := NewWithT(t)
+	store := newStore()
+	g.Expect(store.Exists(t.Context(), "guid")).To(BeFalse())
+	_, err := store.Find(t.Context(), "guid")
+	g.Expect(err).To(MatchError(opi.ErrNotFound))
+	for _, value := range []string{"first", "second"} {
+		wanted := newJob("guid")
+		g.Expect(store.Write(t.Context(), []*corev1.Secret{newSecret(wanted, value)}, wanted)).To(Succeed())
+		secret, err := store.Client.CoreV1().Secrets("cf-apps").Get(t.Context(), "thing-guid", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(secret.Data["key"])).To(Equal(value))
+		g.Expect(secret.Annotations).To(HaveKeyWithValue(keys.DesiredAt, "2026-03-01T12:00:00Z"))
+	}
+	g.Expect(store.Exists(t.Context(), "guid")).To(BeTrue())
+}
+
+func TestANameOfSomebodyElse(t *testing.T) {
+	g := NewWithT(t)
+	other := newJob("guid")
+	other.Labels[keys.GUID] = "other"
+	store := newStore(other)
+	g.Expect(store.Write(t.Context(), nil, newJob("guid"))).To(MatchError(opi.ErrRefused))
+}
+
+func TestPatience(t *testing.T) {
+	g := NewWithT(t)
+	calls := 0
+	err := job.Patiently(t.Context(), func(context.Context) error {
+		if calls++; calls < 3 {
+			return fmt.Errorf("call: %w", opi.ErrUnavailable)
+		}
+		return nil
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(calls).To(Equal(3))
+
+	final := errors.New("no")
+	g.Expect(job.Patiently(t.Context(), func(context.Context) error { return final })).To(Equal(final))
+	ended, end := context.WithCancel(t.Context())
+	end()
+	g.Expect(job.Patiently(ended, func(context.Context) error { return nil })).To(Or(Succeed(), MatchError(opi.ErrUnavailable)))
+}
