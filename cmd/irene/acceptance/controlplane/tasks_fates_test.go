@@ -53,7 +53,7 @@ var taskFates = []taskFate{
 	}, failed: true, reason: "its node ran out of memory or disk"},
 	{name: "too late", play: func(ctx context.Context, t *task) {
 		t.fails(ctx, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-	}, failed: true, reason: "The task took longer than 1 min and was stopped"},
+	}, failed: true, reason: "The task took longer than 60 min and was stopped"},
 	{name: "not pulled", play: func(ctx context.Context, t *task) { t.waits(ctx, "ImagePullBackOff", "manifest unknown") },
 		failed: true, reason: "The image could not be pulled: manifest unknown"},
 	{name: "not started", play: func(ctx context.Context, t *task) {

@@ -30,6 +30,8 @@ const (
 	outcomeAnswer = "irene.cloudfoundry.org/outcome-answer"
 	buildpackTask = "16-task-buildpack-r2.json"
 	dockerTask    = "17-task-docker-r2.json"
+	// longest is how long something may take while irene is killed again and again.
+	longest = 90 * time.Second
 )
 
 // tasking is a platform that runs tasks for a Cloud Controller that can be watched. What
@@ -85,7 +87,7 @@ func (p *tasking) insists(ctx context.Context, method, path string, body any, st
 		client := p.irene.Client
 		p.away.Unlock()
 		return client.Call(ctx, method, path, body)
-	}).Should(answered(status))
+	}).WithTimeout(longest).Should(answered(status))
 }
 
 // task is a task that Cloud Controller waits for.
@@ -234,7 +236,7 @@ func (t *task) ended() standin.Task {
 	Eventually(func() bool {
 		ended, _ = t.home.cc.Task(t.guid)
 		return ended.Ended
-	}).Should(BeTrue())
+	}).WithTimeout(longest).Should(BeTrue())
 	return ended
 }
 

@@ -122,9 +122,7 @@ var _ = Describe("Running a task", func() {
 		t := place.newTask(buildpackTask)
 		t.request["lifecycle"] = nil
 		Expect(refused(t, 400)).To(HavePrefix("lifecycle: "))
-		t = place.newTask(buildpackTask)
-		t.guid = strings.Repeat("x", 64)
-		Expect(refused(t, 422)).To(HavePrefix("task_guid: "))
+		Expect(place.irene.Call(ctx, http.MethodPost, "/tasks/"+strings.Repeat("x", 64), place.newTask(buildpackTask).request)).To(answered(http.StatusUnprocessableEntity))
 	}, patience)
 
 	It("is stopped when it is canceled, and can be canceled again", func(ctx context.Context) {

@@ -18,12 +18,11 @@ import (
 )
 
 var _ = Describe("a task", Ordered, ContinueOnFailure, func() {
-	const deadline = 20 * time.Second
-	var place *taskInstallation
+	// hasty gives its tasks little time.
+	var place, hasty *taskInstallation
 	BeforeAll(func(ctx SpecContext) {
-		place = newTaskInstallation(ctx, "tasks", map[string]any{
-			"deadline": deadline.String(), "pull_patience": "5s", "scheduling_patience": "5s",
-		})
+		place = newTaskInstallation(ctx, "tasks", map[string]any{"pull_patience": "5s", "scheduling_patience": "5s"})
+		hasty = newTaskInstallation(ctx, "hasty-tasks", map[string]any{"deadline": "5s"})
 	}, NodeTimeout(time.Minute))
 
 	It("tells Cloud Controller how it ended, once", func(ctx SpecContext) {
@@ -39,7 +38,7 @@ var _ = Describe("a task", Ordered, ContinueOnFailure, func() {
 			{"out of memory", buildpackTask("dd if=/dev/zero of=/dev/null bs=512M count=1").variable("MEMORY_LIMIT", "64m"), true, "(out of memory: limit 64M)"},
 			{"out of disk", buildpackTask("dd if=/dev/zero of=/home/vcap/tmp/spilled bs=1M count=200; exec sleep 1000").variable("VCAP_APPLICATION", `{"limits":{"disk":64}}`),
 				true, "The task ran out of disk: limit 64M"},
-			{"too late", buildpackTask(sleepy), true, "The task took longer than 20 s and was stopped"},
+			{"too late", buildpackTask(sleepy), true, "The task took longer than 5 s and was stopped"},
 			{"exit 4 in an image", dockerTask(images.numbered, "/bin/sh", "-c", `test "$(id -u) $FROM_IMAGE" = "1001 yes" && exit 4`), true, "Exited with status 4"},
 			{"no such image", dockerTask(images.registry+"/docker/nothing:1", "/bin/true"), true, "The image could not be pulled: "},
 			{"no such command", dockerTask(images.numbered, "/no/such/command"), true, "/no/such/command"},
@@ -47,7 +46,11 @@ var _ = Describe("a task", Ordered, ContinueOnFailure, func() {
 		}
 		tasks := []*startedTask{}
 		for _, e := range ends {
-			tasks = append(tasks, place.begin(ctx, e.task))
+			home := place
+			if e.name == "too late" {
+				home = hasty
+			}
+			tasks = append(tasks, home.begin(ctx, e.task))
 		}
 		for i, e := range ends {
 			By(e.name)
@@ -109,7 +112,7 @@ var _ = Describe("a task", Ordered, ContinueOnFailure, func() {
 		var app map[string]string
 		Expect(json.Unmarshal([]byte(a.get(ctx, 0, "/env")), &app)).To(Succeed())
 
-		t := place.begin(ctx, buildpackTask(`echo "$0: $DOLLARS"; ulimit -n; env`).variable("VCAP_APPLICATION", vcap).variable("MEMORY_LIMIT", "256m").
+		t := place.begin(ctx, buildpackTask(`printf ': %s\n' "$DOLLARS"; ulimit -n; env`).variable("VCAP_APPLICATION", vcap).variable("MEMORY_LIMIT", "256m").
 			variable("VCAP_SERVICES", "{}").variable("SECRET", secret).variable("DOLLARS", dollars))
 		Expect(t.ended(ctx)).To(HaveField("Failed", false))
 		log := t.log(ctx)
