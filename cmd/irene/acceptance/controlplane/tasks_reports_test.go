@@ -138,7 +138,8 @@ var _ = Describe("What became of a task", func() {
 		const count, callers = 500, 50
 		// None goes to the node whose pods the spec would have to end.
 		place := newTaskingBehind(ctx, direct(), map[string]any{
-			"apps": map[string]any{"placement": map[string]any{"shared": "unlabelled"}},
+			"apps":  map[string]any{"placement": map[string]any{"shared": "unlabelled"}},
+			"tasks": map[string]any{"scheduling_patience": "5m"},
 		})
 		tasks := make(chan *task, count)
 		all := make([]*task, count)
