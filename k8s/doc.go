@@ -15,7 +15,7 @@
 //     on a miss.
 //   - Secret values live in the LRP's Secret, never in a StatefulSet.
 //
-// The translation (Translation.Render) is a pure function. LRPs holds no
+// The translation (Translation.Render, and TaskPod for package tasks) is pure. LRPs holds no
 // goroutine; Companions, LostNodes, LostImages, PullSecret and StackRoll own the
 // goroutines that their Run starts and stop them before Run returns.
 package k8s
