@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	embedded "github.com/irene-cf/irene/bits/registry"
+	"github.com/irene-cf/irene/opi"
 )
 
 // The registry that comes with Irene is the distribution library's, which most
@@ -59,6 +60,19 @@ func TestWithTheEmbeddedRegistry(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(file.Config.User).To(Equal("2000:2000"))
 	g.Expect(c.assembler.Repair(context.Background(), AssemblyRequest{Droplet: d.Droplet})).To(Equal(assembled))
+
+	checked, err := c.registry.Check(context.Background())
+	g.Expect(err).NotTo(HaveOccurred())
+	again, err := c.registry.Check(context.Background())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(again).To(Equal(checked))
+	pull := PullOptions{Address: c.options.Address, Prefix: c.options.Prefix, Credentials: &opi.RegistryCredentials{Username: "user", Password: "former"}}
+	g.Expect(CheckPull(context.Background(), pull, checked)).To(Succeed())
+	g.Expect(CheckPull(context.Background(), pull, CheckedImage{})).To(MatchError(ContainSubstring("this is another registry")))
+	pull.Credentials.Password = "guess"
+	g.Expect(CheckPull(context.Background(), pull, checked)).To(MatchError(ErrCredentials))
+	pull.Credentials = nil
+	g.Expect(CheckPull(context.Background(), pull, checked)).To(MatchError(ErrCredentials))
 
 	var images []AppImage
 	for image, err := range c.registry.AllAppImages(context.Background()) {

@@ -32,6 +32,9 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON writes what UnmarshalJSON reads.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
 // Switch is "on" or "off". YAML takes the two bare words for true and false, so
 // all four are understood.
 type Switch string

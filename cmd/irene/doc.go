@@ -3,11 +3,13 @@
 //	irene serve --config FILE
 //	irene stack import|list|roll --config FILE …
 //	irene registry serve --config FILE
+//	irene doctor|lrps|routes|diff|config --config FILE …
 //	irene version
 //	irene help
 //
-// docs/configuration.md describes the file of the service, which "irene stack" reads
-// too (docs/stacks.md), docs/registry.md that of the registry, which is a process of its
+// docs/configuration.md describes the file of the service, which "irene stack"
+// (docs/stacks.md) and the commands for operators (docs/operate.md) read too,
+// docs/registry.md that of the registry, which is a process of its
 // own. Whatever is wrong with it, or with the certificates that it names, is told on
 // standard error, all of it at once, and ends the process with status 1; a command line
 // that isn't understood ends it with status 2.
@@ -41,5 +43,7 @@
 //
 // main.go is the command line, wiring.go puts the parts together, service.go
 // runs them, server.go is what surrounds the API, observe.go the health port;
-// stack_command.go, stack_list.go and stack_roll.go are "irene stack".
+// stack_command.go, stack_list.go and stack_roll.go are "irene stack". Commands for
+// people begin in operator_command.go; those that show apps read them by live_view.go.
+// Each doctor_*.go is an area of "irene doctor".
 package main

@@ -27,6 +27,12 @@ Usage:
                               serve images from a directory; see irene registry help
   irene uninstall --namespace NAMESPACE
                               let go of Jobs in the app namespace when no irene is left
+  irene doctor --config FILE  check all that irene needs; docs/operate.md
+  irene lrps|routes [-o json] --config FILE [APP]
+                              show apps and their instances, or what routers should know
+  irene diff [-o json] --config FILE LIST
+                              compare with Cloud Controller's list; docs/operate.md
+  irene config --config FILE  show the configuration with its defaults
   irene version               print the version
   irene help                  print this text
 
@@ -65,6 +71,9 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return registryCommand(ctx, rest, stdout, stderr)
 	case "uninstall":
 		return uninstallCommand(ctx, rest, stdout, stderr)
+	case "doctor", "lrps", "routes", "diff", "config":
+		look := map[string]operatorCommand{"doctor": examine, "lrps": listLRPs, "routes": listRoutes, "diff": diffApps, "config": showConfiguration}
+		return look[name].status(ctx, name, rest, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "irene", versionText())
 		return 0

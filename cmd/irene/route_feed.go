@@ -118,42 +118,49 @@ func (f *routeFeed) states(ids []opi.LRPIdentifier) []route.State {
 func (f *routeFeed) state(id opi.LRPIdentifier) route.State {
 	state := route.State{LRP: route.LRP{ID: id}}
 	if lrp, found := f.view.LRP(id); found {
-		f.describe(lrp, &state)
+		var err error
+		if state, err = routeState(f.view, lrp); err != nil {
+			f.logger.Error("unreadable-routes", err, lager.Data{"process_guid": lrp.ProcessGUID()})
+		}
 	}
 	state.Revision = route.Revision(f.view.Revision(id))
 	return state
 }
 
-// describe fills in routes and instances. An instance that is not desired any more
-// is left out as soon as that is known, not only when Kubernetes gets to its pod.
-func (f *routeFeed) describe(lrp view.LRP, state *route.State) {
+// routeState is an LRP with its routes and instances, as routers should know it. An
+// instance that is not desired any more is left out as soon as that is known, not only
+// when Kubernetes gets to its pod. An error is about routes that can't be read; the
+// others are there all the same.
+func routeState(appsView *view.View, lrp view.LRP) (route.State, error) {
 	routes, err := k8s.RoutesOf(lrp)
-	if err != nil {
-		f.logger.Error("unreadable-routes", err, lager.Data{"process_guid": lrp.ProcessGUID()})
-	}
-	state.LRP.App = opi.Owner{GUID: lrp.AppGUID, Name: lrp.AppName}
-	state.LRP.Space = opi.Owner{GUID: lrp.SpaceGUID, Name: lrp.SpaceName}
-	state.LRP.Organization = opi.Owner{GUID: lrp.OrganizationGUID, Name: lrp.OrganizationName}
-	state.LRP.ProcessType = lrp.ProcessType
-	state.LRP.HTTP, state.LRP.Internal = routes.HTTP, routes.Internal
+	state := route.State{LRP: route.LRP{
+		ID:           lrp.LRPIdentifier,
+		App:          opi.Owner{GUID: lrp.AppGUID, Name: lrp.AppName},
+		Space:        opi.Owner{GUID: lrp.SpaceGUID, Name: lrp.SpaceName},
+		Organization: opi.Owner{GUID: lrp.OrganizationGUID, Name: lrp.OrganizationName},
+		ProcessType:  lrp.ProcessType,
+		HTTP:         routes.HTTP,
+		Internal:     routes.Internal,
+	}}
 	if len(routes.HTTP) == 0 && len(routes.Internal) == 0 {
-		return
+		return state, err
 	}
-	for _, pod := range f.view.Pods(lrp.UID) {
+	for _, pod := range appsView.Pods(lrp.UID) {
 		if pod.Index < 0 || pod.Index >= lrp.Instances+lrp.Surge {
 			continue
 		}
-		node, _ := f.view.Node(pod.Node)
+		node, _ := appsView.Node(pod.Node)
 		state.Instances = append(state.Instances, route.Instance{
 			GUID:        string(pod.UID),
 			Index:       pod.Index,
 			Address:     pod.IP,
-			Ready:       f.view.Routable(pod),
+			Ready:       appsView.Routable(pod),
 			Terminating: pod.Deleting != nil,
 			Zone:        node.Zone,
 			UpdatedAt:   pod.Ready.Since,
 		})
 	}
+	return state, err
 }
 
 // await polls until the condition holds; it says whether it does, or ctx ended

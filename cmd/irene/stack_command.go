@@ -38,9 +38,7 @@ func stackCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		fmt.Fprint(stderr, stackUsage)
 		return exitUsage
 	}
-	commands := map[string]func(context.Context, *flag.FlagSet, []string, io.Writer) error{
-		"import": importStack, "list": listStacks, "roll": rollStack,
-	}
+	commands := map[string]operatorCommand{"import": importStack, "list": listStacks, "roll": rollStack}
 	name, rest := args[0], args[1:]
 	run, known := commands[name]
 	switch {
@@ -51,40 +49,17 @@ func stackCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "irene stack: unknown command %q\n\n%s", name, stackUsage)
 		return exitUsage
 	}
-	flags := flag.NewFlagSet("irene stack "+name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	err := run(ctx, flags, rest, stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "irene stack %s: %v\n", name, err)
-		return exitUsage
-	}
-	fmt.Fprintf(stderr, "irene: %v\n", err)
-	return exitFailed
+	return run.status(ctx, "stack "+name, rest, stdout, stderr)
 }
-
-// errUsage is a command line that isn't understood.
-var errUsage = errors.New("usage")
 
 // loadForImages reads the command line and the configuration, which must name a
 // registry. So many arguments are wanted beside the flags.
 func loadForImages(flags *flag.FlagSet, args []string, wanted int) (Configuration, error) {
-	path := flags.String("config", "", "the configuration `FILE`")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return Configuration{}, err
-		}
-		return Configuration{}, fmt.Errorf("%w: %w", errUsage, err)
+	path, err := parseFlags(flags, args, wanted, wanted)
+	if err != nil {
+		return Configuration{}, err
 	}
-	switch {
-	case *path == "":
-		return Configuration{}, fmt.Errorf("%w: --config FILE is required", errUsage)
-	case flags.NArg() != wanted:
-		return Configuration{}, fmt.Errorf("%w: %d arguments besides the flags are wanted, not %d; flags come first", errUsage, wanted, flags.NArg())
-	}
-	config, err := Load(*path)
+	config, err := Load(path)
 	if err == nil && config.Registry.Address == "" {
 		err = errors.New("registry.address is not configured: somebody else puts images there")
 	}

@@ -3,12 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 )
 
 // listedStack is a stack, or one revision of it on which apps still run.
@@ -26,13 +24,13 @@ type listedStack struct {
 }
 
 func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
-	output := flags.String("o", "table", "`FORM` of the output, table or json")
+	output := outputFlag(flags)
 	config, err := loadForImages(flags, args, 0)
 	if err != nil {
 		return err
 	}
-	if *output != "table" && *output != "json" {
-		return fmt.Errorf("%w: -o %q is neither table nor json", errUsage, *output)
+	if err := output.check(); err != nil {
+		return err
 	}
 	p, err := newStackParts(config, io.Discard)
 	if err != nil {
@@ -65,12 +63,10 @@ func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout 
 		}
 		listed[at].LRPs, listed[at].Apps = used.LRPs, used.Apps
 	}
-	if *output == "json" {
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(listed)
-	}
-	table := tabwriter.NewWriter(stdout, 0, 0, 3, ' ', 0)
+	return output.print(stdout, listed, func(table io.Writer) { writeStacks(table, listed) })
+}
+
+func writeStacks(table io.Writer, listed []listedStack) {
 	fmt.Fprintln(table, "STACK\tREVISION\tSTATE\tLRPS\tAPPS\tDIGEST")
 	for _, stack := range listed {
 		state := "old"
@@ -84,7 +80,6 @@ func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout 
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(stack.Stack, "(not known)"), cmp.Or(stack.Revision, "-"), state, stack.LRPs, shortened(stack.Apps), cmp.Or(stack.Digest, "-"))
 	}
-	return table.Flush()
 }
 
 // shortened is the first few names of apps; -o json has more.

@@ -194,23 +194,27 @@ func newEmitter(config Configuration, logger lager.Logger) (*route.Emitter, erro
 	if err != nil {
 		return nil, err
 	}
-	bus := config.NATS
 	return route.New(route.Options{
-		NATS: route.NATS{
-			Servers:       bus.Servers,
-			User:          bus.User,
-			PasswordFile:  bus.PasswordFile,
-			CAFile:        bus.CAFile,
-			CertFile:      bus.CertificateFile,
-			KeyFile:       bus.KeyFile,
-			PingInterval:  bus.PingInterval.Duration,
-			ReconnectWait: bus.ReconnectWait.Duration,
-		},
+		NATS:         natsSettings(config),
 		Installation: config.Installation(),
 		Replica:      replica,
-		MaxPending:   bus.MaxPendingUnregisters,
+		MaxPending:   config.NATS.MaxPendingUnregisters,
 		Logger:       logger,
 	})
+}
+
+func natsSettings(config Configuration) route.NATS {
+	bus := config.NATS
+	return route.NATS{
+		Servers:       bus.Servers,
+		User:          bus.User,
+		PasswordFile:  bus.PasswordFile,
+		CAFile:        bus.CAFile,
+		CertFile:      bus.CertificateFile,
+		KeyFile:       bus.KeyFile,
+		PingInterval:  bus.PingInterval.Duration,
+		ReconnectWait: bus.ReconnectWait.Duration,
+	}
 }
 
 func translation(config Configuration) k8s.Translation {

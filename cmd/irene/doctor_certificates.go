@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// expiryNotice is how long before its end a certificate is worth a warning.
+const expiryNotice = 30 * 24 * time.Hour
+
+// examineListener looks at the certificates of the API, and at the one of its caller.
+func examineListener(_ context.Context, e examination) []finding {
+	listen := e.config.Listen
+	if listen.Plaintext {
+		return []finding{{Check: "listen.plaintext", Verdict: verdictWarning,
+			Found: "the API is served without TLS, to whoever is on this machine", Mend: "set listen.tls for anything but a trial"}}
+	}
+	found := []finding{
+		e.certificate("listen.tls.certificate_file", listen.TLS.CertificateFile, listen.TLS.KeyFile, x509.ExtKeyUsageServerAuth),
+		e.authorities("listen.tls.client_ca_file", listen.TLS.ClientCAFile),
+	}
+	return append(found, e.caller())
+}
+
+// caller looks at what Cloud Controller shows. It reads its key as RSA, so another kind
+// keeps it from calling at all.
+func (e examination) caller() finding {
+	const check = "Cloud Controller's certificate for irene"
+	if e.callerCertificate == "" {
+		return finding{Check: check, Verdict: verdictUnknown, Found: "not looked at: Cloud Controller has it (opi.client_cert_file)",
+			Mend: "give it with --caller-certificate FILE; its key must be RSA"}
+	}
+	content, err := os.ReadFile(e.callerCertificate)
+	if err != nil {
+		return failed(check, err, "name the file with --caller-certificate")
+	}
+	chain, err := readCertificates(content)
+	if err != nil {
+		return failed(check, fmt.Errorf("%s %w", e.callerCertificate, err), "name a PEM file with --caller-certificate")
+	}
+	own := chain[0]
+	if _, isRSA := own.PublicKey.(*rsa.PublicKey); !isRSA {
+		return failed(check, fmt.Errorf("its key is %s: Cloud Controller reads it as RSA and can't load another kind", keyKind(own)),
+			"make a new certificate with an RSA key (2048 bits or more)")
+	}
+	if !slices.ContainsFunc(namesOf(own), func(name string) bool { return slices.Contains(e.config.Listen.TLS.ClientNames, name) }) {
+		return failed(check, fmt.Errorf("%s is not among listen.tls.client_names: irene answers 403", describeClient(own)),
+			"add the name to listen.tls.client_names, or make a certificate with one of them")
+	}
+	authorities, err := os.ReadFile(e.config.Listen.TLS.ClientCAFile)
+	if err != nil {
+		return finding{Check: check, Verdict: verdictUnknown, Found: "can't be checked without listen.tls.client_ca_file"}
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AppendCertsFromPEM(authorities)
+	for _, certificate := range chain[1:] {
+		between.AddCert(certificate)
+	}
+	_, err = own.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: e.now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return failed(check, err, "make one that an authority of listen.tls.client_ca_file signs, for client authentication, and give it to Cloud Controller")
+	}
+	return e.dated(check, own)
+}
+
+// certificate looks at a certificate that irene shows, and its key.
+func (e examination) certificate(check, certificateFile, keyFile string, use x509.ExtKeyUsage) finding {
+	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
+	if err != nil {
+		return failed(check, fmt.Errorf("%s and %s: %w", certificateFile, keyFile, err), "put a certificate and its key there, in PEM form")
+	}
+	own := pair.Leaf
+	if len(own.ExtKeyUsage) > 0 && !slices.Contains(own.ExtKeyUsage, use) && !slices.Contains(own.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		purpose := "servers (server authentication)"
+		if use == x509.ExtKeyUsageClientAuth {
+			purpose = "clients (client authentication)"
+		}
+		return failed(check, fmt.Errorf("%s is not for %s", describeClient(own), purpose), "make a certificate with that extended key usage")
+	}
+	return e.dated(check, own)
+}
+
+// authorities looks at a file of those that are trusted. One that is past its time
+// harms nobody as long as another is not.
+func (e examination) authorities(check, file string) finding {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return failed(check, err, "put the authorities' certificates there, in PEM form")
+	}
+	all, err := readCertificates(content)
+	if err != nil {
+		return failed(check, fmt.Errorf("%s %w", file, err), "put the authorities' certificates there, in PEM form")
+	}
+	last := slices.MaxFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+	result := e.dated(check, last)
+	if len(all) > 1 {
+		result.Found += fmt.Sprintf(", the last of %d authorities to end", len(all))
+	}
+	return result
+}
+
+// dated tells of a certificate and judges its dates.
+func (e examination) dated(check string, certificate *x509.Certificate) finding {
+	left := certificate.NotAfter.Sub(e.now)
+	end := certificate.NotAfter.UTC().Format(time.DateTime) + " UTC"
+	what := fmt.Sprintf("%s, %s", describeClient(certificate), keyKind(certificate))
+	switch {
+	case e.now.Before(certificate.NotBefore):
+		return failed(check, fmt.Errorf("%s: is good from %s only", what, certificate.NotBefore.UTC().Format(time.DateTime)+" UTC"), "check this machine's clock, or make a new one")
+	case left <= 0:
+		return failed(check, fmt.Errorf("%s: expired on %s", what, end), "renew it; irene reads its files again by itself")
+	case left < expiryNotice:
+		return finding{Check: check, Verdict: verdictWarning, Found: fmt.Sprintf("%s: ends on %s, in %s", what, end, since(e.now, certificate.NotAfter)),
+			Mend: "renew it in time; irene reads its files again by itself"}
+	}
+	return fine(check, "%s, good until %s", what, end)
+}
+
+func keyKind(certificate *x509.Certificate) string {
+	switch key := certificate.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC " + key.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return certificate.PublicKeyAlgorithm.String()
+}
+
+// readCertificates are those of a PEM file, at least one.
+func readCertificates(content []byte) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for {
+		block, rest := pem.Decode(content)
+		if block == nil {
+			break
+		}
+		if content = rest; block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("holds a certificate that can't be read: %w", err)
+		}
+		all = append(all, certificate)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("holds no certificate in PEM form")
+	}
+	return all, nil
+}

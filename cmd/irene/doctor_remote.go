@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/irene-cf/irene/bits"
+)
+
+// tlsFiles are a client's side of TLS: the keys' names in the configuration begin with
+// section.
+type tlsFiles struct {
+	section                   string
+	ca, certificate, key      string
+	systemAuthorities         bool
+	whatIfRefused, whatIfAway string
+}
+
+// look looks at the files.
+func (f tlsFiles) look(e examination) []finding {
+	var found []finding
+	if f.ca != "" {
+		found = append(found, e.authorities(f.section+".ca_file", f.ca))
+	}
+	if f.certificate != "" {
+		found = append(found, e.certificate(f.section+".certificate_file", f.certificate, f.key, x509.ExtKeyUsageClientAuth))
+	}
+	return found
+}
+
+// config is nil when the files can't be used, which look says.
+func (f tlsFiles) config() *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.ca != "" {
+		content, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil
+		}
+		config.RootCAs = x509.NewCertPool()
+		if f.systemAuthorities {
+			if system, err := x509.SystemCertPool(); err == nil {
+				config.RootCAs = system
+			}
+		}
+		if !config.RootCAs.AppendCertsFromPEM(content) {
+			return nil
+		}
+	}
+	if f.certificate != "" {
+		pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
+		if err != nil {
+			return nil
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config
+}
+
+// most is how much of an answer is looked at.
+const most = 4 << 10
+
+// try asks a server for its front page, whatever the answer: what counts is that both
+// sides accept each other.
+func (f tlsFiles) try(ctx context.Context, e examination, address string) finding {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
+		return failed(f.section, fmt.Errorf("%q is no address such as https://cloud-controller.example:9023", withoutSecrets(address)), "correct it")
+	}
+	check := f.section + " " + parsed.Scheme + "://" + parsed.Host
+	config := f.config()
+	if config == nil {
+		return finding{Check: check, Verdict: verdictUnknown, Found: "not tried, because of its certificates"}
+	}
+	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, parsed.Scheme+"://"+parsed.Host+"/", nil)
+	if err != nil {
+		return failed(check, err, "correct the address")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return failed(check, lateAnswer(ctx, err), f.mend(err))
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, most))
+	_ = response.Body.Close() // read as far as wanted
+	if err != nil {
+		return failed(check, lateAnswer(ctx, err), f.mend(err))
+	}
+	switch {
+	case response.StatusCode == http.StatusBadRequest && strings.Contains(string(body), "SSL certificate"):
+		// nginx, which is in front of Cloud Controller, accepts the handshake first.
+		return failed(check, errors.New("the server refuses irene's certificate, or wants one: "+strings.TrimSpace(titleOf(string(body)))), f.whatIfRefused)
+	case response.TLS == nil:
+		return finding{Check: check, Verdict: verdictWarning, Found: fmt.Sprintf("answers %d, without TLS", response.StatusCode), Mend: "use https outside of a trial"}
+	}
+	result := e.dated(check, response.TLS.PeerCertificates[0])
+	result.Found = fmt.Sprintf("answers %d; its certificate: %s", response.StatusCode, result.Found)
+	if result.Mend != "" {
+		result.Mend = "renew the server's certificate"
+	}
+	return result
+}
+
+// mend tells what a failed request is about.
+func (f tlsFiles) mend(err error) string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the server's certificate, or correct the clock of this machine"
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return f.section + ".ca_file must have the authority that signs the server's certificate"
+	case errors.As(err, new(x509.HostnameError)):
+		return "use a name that the server's certificate has, or make a certificate with this one"
+	case strings.Contains(err.Error(), "remote error: tls: "):
+		return f.whatIfRefused
+	}
+	return f.whatIfAway
+}
+
+func titleOf(page string) string {
+	_, after, found := strings.Cut(page, "<title>")
+	title, _, closed := strings.Cut(after, "</title>")
+	if !found || !closed {
+		return strings.SplitN(page, "\n", 2)[0]
+	}
+	return title
+}
+
+// examineCloudController looks at how outcomes are told.
+func examineCloudController(ctx context.Context, e examination) []finding {
+	settings := e.config.CloudController
+	files := tlsFiles{
+		section: "cloud_controller", ca: settings.CAFile, certificate: settings.CertificateFile, key: settings.KeyFile,
+		whatIfRefused: "cloud_controller.certificate_file must be one that Cloud Controller's authority signed, for client authentication",
+		whatIfAway:    "see that Cloud Controller runs and that this address can be reached from here; irene goes on telling outcomes until it can",
+	}
+	found := files.look(e)
+	for _, address := range e.cloudController {
+		found = append(found, files.try(ctx, e, address))
+	}
+	if len(e.cloudController) == 0 {
+		found = append(found, finding{Check: "cloud_controller", Verdict: verdictUnknown, Found: "not tried: its address comes with each of its requests",
+			Mend: "give it with --cloud-controller https://HOST:9023"})
+	}
+	return found
+}
+
+// examineDropletSource looks at where droplets are fetched that the registry lacks.
+func examineDropletSource(ctx context.Context, e examination) []finding {
+	if e.config.Registry.Address == "" {
+		return nil
+	}
+	const check = "droplets.source"
+	source := e.config.Droplets.Source
+	address := source.URL
+	if source.CloudController != "" {
+		address = source.CloudController
+	}
+	if address == "" {
+		return []finding{fine(check, "none: apps run only what was staged here")}
+	}
+	if _, err := newDropletSource(e.config.Droplets); err != nil {
+		return []finding{failed(check, err, "correct the key, or the file that it names")}
+	}
+	files := tlsFiles{
+		section: check, ca: source.CAFile, certificate: source.CertificateFile, key: source.KeyFile, systemAuthorities: true,
+		whatIfRefused: check + ".certificate_file must be one that the source's authority signed, for client authentication",
+		whatIfAway:    "see that it runs and that it can be reached from here; apps whose droplets the registry has start without it",
+	}
+	found := append(files.look(e), files.try(ctx, e, address))
+	for i := range found {
+		if source.PlainHTTP && strings.HasSuffix(found[i].Found, "without TLS") {
+			found[i].Verdict, found[i].Mend = verdictOK, "" // configured so
+		}
+	}
+	return found
+}
+
+// examineStaging looks at what builds are made with.
+func examineStaging(_ context.Context, e examination) []finding {
+	const check = "stager"
+	settings := e.config.Staging
+	if e.config.Registry.Address == "" || !settings.Enabled {
+		return []finding{fine(check, "off: every build is refused")}
+	}
+	path, err := besideIrene(settings.ProgramFile, "irene-stage")
+	if err == nil {
+		_, err = bits.LoadStageProgram(path)
+	}
+	if err != nil {
+		return []finding{failed("stager.program_file", err, "it must name the program irene-stage of this release")}
+	}
+	files := tlsFiles{section: check, ca: settings.CAFile, certificate: settings.CertificateFile, key: settings.KeyFile}
+	found := append([]finding{fine("stager.program_file", "%s", path)}, files.look(e)...)
+	if settings.CertificateFile == "" {
+		found = append(found, finding{Check: "stager.certificate_file", Verdict: verdictWarning, Found: "empty: builds have no certificate for Cloud Controller's uploader, which wants one",
+			Mend: "set stager.certificate_file and stager.key_file, unless the uploader takes plain requests"})
+	}
+	return found
+}
