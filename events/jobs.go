@@ -49,6 +49,7 @@ type Jobs struct {
 	selector string
 	logger   lager.Logger
 	metrics  *jobMetrics
+	byState  *jobsByState
 	pending  pending
 }
 
@@ -78,6 +79,8 @@ func NewJobs(options Options) (*Jobs, error) {
 	}
 	j.pending.clear()
 	j.metrics = newJobMetrics(options.Registerer, &j.pending, kinds)
+	j.byState = &jobsByState{kinds: kinds}
+	options.Registerer.MustRegister(j.byState)
 	return j, nil
 }
 
@@ -104,6 +107,9 @@ func (j *Jobs) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("report Jobs: %w", err)
 	}
+
+	j.byState.show(r.watched)
+	defer j.byState.show(nil)
 
 	watching, stopWatching := context.WithCancel(ctx)
 	r.factory.StartWithContext(watching)
