@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,8 +19,8 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// doctorRepository has one tiny image, which is the same every time, tagged latest. It
-// can't be taken for a droplet's, whose tags have a revision.
+// doctorRepository has a tiny image, tagged latest. It can't be taken for a droplet's,
+// whose tags have a revision.
 const doctorRepository = "doctor"
 
 // ErrCredentials is wrapped where a registry refuses who asks: the password is wrong, or
@@ -33,10 +34,11 @@ type CheckedImage struct {
 	Digest    v1.Hash
 }
 
-// Check pushes a tiny image as Irene pushes others, and reads it back. Done again, it
-// sends next to nothing. The error wraps ErrCredentials where those are at fault.
+// Check pushes a tiny image as Irene pushes others, and reads it back. It is another one
+// each time, because what a registry has is not sent; the one before loses its tag. The
+// error wraps ErrCredentials where those are at fault.
 func (r *Registry) Check(ctx context.Context) (CheckedImage, error) {
-	image, err := doctorImage(r.host.platform)
+	image, err := doctorImage(r.host.platform, time.Now())
 	if err != nil {
 		return CheckedImage{}, err
 	}
@@ -78,20 +80,23 @@ func CheckPull(ctx context.Context, o PullOptions, image CheckedImage) error {
 	return host.checkPull(ctx, o.Prefix, image.Digest)
 }
 
+// ErrOtherRegistry is wrapped where a registry does not have what was just pushed.
+var ErrOtherRegistry = errors.New("it is not there although it was just pushed: this is another registry")
+
 // checkPull reads manifest and layer.
 func (h *registryHost) checkPull(ctx context.Context, prefix string, want v1.Hash) error {
-	tag := h.name.Repo(prefix, doctorRepository).Tag(currentTag)
-	doing := "pull " + tag.String()
-	puller, err := h.puller(ctx, tag.Context())
+	reference := h.name.Repo(prefix, doctorRepository).Digest(want.String())
+	doing := "pull " + reference.String()
+	puller, err := h.puller(ctx, reference.Context())
 	if err != nil {
 		return checkFailed(doing, err)
 	}
-	found, err := puller.Get(ctx, tag)
+	found, err := puller.Get(ctx, reference)
 	switch {
+	case isNotFound(err):
+		return fmt.Errorf("%s: %w", doing, ErrOtherRegistry)
 	case err != nil:
 		return checkFailed(doing, err)
-	case found.Digest != want:
-		return fmt.Errorf("%s: it is %s, not %s, which was just pushed: this is another registry", doing, found.Digest, want)
 	}
 	image, err := found.Image()
 	if err != nil {
@@ -123,7 +128,7 @@ func checkFailed(doing string, err error) error {
 }
 
 // doctorImage has one layer, an empty archive.
-func doctorImage(platform v1.Platform) (v1.Image, error) {
+func doctorImage(platform v1.Platform, at time.Time) (v1.Image, error) {
 	image, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1),
 		static.NewLayer(make([]byte, 1024), types.OCIUncompressedLayer))
 	if err != nil {
@@ -135,6 +140,7 @@ func doctorImage(platform v1.Platform) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
+	config.Created = v1.Time{Time: at.UTC()}
 	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
 	return mutate.ConfigFile(image, config)
 }

@@ -60,7 +60,7 @@ func (e examination) nodesPull(ctx context.Context, image bits.CheckedImage, cre
 		return fine(check, "pulled the same image from %s", settings.PullAddress)
 	case errors.Is(err, bits.ErrCredentials):
 		return failed(check, err, "registry.pull_username_file and registry.pull_password_file, or the Secret registry.pull_secret, must hold an account that may pull")
-	case strings.Contains(err.Error(), "this is another registry"):
+	case errors.Is(err, bits.ErrOtherRegistry):
 		return failed(check, err, "registry.pull_address must lead to the registry of registry.address")
 	}
 	// Nodes may have names, routes and authorities that this place lacks.

@@ -184,7 +184,7 @@ var _ = Describe("irene doctor", func() {
 	}, SpecTimeout(2*time.Minute))
 })
 
-var mayNot = regexp.MustCompile(`^irene may not (.+) (\S+) in (namespace \S+|the cluster)`)
+var mayNot = regexp.MustCompile(`^irene may not (.+) (\S+) in (namespace [^:\s]+|the cluster)`)
 
 // missingPermissions are the rules that the doctor misses.
 func missingPermissions(found []shownFinding, namespace string) (inNamespace, inCluster []rbacv1.PolicyRule) {
