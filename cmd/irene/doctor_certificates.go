@@ -7,8 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -40,13 +38,9 @@ func (e examination) caller() finding {
 		return finding{Check: check, Verdict: verdictUnknown, Found: "not looked at: Cloud Controller has it (opi.client_cert_file)",
 			Mend: "give it with --caller-certificate FILE; its key must be RSA"}
 	}
-	content, err := os.ReadFile(e.callerCertificate)
+	chain, err := readCertificates(e.callerCertificate)
 	if err != nil {
-		return failed(check, err, "name the file with --caller-certificate")
-	}
-	chain, err := readCertificates(content)
-	if err != nil {
-		return failed(check, fmt.Errorf("%s %w", e.callerCertificate, err), "name a PEM file with --caller-certificate")
+		return failed(check, fmt.Errorf("%s: %w", e.callerCertificate, err), "name a PEM file with --caller-certificate")
 	}
 	own := chain[0]
 	if _, isRSA := own.PublicKey.(*rsa.PublicKey); !isRSA {
@@ -93,13 +87,9 @@ func (e examination) certificate(check, certificateFile, keyFile string, use x50
 // authorities looks at a file of those that are trusted. One that is past its time
 // harms nobody as long as another is not.
 func (e examination) authorities(check, file string) finding {
-	content, err := os.ReadFile(file)
+	all, err := readCertificates(file)
 	if err != nil {
-		return failed(check, err, "put the authorities' certificates there, in PEM form")
-	}
-	all, err := readCertificates(content)
-	if err != nil {
-		return failed(check, fmt.Errorf("%s %w", file, err), "put the authorities' certificates there, in PEM form")
+		return failed(check, fmt.Errorf("%s: %w", file, err), "put the authorities' certificates there, in PEM form")
 	}
 	last := slices.MaxFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 	result := e.dated(check, last)
@@ -136,27 +126,4 @@ func keyKind(certificate *x509.Certificate) string {
 		return "Ed25519"
 	}
 	return certificate.PublicKeyAlgorithm.String()
-}
-
-// readCertificates are those of a PEM file, at least one.
-func readCertificates(content []byte) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for {
-		block, rest := pem.Decode(content)
-		if block == nil {
-			break
-		}
-		if content = rest; block.Type != "CERTIFICATE" {
-			continue
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("holds a certificate that can't be read: %w", err)
-		}
-		all = append(all, certificate)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("holds no certificate in PEM form")
-	}
-	return all, nil
 }

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 )
 
 // testedKubernetes are the minor versions that irene is tested with.
@@ -177,15 +178,12 @@ func examineNodes(ctx context.Context, e examination) []finding {
 	if err != nil {
 		return []finding{{Check: check, Verdict: verdictUnknown, Found: lateAnswer(ctx, err).Error()}}
 	}
-	var away, without []string
+	var away []string
 	for _, node := range list.Items {
 		if !slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 		}) {
 			away = append(away, node.Name)
-		}
-		if !hasUserNamespaces(node) {
-			without = append(without, node.Name)
 		}
 	}
 	var found []finding
@@ -200,16 +198,46 @@ func examineNodes(ctx context.Context, e examination) []finding {
 	default:
 		found = append(found, fine(check, "%d, all ready", len(list.Items)))
 	}
-	const namespaces = "apps.user_namespaces"
-	switch {
-	case e.config.Apps.UserNamespaces != On:
-	case len(without) > 0:
-		found = append(found, finding{Check: namespaces, Verdict: verdictWarning, Found: fmt.Sprintf("on, but %d of %d nodes don't say that they support them: %s", len(without), len(list.Items), shortened(without)),
-			Mend: "docker apps don't start there: bring kernel and container runtime up to date, or set apps.user_namespaces: off"})
-	default:
-		found = append(found, fine(namespaces, "on, and all nodes support them"))
+	found = append(found, supported(list.Items, "apps.user_namespaces", e.config.Apps.UserNamespaces, hasUserNamespaces,
+		"docker apps don't start there: bring kernel and container runtime up to date, or set apps.user_namespaces: off")...)
+	return append(found, supported(list.Items, "stager.image_volumes", e.config.Staging.ImageVolumes, mountsImages,
+		"builds fail there: they need Kubernetes 1.35, and containerd 2.1 or CRI-O 1.31; or set stager.image_volumes: off")...)
+}
+
+// supported tells whether all nodes have what is switched on.
+func supported(nodes []corev1.Node, check string, setting Switch, has func(corev1.Node) bool, mend string) []finding {
+	if setting != On {
+		return nil
 	}
-	return found
+	var without []string
+	for _, node := range nodes {
+		if !has(node) {
+			without = append(without, node.Name)
+		}
+	}
+	if len(without) == 0 {
+		return []finding{fine(check, "on, and all nodes support them")}
+	}
+	return []finding{{Check: check, Verdict: verdictWarning, Mend: mend,
+		Found: fmt.Sprintf("on, but %d of %d nodes don't say that they support them: %s", len(without), len(nodes), shortened(without))}}
+}
+
+// runtimesThatMountImages are the first versions that do.
+var runtimesThatMountImages = map[string]string{"containerd": "2.1.0", "cri-o": "1.31.0"}
+
+// mountsImages goes by versions: nodes don't tell it otherwise.
+func mountsImages(node corev1.Node) bool {
+	kind, runtime, _ := strings.Cut(node.Status.NodeInfo.ContainerRuntimeVersion, "://")
+	return notBefore(node.Status.NodeInfo.KubeletVersion, "1.35.0") && notBefore(runtime, runtimesThatMountImages[kind])
+}
+
+func notBefore(version, least string) bool {
+	parsed, err := utilversion.ParseGeneric(version)
+	if err != nil {
+		return false
+	}
+	wanted, err := utilversion.ParseGeneric(least)
+	return err == nil && parsed.AtLeast(wanted)
 }
 
 // hasUserNamespaces is whether the node's usual container runtime says so.

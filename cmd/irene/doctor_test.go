@@ -37,7 +37,7 @@ func TestCertificatesAreJudgedByDateUseAndKey(t *testing.T) {
 	g.Expect(examination{now: time.Now()}.authorities("key", files.ClientCAFile)).To(verdict(verdictWarning, `"ours"`))
 	nothing := filepath.Join(t.TempDir(), "nothing")
 	g.Expect(os.WriteFile(nothing, []byte("nothing"), 0o600)).To(Succeed())
-	g.Expect(examination{}.authorities("key", nothing)).To(verdict(verdictFailed, "holds no certificate in PEM form"))
+	g.Expect(examination{}.authorities("key", nothing)).To(verdict(verdictFailed, "no certificate in PEM form"))
 	g.Expect(examination{}.certificate("key", nothing, files.KeyFile, 2)).To(verdict(verdictFailed, "failed to find any PEM data"))
 	g.Expect(examination{}.certificate("key", "/nowhere", files.KeyFile, 2)).To(verdict(verdictFailed, "/nowhere"))
 }
@@ -102,6 +102,21 @@ func TestNodesSayWhetherTheyHaveUserNamespaces(t *testing.T) {
 	g.Expect(hasUserNamespaces(node())).To(BeFalse())
 	g.Expect(hasUserNamespaces(node(corev1.NodeRuntimeHandler{Name: "kata", Features: with}, corev1.NodeRuntimeHandler{}))).To(BeFalse())
 	g.Expect(hasUserNamespaces(node(corev1.NodeRuntimeHandler{Features: with}))).To(BeTrue())
+}
+
+func TestNodesMountImagesFromSomeVersionsOn(t *testing.T) {
+	g := NewWithT(t)
+	node := func(kubelet, runtime string) (n corev1.Node) {
+		n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion = kubelet, runtime
+		return n
+	}
+	for _, good := range []corev1.Node{node("v1.35.0", "containerd://2.1.0"), node("v1.37.2-eks-1", "containerd://2.2.1"), node("v1.36.0", "cri-o://1.31.4")} {
+		g.Expect(mountsImages(good)).To(BeTrue(), good.Status.NodeInfo.String())
+	}
+	for _, bad := range []corev1.Node{node("v1.34.5", "containerd://2.1.0"), node("v1.37.2", "containerd://2.0.9"), node("v1.37.2", "cri-o://1.30.0"),
+		node("v1.37.2", "docker://28.0.0"), node("fake", ""), node("v1.37.2", "containerd://unknown")} {
+		g.Expect(mountsImages(bad)).To(BeFalse(), bad.Status.NodeInfo.String())
+	}
 }
 
 func TestTestedKubernetesIsWhatTestsRun(t *testing.T) {
