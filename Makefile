@@ -35,6 +35,7 @@ test: deps lint unit test-chart test-control-plane test-node ## all tests, in th
 unit: ## unit tests: seconds, on any machine with Go
 	$(say) "unit tests"
 	$(GO) test -race ./...
+	@cd .ci/rules && $(GO) test ./...
 
 .PHONY: test-chart
 test-chart: helm ## lint and templates of the Helm chart: seconds
