@@ -97,7 +97,7 @@ func (e examination) pullSecret(ctx context.Context) (*finding, *opi.RegistryCre
 	held, err := credentialsIn(secret, settings.PullAddress)
 	switch {
 	case err != nil:
-		return found(failed(check, fmt.Errorf("Secret %s: %w", settings.PullSecret, err), "delete it when irene makes it (registry.pull_username_file); else make it anew for registry.pull_address")), own
+		return found(failed(check, fmt.Errorf("%s: %w", settings.PullSecret, err), "delete it when irene makes it (registry.pull_username_file); else make it anew for registry.pull_address")), own
 	case own != nil && *held != *own:
 		return found(finding{Check: check, Verdict: verdictWarning, Found: "Secret " + settings.PullSecret + " does not have what the files have: the irene that leads changes it within 10 s, unless the Secret is somebody else's",
 			Mend: "see that irene runs, and its log for pull-secret"}), own
