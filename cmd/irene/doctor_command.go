@@ -73,7 +73,7 @@ func examine(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.
 	output := outputFlag(flags)
 	e := examination{now: time.Now()}
 	flags.StringVar(&e.callerCertificate, "caller-certificate", "", "`FILE` with the certificate that Cloud Controller shows to irene, to be checked too")
-	flags.Func("cloud-controller", "`URL` of Cloud Controller to try, beside those in the configuration; may be repeated", func(address string) error {
+	flags.Func("cloud-controller", "another `URL` of Cloud Controller to try, such as that of its uploader; may be repeated", func(address string) error {
 		e.cloudController = append(e.cloudController, address)
 		return nil
 	})

@@ -144,12 +144,15 @@ func examineCloudController(ctx context.Context, e examination) []finding {
 		whatIfAway:    "see that Cloud Controller runs and that this address can be reached from here; irene goes on telling outcomes until it can",
 	}
 	found := files.look(e)
-	for _, address := range e.cloudController {
-		found = append(found, files.try(ctx, e, address))
+	addresses := e.cloudController
+	if settings.URL == "" {
+		found = append(found, finding{Check: "cloud_controller.url", Verdict: verdictWarning,
+			Found: "empty: Cloud Controller is not told why instances crash", Mend: "set it to Cloud Controller's internal address, such as https://cloud-controller.example:9023"})
+	} else {
+		addresses = append([]string{settings.URL}, addresses...)
 	}
-	if len(e.cloudController) == 0 {
-		found = append(found, finding{Check: "cloud_controller", Verdict: verdictUnknown, Found: "not tried: its address comes with each of its requests",
-			Mend: "give it with --cloud-controller https://HOST:9023"})
+	for _, address := range addresses {
+		found = append(found, files.try(ctx, e, address))
 	}
 	return found
 }

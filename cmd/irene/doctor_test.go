@@ -49,6 +49,7 @@ func TestEveryFailureSaysHowToMendIt(t *testing.T) {
 	e.config.Listen.TLS = TLS{CertificateFile: "/nowhere/c", KeyFile: "/nowhere/k", ClientCAFile: "/nowhere/a"}
 	e.config.Registry.Address = "127.0.0.1:1"
 	e.config.Staging.ProgramFile, e.config.Staging.CertificateFile, e.config.Staging.KeyFile = "/nowhere/p", "/nowhere/c", "/nowhere/k"
+	e.config.CloudController.URL = "https://127.0.0.1:1"
 	e.config.CloudController.CAFile = "/nowhere/a"
 	e.config.Droplets.Source.CloudController = "https://127.0.0.1:1"
 	e.cloudController, e.callerCertificate = []string{"https://127.0.0.1:1", "nonsense"}, "/nowhere/caller"

@@ -103,6 +103,7 @@ func serviceMetrics(t *testing.T) map[string][]string {
 	program := write("program", "\x7fELF")
 	config.Stacks.LaunchFile, config.Staging.ProgramFile = program, program
 	config.Staging.ImageVolumes = On
+	config.CloudController.URL = "https://127.0.0.1:1"
 	config.NATS.Servers = []string{"nats://127.0.0.1:1"}
 	logger, _ := newLog(t)
 

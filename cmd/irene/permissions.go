@@ -36,6 +36,7 @@ func (c Configuration) permissions() []permission {
 		{resource: "secrets", namespace: apps, verbs: verbs("get list watch create patch delete")},
 		{group: "policy", resource: "poddisruptionbudgets", namespace: apps, verbs: verbs("get list watch create update delete")},
 		{resource: "events", namespace: apps, verbs: verbs("create patch"), without: "kubectl describe does not say what irene did and refused"},
+		{resource: "events", namespace: apps, verbs: verbs("list watch"), without: "users are not told which check of an instance failed, and why a build can't start"},
 		{resource: "nodes", cluster: true, verbs: verbs("list watch"), without: "instances of lost nodes are not replaced, and routes have no availability zone"},
 	}
 	if c.LeaderElection.Enabled {
@@ -49,8 +50,10 @@ func (c Configuration) permissions() []permission {
 	if c.Registry.Address != "" && c.Staging.Enabled {
 		needed = append(needed,
 			permission{group: "batch", resource: "jobs", namespace: apps, verbs: verbs("get list watch create patch delete")},
-			permission{resource: "pods", namespace: apps, verbs: verbs("deletecollection")},
-			permission{resource: "events", namespace: apps, verbs: verbs("list")})
+			permission{resource: "pods", namespace: apps, verbs: verbs("deletecollection")})
+	}
+	if c.CloudController.URL != "" {
+		needed = append(needed, permission{resource: "pods", namespace: apps, verbs: verbs("patch")})
 	}
 	return needed
 }

@@ -53,7 +53,7 @@ var _ = Describe("irene doctor", func() {
 			"listen": map[string]any{"tls": map[string]any{"certificate_file": irenes, "key_file": irenesKey,
 				"client_ca_file": ours.file, "client_names": []string{"cloud_controller"}}},
 			"stager":           map[string]any{"certificate_file": irenes, "key_file": irenesKey, "ca_file": ours.file},
-			"cloud_controller": map[string]any{"certificate_file": irenes, "key_file": irenesKey, "ca_file": ours.file},
+			"cloud_controller": map[string]any{"url": address, "certificate_file": irenes, "key_file": irenesKey, "ca_file": ours.file},
 		})
 		rootfs, err := appimage.Layer(appimage.File{Path: "etc/passwd", Mode: 0o644, Content: []byte("vcap:x:2000:2000::/home/vcap:/bin/sh\n")})
 		Expect(err).NotTo(HaveOccurred())
@@ -62,7 +62,7 @@ var _ = Describe("irene doctor", func() {
 		_, err = works.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: o.kubeconfig, Namespace: o.namespace}, "import", imageworks.StackName, file)
 		Expect(err).NotTo(HaveOccurred())
 	})
-	all := func() []string { return []string{"--caller-certificate", caller, "--cloud-controller", address} }
+	all := func() []string { return []string{"--caller-certificate", caller} }
 	set := func(section, key string, value any) {
 		changed := maps.Clone(o.config[section].(map[string]any))
 		changed[key] = value
@@ -112,13 +112,18 @@ var _ = Describe("irene doctor", func() {
 
 		By("Cloud Controller's certificate having expired")
 		expired, key := ours.signs("expired", rsaKey(), time.Now().Add(-time.Hour))
-		Expect(o.finding(ctx, 1, "cloud_controller https://", "--caller-certificate", caller, "--cloud-controller", securePort(expired, key, ours))).To(And(
+		set("cloud_controller", "url", securePort(expired, key, ours))
+		Expect(o.finding(ctx, 1, "cloud_controller https://", all()...)).To(And(
 			HaveField("Verdict", "failed"), HaveField("Found", ContainSubstring("expired")), HaveField("Mend", ContainSubstring("renew the server's certificate"))))
 
 		By("Cloud Controller not taking irene's certificate")
 		servers, key := ours.signs("strict", rsaKey(), year)
-		Expect(o.finding(ctx, 1, "cloud_controller https://", "--caller-certificate", caller, "--cloud-controller", securePort(servers, key, newSigner(o.dir, "another")))).To(And(
+		set("cloud_controller", "url", securePort(servers, key, newSigner(o.dir, "another")))
+		Expect(o.finding(ctx, 1, "cloud_controller https://", all()...)).To(And(
 			HaveField("Verdict", "failed"), HaveField("Mend", ContainSubstring("cloud_controller.certificate_file"))))
+		set("cloud_controller", "url", "")
+		Expect(o.finding(ctx, 0, "cloud_controller.url", all()...)).To(HaveField("Verdict", "warning"))
+		set("cloud_controller", "url", address)
 
 		By("Cloud Controller having a key that it can't load")
 		caller, _ = ours.signs("cloud_controller", ecKey(), year)
