@@ -32,7 +32,8 @@ func (c Configuration) permissions() []permission {
 	apps := c.Kubernetes.Namespace
 	needed := []permission{
 		{group: "apps", resource: "statefulsets", namespace: apps, verbs: verbs("get list watch create patch delete")},
-		{resource: "pods", namespace: apps, verbs: verbs("get list watch delete")},
+		{group: "batch", resource: "jobs", namespace: apps, verbs: verbs("get list watch create patch delete")},
+		{resource: "pods", namespace: apps, verbs: verbs("get list watch delete deletecollection")},
 		{resource: "secrets", namespace: apps, verbs: verbs("get list watch create patch delete")},
 		{group: "policy", resource: "poddisruptionbudgets", namespace: apps, verbs: verbs("get list watch create update delete")},
 		{resource: "events", namespace: apps, verbs: verbs("create patch"), without: "kubectl describe does not say what irene did and refused"},
@@ -46,11 +47,6 @@ func (c Configuration) permissions() []permission {
 	}
 	if c.Registry.PullUsernameFile != "" {
 		needed = append(needed, permission{resource: "secrets", namespace: apps, verbs: verbs("update")})
-	}
-	if c.Registry.Address != "" && c.Staging.Enabled {
-		needed = append(needed,
-			permission{group: "batch", resource: "jobs", namespace: apps, verbs: verbs("get list watch create patch delete")},
-			permission{resource: "pods", namespace: apps, verbs: verbs("deletecollection")})
 	}
 	if c.CloudController.URL != "" {
 		needed = append(needed, permission{resource: "pods", namespace: apps, verbs: verbs("patch")})
