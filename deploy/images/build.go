@@ -117,7 +117,7 @@ func programLayer(path, name string) (v1.Layer, error) {
 	}
 	return tarball.LayerFromOpener(
 		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil },
-		tarball.WithMediaType(types.OCILayer))
+		tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 }
 
 func assemble(r release, platform v1.Platform, layers []v1.Layer) (v1.Image, error) {
