@@ -57,8 +57,8 @@ type RegistrySettings struct {
 	PullAddress string
 	// Prefix is the path below which droplet images are.
 	Prefix string
-	// PullSecret is the name of an image pull secret in the app namespace; empty for
-	// none.
+	// PullSecret is the name of an image pull secret in the app namespace, for the images
+	// of droplets; empty for none.
 	PullSecret string
 }
 
@@ -150,7 +150,9 @@ func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Se
 func (t Translation) workload(lrp opi.LRP, found ResolvedImage, known []corev1.EnvVar, secret *corev1.Secret) corev1.PodSpec {
 	secretName := ""
 	var pullSecrets []corev1.LocalObjectReference
-	if t.Registry.PullSecret != "" {
+	// A docker image is pulled with its own credentials only: with the platform's, its
+	// owner could name the image of another's droplet.
+	if lrp.Droplet != nil && t.Registry.PullSecret != "" {
 		pullSecrets = append(pullSecrets, corev1.LocalObjectReference{Name: t.Registry.PullSecret})
 	}
 	if secret != nil {
