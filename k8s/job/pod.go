@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 // Pod is a pod as a judge looks at it.
@@ -84,12 +85,14 @@ func (p Pod) DeletedBy(at time.Time) bool {
 	if p.DeletionTimestamp == nil {
 		return false
 	}
-	asked := p.DeletionTimestamp.Time
-	if p.DeletionGracePeriodSeconds != nil {
-		// The timestamp includes the grace.
-		asked = asked.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+	// The timestamp includes the grace. Once kubelet has done its part, a pod that somebody's
+	// finalizer keeps, as that of its Job, has no grace any more and the time of that; then
+	// the deletion had been asked for up to the pod's own grace before.
+	grace := ptr.Deref(p.DeletionGracePeriodSeconds, 0)
+	if grace == 0 {
+		grace = ptr.Deref(p.Spec.TerminationGracePeriodSeconds, 0)
 	}
-	return !at.Before(asked)
+	return !at.Before(p.DeletionTimestamp.Add(-time.Duration(grace) * time.Second))
 }
 
 // disruption is why Kubernetes itself deletes the pod; nil when somebody else does.

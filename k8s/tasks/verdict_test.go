@@ -130,6 +130,11 @@ func TestTasksThatHaveEnded(t *testing.T) {
 		"drained, exits well": {pod: pods{exited(0, "Completed", "", time.Second), disrupted("EvictionByEvictionAPI"), deletedAgo(2 * time.Second)}, reason: "interrupted", message: "The task was interrupted: its node is being emptied for maintenance"},
 		"pod deleted": {job: jobs{finished(batchv1.JobFailed, "BackoffLimitExceeded", 0)}, pod: pods{exited(143, "Error", "", 2*time.Second), deletedAgo(2 * time.Second)},
 			reason: "interrupted", message: "The task was interrupted: somebody deleted its pod in Kubernetes"},
+		"pod deleted, and kubelet has done its part": {job: jobs{finished(batchv1.JobFailed, "BackoffLimitExceeded", 0)},
+			pod: pods{exited(143, "Error", "", 3*time.Second), func(pod *corev1.Pod) {
+				pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds = ptr.To(ago(time.Second)), ptr.To(int64(0))
+			}},
+			reason: "interrupted", message: "The task was interrupted: somebody deleted its pod in Kubernetes"},
 		"pod gone": {job: jobs{finished(batchv1.JobFailed, "BackoffLimitExceeded", 16*time.Second)}, reason: "interrupted", message: "The task was interrupted: its pod is gone"},
 		"Job suspended by hand": {job: jobs{func(job *batchv1.Job) { job.Spec.Suspend = ptr.To(true) }}, pod: pods{deletedAgo(0)},
 			reason: "interrupted", message: "The task was interrupted: somebody suspended its Job in Kubernetes"},
