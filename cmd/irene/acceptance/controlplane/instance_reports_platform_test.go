@@ -51,6 +51,7 @@ func newTelling(ctx context.Context, elected bool) *telling {
 	}
 	t := &telling{platform: newPlatform(ctx, direct(), settings), cc: cc}
 	t.nodes = newKubelet(ctx, t.namespace, 2)
+	t.nodes.reportsEnds = true
 	return t
 }
 

@@ -48,6 +48,10 @@ type kubelet struct {
 	// port is one on which every pod can listen.
 	port int
 
+	// reportsEnds is whether a pod's last status says how its container ended. It is set
+	// before there are pods.
+	reportsEnds bool
+
 	life    context.Context
 	running sync.WaitGroup
 	// left are addresses whose pods are gone.
