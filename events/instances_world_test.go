@@ -102,7 +102,8 @@ type reportWorld struct {
 func newReportWorld(t *testing.T, edit func(*InstanceReportsOptions)) *reportWorld {
 	t.Helper()
 	g := NewWithT(t)
-	g.SetDefaultEventuallyTimeout(20 * time.Second)
+	// Longer than the longest pause between two attempts, which a slow machine gets to.
+	g.SetDefaultEventuallyTimeout(2 * time.Minute)
 	cc, err := standin.Start(standin.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(cc.Close()).To(Succeed()) })

@@ -37,10 +37,6 @@ func TestCloudControllerTakesTheOutcome(t *testing.T) {
 		CloudController: client, Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(),
 	})
 	g.Expect(err).NotTo(HaveOccurred())
-	life, end := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- reports.Run(life) }()
-
 	jobs, _ := w.objects(t)
 	job := jobs[0]
 	pod := testPod(&job, exited(3, "Error", "", 0), podFailed("", ""))
@@ -48,6 +44,10 @@ func TestCloudControllerTakesTheOutcome(t *testing.T) {
 	pod.Labels["batch.kubernetes.io/controller-uid"] = string(job.UID)
 	_, err = w.client.CoreV1().Pods("cf-apps").Create(t.Context(), pod, metav1.CreateOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
+	// Not before: the fake API server forgets what happens between a list and its watch.
+	life, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- reports.Run(life) }()
 	g.Eventually(func() standin.Task {
 		told, _ := cc.Task(task.GUID)
 		return told
