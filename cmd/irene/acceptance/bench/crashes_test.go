@@ -82,5 +82,13 @@ func (b *benchmark) measureCrashes(number int) {
 		}
 	}
 	times.all = time.Since(start)
+	// As they were, for what is measured next.
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		patch, err := json.Marshal(map[string]any{"status": map[string]any{"containerStatuses": pod.Status.ContainerStatuses, "conditions": pod.Status.Conditions}})
+		check(b.T, err)
+		_, err = b.client.CoreV1().Pods(namespace).Patch(b.ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		check(b.T, err)
+	}
 	fmt.Printf("| %d | write of a crash → Cloud Controller | – | %s | %s | – |\n", number, times.percentile(50), times.percentile(99))
 }
