@@ -242,7 +242,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		place.dies()
 		place.begins(ctx)
 		place.nodes.ready(ctx, pod, true)
-		Eventually(readiness).Should(Equal([]bool{true, false, true}))
+		Eventually(readiness).WithTimeout(time.Minute).Should(Equal([]bool{true, false, true}))
 		place.crash(ctx, pod, 1)
 		Expect(place.knows(1)).To(BeZero())
 		Consistently(readiness).Should(Equal([]bool{true, false, true}), "a crash says enough")
