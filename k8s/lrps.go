@@ -112,15 +112,14 @@ func (l *LRPs) List(context.Context) ([]opi.DesiredLRP, error) {
 	if err := l.View.Fresh(); err != nil {
 		return nil, fmt.Errorf("list LRPs: %w", err)
 	}
-	held := l.View.LRPs()
-	lrps := make([]opi.DesiredLRP, 0, len(held))
-	for _, lrp := range held {
+	lrps := []opi.DesiredLRP{}
+	l.View.EachLRP(func(lrp *view.LRP) {
 		lrps = append(lrps, opi.DesiredLRP{
 			LRPIdentifier: lrp.LRPIdentifier,
 			Instances:     lrp.Instances,
 			Annotation:    lrp.Annotation,
 		})
-	}
+	})
 	return lrps, nil
 }
 

@@ -1,11 +1,9 @@
 package api
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -81,7 +79,8 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 }
 
 // list answers GET /apps. On failure the body is no JSON: Cloud Controller looks at
-// the body alone, and would desire everything again on an empty list.
+// the body alone, and would desire everything again on an empty list. Entries come in no
+// order: Cloud Controller looks them up, and sorting 100,000 takes longer than encoding them.
 func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
 	lrps, err := h.lrps.List(r.Context())
 	if err != nil {
@@ -89,9 +88,6 @@ func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.
 		http.Error(w, reason(err), status(err))
 		return
 	}
-	slices.SortFunc(lrps, func(a, b opi.DesiredLRP) int {
-		return cmp.Or(cmp.Compare(a.GUID, b.GUID), cmp.Compare(a.Version, b.Version))
-	})
 	respond(w, http.StatusOK, newListResponse(lrps))
 }
 
