@@ -83,7 +83,13 @@ var _ = Describe("Two replicas", func() {
 		Eventually(func() float64 { return metric(ctx, other, "irene_leader") }, "3s").Should(BeEquivalentTo(1))
 	}, patience)
 
-	It("lose no request in a rolling restart under load, when callers try the other one", func(ctx context.Context) {
+	It("lose no request and no crash in a rolling restart under load, when callers try the other one", func(ctx context.Context) {
+		telling := newTelling(ctx, true)
+		place = telling.platform
+		one, other = place.start(ctx), place.start(ctx)
+		telling.irene = one
+		crashed := telling.runs(ctx, "crashing", 1)
+		crashing := telling.pod(ctx, crashed, 0)
 		var replicas [2]atomic.Pointer[ireneprocess.Process]
 		replicas[0].Store(one)
 		replicas[1].Store(other)
@@ -138,7 +144,20 @@ var _ = Describe("Two replicas", func() {
 				}
 			})
 		}
-		for range 2 {
+		crashes := 0
+		callers.Go(func() {
+			defer GinkgoRecover()
+			for {
+				crashes++
+				telling.crash(ctx, crashing, crashes)
+				select {
+				case <-done:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		})
+		for range 3 {
 			for n := range replicas {
 				Expect(replicas[n].Load().Stop()).To(Succeed())
 				replicas[n].Store(place.start(ctx))
@@ -147,9 +166,10 @@ var _ = Describe("Two replicas", func() {
 		close(done)
 		callers.Wait()
 
-		AddReportEntry(fmt.Sprintf("%d apps were desired, read, updated and listed meanwhile", len(desired)))
+		repeats := telling.knows(crashes)
+		AddReportEntry(fmt.Sprintf("%d apps were desired, read, updated and listed meanwhile; of %d crashes all were told, %d twice", len(desired), crashes, repeats))
 		Expect(len(desired)).To(BeNumerically(">", 8))
-		annotations := map[string]string{}
+		annotations := map[string]string{crashed.ProcessGUID(): crashed["last_updated"].(string)}
 		for _, d := range desired {
 			annotations[d.ProcessGUID()] = d["last_updated"].(string)
 		}
