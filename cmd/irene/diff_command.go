@@ -40,15 +40,7 @@ type difference struct {
 
 // diffApps shows what Cloud Controller's sync would find, given its list.
 func diffApps(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
-	output := outputFlag(flags)
-	path, err := parseFlags(flags, args, 1, 1)
-	if err != nil {
-		return err
-	}
-	if err := output.check(); err != nil {
-		return err
-	}
-	config, err := Load(path)
+	config, output, err := configured(flags, args, 1, 1)
 	if err != nil {
 		return err
 	}

@@ -50,15 +50,7 @@ type listedInstance struct {
 
 // listLRPs shows the apps' processes, or those of one app.
 func listLRPs(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
-	output := outputFlag(flags)
-	path, err := parseFlags(flags, args, 0, 1)
-	if err != nil {
-		return err
-	}
-	if err := output.check(); err != nil {
-		return err
-	}
-	config, err := Load(path)
+	config, output, err := configured(flags, args, 0, 1)
 	if err != nil {
 		return err
 	}

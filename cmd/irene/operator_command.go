@@ -80,6 +80,21 @@ func outputFlag(flags *flag.FlagSet) *outputForm {
 	return &form
 }
 
+// configured reads the command line of a command with -o, and the configuration that it
+// names.
+func configured(flags *flag.FlagSet, args []string, least, most int) (Configuration, outputForm, error) {
+	output := outputFlag(flags)
+	path, err := parseFlags(flags, args, least, most)
+	if err == nil {
+		err = output.check()
+	}
+	if err != nil {
+		return Configuration{}, "", err
+	}
+	config, err := Load(path)
+	return config, *output, err
+}
+
 func (f outputForm) check() error {
 	if f != asTable && f != asJSON {
 		return fmt.Errorf("%w: -o %q is neither table nor json", errUsage, string(f))

@@ -38,15 +38,7 @@ type listedRoute struct {
 // listRoutes shows what should be published, for all apps or one. It asks the API
 // server, not NATS and no router.
 func listRoutes(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
-	output := outputFlag(flags)
-	path, err := parseFlags(flags, args, 0, 1)
-	if err != nil {
-		return err
-	}
-	if err := output.check(); err != nil {
-		return err
-	}
-	config, err := Load(path)
+	config, output, err := configured(flags, args, 0, 1)
 	if err != nil {
 		return err
 	}
