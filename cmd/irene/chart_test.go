@@ -24,7 +24,7 @@ const chartSchema = "../../deploy/helm/irene/values.schema.json"
 var ofTheChart = regexp.MustCompile(`^(listen\.address|observe\.address|listen\.plaintext|kubernetes\.(kubeconfig_file|namespace)|leader_election\.(enabled|namespace|lease_name|identity)|stacks\.launch_file|stager\.program_file)$`)
 
 // ofTheRegistrysChart are those of the registry's configuration.
-var ofTheRegistrysChart = regexp.MustCompile(`^(listen|storage\.directory|anonymous|users)(\.|$)|^observe\.address$`)
+var ofTheRegistrysChart = regexp.MustCompile(`^(listen\.address|listen\.tls|storage\.directory|anonymous|users)(\.|$)|^observe\.address$`)
 
 // schemaOf is the JSON schema of a configuration's part at prefix, with descriptions
 // from the document. Keys that name files are left out and handed to file.

@@ -46,6 +46,8 @@ type Listen struct {
 	IdleTimeout Duration `json:"idle_timeout"`
 	// MaxBodyBytes is the largest request body in bytes.
 	MaxBodyBytes int64 `json:"max_body_bytes"`
+	// MaxConnections bounds open connections; see boundConnections.
+	MaxConnections int `json:"max_connections"`
 }
 
 // TLS is the API's own certificate and whose certificates it accepts. The files
@@ -219,6 +221,7 @@ func DefaultConfiguration() Configuration {
 			WriteTimeout:      seconds(120),
 			IdleTimeout:       seconds(90),
 			MaxBodyBytes:      8 << 20,
+			MaxConnections:    500,
 		},
 		Observe:  Observe{Address: ":9102"},
 		Log:      Log{Level: "info"},

@@ -106,15 +106,14 @@ func (l Listen) validate(wrong *faults) {
 	if l.MaxBodyBytes < 1 {
 		wrong.add("listen.max_body_bytes", "%d must be at least 1", l.MaxBodyBytes)
 	}
+	wrong.atLeastOne("listen.max_connections", l.MaxConnections)
 }
 
 func (k Kubernetes) validate(wrong *faults) {
 	if wrong.required("kubernetes.namespace", k.Namespace) {
 		wrong.name("kubernetes.namespace", k.Namespace, validation.IsDNS1123Label)
 	}
-	if k.MaxParallelCalls < 1 {
-		wrong.add("kubernetes.max_parallel_calls", "%d must be at least 1", k.MaxParallelCalls)
-	}
+	wrong.atLeastOne("kubernetes.max_parallel_calls", k.MaxParallelCalls)
 	wrong.duration("kubernetes.view_stale_after", k.ViewStaleAfter, leastPatience)
 	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, leastPatience)
 }
@@ -213,6 +212,12 @@ func (f *faults) required(key, value string) bool {
 		f.add(key, "is required")
 	}
 	return value != ""
+}
+
+func (f *faults) atLeastOne(key string, n int) {
+	if n < 1 {
+		f.add(key, "%d must be at least 1", n)
+	}
 }
 
 // name checks value by one of Kubernetes' own rules.

@@ -72,7 +72,7 @@ func newObserveServer(ready *readiness, further map[string]func() error, profili
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return &http.Server{
+	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -80,6 +80,8 @@ func newObserveServer(ready *readiness, further map[string]func() error, profili
 		IdleTimeout:       time.Minute,
 		ErrorLog:          errorLog,
 	}
+	boundConnections(server, maxObserveConnections)
+	return server
 }
 
 func answerReadiness(check func() error) http.HandlerFunc {

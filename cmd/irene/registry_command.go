@@ -101,10 +101,12 @@ func (c RegistryConfiguration) service(opened *registry.Registry, certs *serverC
 		return nil, err
 	}
 	ready := &readiness{check: opened.Check}
+	server := opened.Server()
+	boundConnections(server, c.Listen.MaxConnections)
 	return &service{
 		shutdown:        c.Shutdown,
 		logger:          logger,
-		api:             opened.Server(),
+		api:             server,
 		observe:         newObserveServer(ready, nil, c.Observe.Profiling, metrics, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,

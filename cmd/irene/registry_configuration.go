@@ -34,6 +34,8 @@ type RegistryListen struct {
 	Address string `json:"address"`
 	// TLS is optional: without it passwords and images can be read on their way.
 	TLS RegistryTLS `json:"tls"`
+	// MaxConnections bounds open connections; see boundConnections.
+	MaxConnections int `json:"max_connections"`
 }
 
 // RegistryTLS is the registry's own certificate; both files or none. They are PEM and
@@ -88,7 +90,7 @@ type UnusedTags struct {
 // users have no default.
 func DefaultRegistryConfiguration() RegistryConfiguration {
 	return RegistryConfiguration{
-		Listen:   RegistryListen{Address: ":5000"},
+		Listen:   RegistryListen{Address: ":5000", MaxConnections: 500},
 		Observe:  Observe{Address: ":9103"},
 		Log:      Log{Level: "info"},
 		Shutdown: Shutdown{Delay: Duration{Duration: 5 * time.Second}, Timeout: Duration{Duration: 30 * time.Second}},
@@ -135,6 +137,7 @@ func (c RegistryConfiguration) options(logger lager.Logger, metrics prometheus.R
 func (c RegistryConfiguration) validate(wrong *faults) {
 	wrong.address("listen.address", c.Listen.Address)
 	wrong.pair("listen.tls", "certificate_file", "key_file", c.Listen.TLS.CertificateFile, c.Listen.TLS.KeyFile)
+	wrong.atLeastOne("listen.max_connections", c.Listen.MaxConnections)
 	c.Observe.validate(wrong, c.Listen.Address)
 	c.Log.validate(wrong)
 	c.Shutdown.validate(wrong)

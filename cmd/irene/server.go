@@ -28,7 +28,7 @@ func newAPIServer(config Listen, api http.Handler, metrics *requestMetrics, logg
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		Protocols:         protocols,
 		ReadHeaderTimeout: config.ReadHeaderTimeout.Duration,
@@ -38,6 +38,8 @@ func newAPIServer(config Listen, api http.Handler, metrics *requestMetrics, logg
 		// The server only logs connections that failed, mostly in the handshake.
 		ErrorLog: slog.NewLogLogger(lager.NewHandler(logger), slog.LevelInfo),
 	}
+	boundConnections(server, config.MaxConnections)
+	return server
 }
 
 // limitBody comes first: only with the server's own ResponseWriter does an
