@@ -71,8 +71,10 @@ func TestRefusesWhatCantWork(t *testing.T) {
 	}{
 		{"no image", []string{"--set", "image.repository="}, "image.repository"},
 		{"no registry", []string{"--set", "config.registry.pull_address="}, "config.registry.pull_address"},
-		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP"}, "config.registry.pull_address"},
+		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP", "--set-json", `networkPolicy.irene.registry=[{"ipBlock":{"cidr":"192.0.2.0/24"}}]`}, "config.registry.pull_address"},
 		{"nobody may connect to apps", []string{"--set-json", "networkPolicy.from=[]"}, "networkPolicy.from"},
+		{"nobody may call the API", []string{"--set-json", "networkPolicy.irene.api=[]"}, "networkPolicy.irene.api"},
+		{"nodes may not pull", []string{"--set", "embeddedRegistry.enabled=true"}, "networkPolicy.irene.registry"},
 		{"a value that there is not", []string{"--set", "replica=3"}, "replica"},
 		{"a key that the configuration lacks", []string{"--set", "config.log.levle=info"}, "levle"},
 		{"a value of the wrong kind", []string{"--set", "config.kubernetes.max_parallel_calls=many"}, "max_parallel_calls"},

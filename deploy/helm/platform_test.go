@@ -249,6 +249,7 @@ func (p *platform) prepare(ctx context.Context) {
 func (p *platform) writeValues(digest string) string {
 	p.t.Helper()
 	g := NewWithT(p.t)
+	node := []any{map[string]any{"ipBlock": map[string]any{"cidr": p.NodeAddress + "/32"}}}
 	content, err := yaml.Marshal(map[string]any{
 		"image": map[string]any{"repository": p.Registry + "/one/irene", "digest": digest},
 		"config": map[string]any{
@@ -267,7 +268,7 @@ func (p *platform) writeValues(digest string) string {
 			"persistence": map[string]any{"storageClassName": "-", "size": "1Gi"},
 			"config":      map[string]any{"storage": map[string]any{"min_free_bytes": 0}, "shutdown": map[string]any{"delay": "0s"}},
 		},
-		"networkPolicy": map[string]any{"from": []any{map[string]any{"ipBlock": map[string]any{"cidr": p.NodeAddress + "/32"}}}},
+		"networkPolicy": map[string]any{"from": node, "irene": map[string]any{"api": node, "observe": node, "registry": node}},
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	path := filepath.Join(p.t.TempDir(), "values.yaml")
