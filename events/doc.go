@@ -18,7 +18,8 @@
 //     (keys.CallbackKey), again and again until Cloud Controller's answer is definite,
 //     see Answer.Verdict. Pauses grow from a second to a minute, or to what Retry-After
 //     says; they are two minutes and more after an answer that a person has to mend
-//     something for. Jobs are independent of each other; there is no order among them.
+//     something for. What happens meanwhile changes no pause. Jobs are independent of
+//     each other; there is no order among them.
 //   - Marked: the answer is written into keys.OutcomeAnswer. Nothing is sent of such a
 //     Job any more, nor of one without a callback, whose mark says so. It stays for
 //     TombstoneTTL, so that a late repeat of its request finds it, and is deleted then;

@@ -130,8 +130,10 @@ func (r *InstanceReports) Run(ctx context.Context) error {
 		return nil // ctx ended first
 	}
 	failed := r.metrics.failures.Inc
-	observations := newLane(r.logger.Session("observation"), "process_guid", failed, r.observe)
-	deliveries := newLane(r.logger.Session("delivery"), "process_guid", failed, r.deliver)
+	observations := newLane(laneOptions[opi.LRPIdentifier]{logger: r.logger.Session("observation"), kind: "process_guid", failed: failed, work: r.observe})
+	deliveries := newLane(laneOptions[opi.LRPIdentifier]{
+		logger: r.logger.Session("delivery"), kind: "process_guid", failed: failed, work: r.deliver, patient: true,
+	})
 	r.set(observations, deliveries)
 	for _, id := range r.options.Instances.Identities() {
 		observations.queue.Add(id)

@@ -105,6 +105,27 @@ func TestCloudControllerIsAwayForCrashes(t *testing.T) {
 	w.g.Expect(detailed).To(BeNumerically(">=", maxDetailed))
 }
 
+func TestCrashesDoNotUseUpTheBackOff(t *testing.T) {
+	w := newReportWorld(t, nil)
+	back := w.cc.Fail(standin.Fault{Status: 503})
+	began := time.Now()
+	w.run()
+	for n := 1; n <= 30; n++ {
+		w.crash("a", n)
+	}
+	w.g.Eventually(func() int { return len(w.cc.Received(standin.AppCrashed, "")) }).Should(BeNumerically(">=", 2))
+	attempts, passed := len(w.cc.Received(standin.AppCrashed, "")), time.Since(began)
+	// Pauses are at least half of 1, 2, 4 … s, however slow this machine is.
+	most := 1
+	for pause := shortestBackOff / 2; pause <= passed; pause *= 2 {
+		most++
+		passed -= pause
+	}
+	w.g.Expect(attempts).To(BeNumerically("<=", most), "only attempts that were due")
+	back()
+	w.g.Eventually(w.counts).Should(Equal(upTo(30)))
+}
+
 func TestAnInstanceIsGoneBeforeItsCrashIsTold(t *testing.T) {
 	w := newReportWorld(t, nil)
 	back := w.cc.Fail(standin.Fault{Status: 503})

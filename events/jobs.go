@@ -100,8 +100,10 @@ func (j *Jobs) Run(ctx context.Context) error {
 	}
 	defer j.pending.clear()
 	failed := func(step string) func() { return j.metrics.failures.WithLabelValues(step).Inc }
-	r.states = newLane(j.logger.Session("state"), "job", failed("decide"), r.state)
-	r.deliveries = newLane(j.logger.Session("delivery"), "job", failed("deliver"), r.deliver)
+	r.states = newLane(laneOptions[string]{logger: j.logger.Session("state"), kind: "job", failed: failed("decide"), work: r.state})
+	r.deliveries = newLane(laneOptions[string]{
+		logger: j.logger.Session("delivery"), kind: "job", failed: failed("deliver"), work: r.deliver, patient: true,
+	})
 	var err error
 	r.watched, err = watch(j.options.Kubernetes, j.options.Namespace, j.selector, r.states.queue.Add, r.states.queue.Add)
 	if err != nil {

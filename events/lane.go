@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,9 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/k8s/retry"
 )
 
 const (
@@ -24,40 +26,41 @@ const (
 	failuresLoggedBurst = 100
 )
 
-// lane is a queue of what has to be looked after and those who work on it. A key is
-// worked on by one worker at a time; while one does, adding it makes another turn follow.
+// lane is a queue of keys and the workers that handle them. A key is handled by one
+// worker at a time; adding it meanwhile makes another turn follow.
 type lane[K comparable] struct {
-	queue   workqueue.TypedDelayingInterface[K]
-	backOff workqueue.TypedRateLimiter[K]
-	logger  lager.Logger
-	// kind is what a key stands for, in the log.
-	kind string
-	// work says after what time it wants to be called again; 0 is not before the key
-	// is added. An error means after a back-off.
-	work func(ctx context.Context, key K) (again time.Duration, err error)
-	// failed counts errors.
-	failed func()
+	laneOptions[K]
+	queue    workqueue.TypedDelayingInterface[K]
+	schedule *retry.Schedule[K]
 
 	logging flowcontrol.RateLimiter
 	// unlogged counts failures since the last one that was logged.
 	unlogged atomic.Int64
 }
 
-func newLane[K comparable](logger lager.Logger, kind string, failed func(), work func(context.Context, K) (time.Duration, error)) *lane[K] {
-	return &lane[K]{
-		queue:   workqueue.NewTypedDelayingQueue[K](),
-		backOff: workqueue.NewTypedItemExponentialFailureRateLimiter[K](shortestBackOff, longestBackOff),
-		logger:  logger,
-		kind:    kind,
-		work:    work,
-		failed:  failed,
-		logging: flowcontrol.NewTokenBucketRateLimiter(failuresLogged, failuresLoggedBurst),
-	}
+type laneOptions[K comparable] struct {
+	logger lager.Logger
+	// kind is what a key stands for, in the log.
+	kind string
+	// work returns the time after which it should be called again; 0 means not before the
+	// key is added. After an error it is called again after a back-off.
+	work func(ctx context.Context, key K) (again time.Duration, err error)
+	// patient makes a key that failed wait for the end of its back-off even if it is added
+	// meanwhile. That suits work for a server that is away: nothing that happens here
+	// brings it back. Other work is tried at once, since an event may be what it waits for.
+	patient bool
+	// failed counts errors.
+	failed func()
 }
 
-// spread is a time between half and one and a half of d: what failed together, as
-// everything does while Cloud Controller is away, is not tried again together.
-func spread(d time.Duration) time.Duration { return d/2 + rand.N(max(d, 1)) }
+func newLane[K comparable](options laneOptions[K]) *lane[K] {
+	return &lane[K]{
+		laneOptions: options,
+		queue:       workqueue.NewTypedDelayingQueue[K](),
+		schedule:    retry.NewSchedule[K](shortestBackOff, longestBackOff, clock.RealClock{}),
+		logging:     flowcontrol.NewTokenBucketRateLimiter(failuresLogged, failuresLoggedBurst),
+	}
+}
 
 // postponed is an error that is not worth another attempt before some time.
 type postponed struct {
@@ -122,19 +125,22 @@ func (l *lane[K]) turn(ctx, admit context.Context) (more bool) {
 	if admit.Err() != nil {
 		return true
 	}
+	if wait := l.schedule.Wait(key); l.patient && wait > 0 {
+		l.queue.AddAfter(key, wait)
+		return true
+	}
 	again, err := l.work(ctx, key)
 	switch {
 	case err == nil:
-		l.backOff.Forget(key)
+		l.schedule.Succeeded(key)
 		if again > 0 {
 			l.queue.AddAfter(key, again)
 		}
 	case ctx.Err() == nil: // else it was told to end
 		l.failed()
-		wait := spread(l.backOff.When(key))
-		if later := new(postponed); errors.As(err, later) {
-			wait = max(wait, spread(later.after))
-		}
+		var later postponed
+		errors.As(err, &later)
+		wait := l.schedule.Failed(key, later.after)
 		l.say(err, key, wait)
 		l.queue.AddAfter(key, wait)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3/lagertest"
@@ -14,7 +15,7 @@ import (
 func startLane(t *testing.T, work func(context.Context, string) (time.Duration, error)) (l *lane[string], failures *atomic.Int32, stop func()) {
 	t.Helper()
 	failures = new(atomic.Int32)
-	l = newLane(lagertest.NewTestLogger("test"), "job", func() { failures.Add(1) }, work)
+	l = newLane(laneOptions[string]{logger: lagertest.NewTestLogger("test"), kind: "job", failed: func() { failures.Add(1) }, work: work})
 	ctx, cancel := context.WithCancel(t.Context())
 	wait := l.start(ctx, ctx, 4)
 	stop = func() { cancel(); l.queue.ShutDown(); wait() }
@@ -68,14 +69,47 @@ func TestLaneEnds(t *testing.T) {
 	g.Expect(failures.Load()).To(BeZero(), "being told to end is no fault")
 }
 
-func TestPausesAreSpread(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(spread(0)).To(BeZero())
-	least, most := time.Hour, time.Duration(0)
-	for range 1000 {
-		d := spread(time.Second)
-		least, most = min(least, d), max(most, d)
+// Events come while a server is away: the crashes of an instance while Cloud Controller
+// does not answer. None of them is a reason to try sooner, or to wait longer.
+func TestEventsLeaveThePausesOfALaneAlone(t *testing.T) {
+	for name, patient := range map[string]bool{"patient": true, "eager": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := NewWithT(t)
+				var attempts atomic.Int32
+				var back atomic.Bool
+				l := newLane(laneOptions[string]{
+					logger: lagertest.NewTestLogger("test"), kind: "process_guid", failed: func() {}, patient: patient,
+					work: func(context.Context, string) (time.Duration, error) {
+						attempts.Add(1)
+						if !back.Load() {
+							return 0, errors.New("Cloud Controller is away")
+						}
+						return 0, nil
+					},
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				wait := l.start(ctx, ctx, 1)
+				defer func() { cancel(); l.queue.ShutDown(); wait() }()
+				const events = 100
+				for range events {
+					l.queue.Add("lrp")
+					time.Sleep(10 * time.Millisecond)
+					synctest.Wait()
+				}
+				if patient {
+					g.Expect(attempts.Load()).To(BeNumerically("<=", 2), "an attempt and perhaps its first repeat, within a second")
+				} else {
+					g.Expect(attempts.Load()).To(BeNumerically(">=", events))
+				}
+				g.Expect(l.schedule.Wait("lrp")).To(BeNumerically("<=", 3*time.Second), "the pause after two attempts")
+				back.Store(true)
+				made := attempts.Load()
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				g.Expect(attempts.Load()).To(BeNumerically(">", made))
+				g.Expect(l.schedule.Wait("lrp")).To(BeZero())
+			})
+		})
 	}
-	g.Expect(least).To(BeNumerically("~", 500*time.Millisecond, 20*time.Millisecond))
-	g.Expect(most).To(BeNumerically("~", 1500*time.Millisecond, 20*time.Millisecond))
 }

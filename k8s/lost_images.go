@@ -32,6 +32,9 @@ const (
 	// after 10 s to 5 minutes.
 	repairFirst = 30 * time.Second
 	repairMost  = 30 * time.Minute
+	// repairUnmade bounds that time after an attempt that could not be made because
+	// something was unavailable, such as the registry: it may be back at any time.
+	repairUnmade = 5 * time.Minute
 )
 
 // LostImages brings back images of droplets that nodes can't pull, because somebody
@@ -43,7 +46,8 @@ const (
 // why in words of their own, and registries answer alike for what is not there and
 // what is not allowed, so nothing is read from that. When repairs don't help, the
 // cause is elsewhere (credentials, network, the registry): an Event says so, once, and
-// repairs of that LRP's image become rare. Pods are deleted after a repair that
+// repairs of that LRP's image become rare. An attempt that could not be made, because
+// the registry was unavailable, does not count. Pods are deleted after a repair that
 // succeeded and at no other time, so as rarely.
 //
 // Where the stack has moved on, only an image on its current revision can be made. An
@@ -77,9 +81,10 @@ type imageCase struct {
 	uid types.UID
 	// foreign says that its image is none of ours. LostImages.mutex guards it.
 	foreign bool
-	// repairs counts those tried, next is the time of the next one, and replaced says
-	// that one succeeded.
+	// repairs counts those made, unmade the attempts since then that could not be made.
+	// next is the time of the next one, and replaced says that one succeeded.
 	repairs  int
+	unmade   int
 	next     time.Time
 	replaced bool
 	// told are the kinds of trouble that people have been told of.
@@ -186,12 +191,20 @@ func (l *LostImages) closeAll() {
 	clear(l.cases)
 }
 
-// postpone sets the time of the next repair.
+// postpone counts a repair and sets the time of the next one.
 func (c *imageCase) postpone(now time.Time) {
-	rest := repairMost
-	if doublings := c.repairs; doublings < 10 {
-		rest = min(repairMost, repairFirst<<doublings)
-	}
+	c.next = now.Add(doubled(repairFirst, c.repairs, repairMost))
 	c.repairs++
-	c.next = now.Add(rest)
+}
+
+// takeBack corrects what postpone counted: the repair could not be made.
+func (c *imageCase) takeBack(now time.Time) {
+	c.next = now.Add(doubled(repairFirst, c.unmade, repairUnmade))
+	c.repairs--
+	c.unmade++
+}
+
+// doubled returns first, doubled a number of times, but at most most.
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	return min(most, first<<min(times, 10))
 }

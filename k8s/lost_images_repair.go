@@ -58,6 +58,7 @@ func (l *LostImages) repair(ctx context.Context, lrp view.LRP, waiting []view.Po
 	if err != nil {
 		return l.irreparable(ctx, lrp, open, err)
 	}
+	open.unmade = 0
 	image := l.lrps.Translation.dropletImage(*recorded.Droplet, to.Revision)
 	switch {
 	case image == imageOf(set):
@@ -76,9 +77,10 @@ func (l *LostImages) irreparable(ctx context.Context, lrp view.LRP, open *imageC
 		return err
 	}
 	l.metrics.repairs.WithLabelValues("failed").Inc()
-	kind := "unavailable"
-	if errors.Is(err, opi.ErrRefused) {
-		kind = "refused"
+	kind := "refused"
+	if !errors.Is(err, opi.ErrRefused) {
+		kind = "unavailable"
+		open.takeBack(l.Clock.Now())
 	}
 	l.tellOnce(lrp, open, kind, "its image can't be pulled, and putting it together again failed: "+err.Error())
 	return nil

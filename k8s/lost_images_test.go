@@ -55,3 +55,19 @@ func TestPullState(t *testing.T) {
 		})
 	}
 }
+
+func TestAttemptsThatCouldNotBeMadeAreNoRepairs(t *testing.T) {
+	g := NewWithT(t)
+	now := time.Now()
+	var c imageCase
+	for _, pause := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
+		c.postpone(now)
+		c.takeBack(now)
+		g.Expect(c.next.Sub(now)).To(Equal(pause))
+	}
+	for repairs, pause := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 30 * time.Minute, 30 * time.Minute} {
+		c.postpone(now)
+		g.Expect(c.repairs).To(Equal(repairs + 1))
+		g.Expect(c.next.Sub(now)).To(Equal(pause), "as if the registry had never been away")
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/k8s/retry"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 // worker at a time; while it is, enqueuing it makes another turn follow.
 type reconcileLoop[K comparable] struct {
 	mutex sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[K] // nil while not running
+	queue workqueue.TypedDelayingInterface[K] // nil while not running
 }
 
 // reconciling is what one run of a loop does.
@@ -32,7 +34,8 @@ type reconciling[K comparable] struct {
 	// all are the keys that are reconciled at the start.
 	all func() []K
 	// reconcile says when to look again; 0 is not before the key is enqueued. After an
-	// error it is called again with growing pauses.
+	// error it is called again with growing pauses. Calls for a key that is enqueued
+	// meanwhile are made at once, and don't count.
 	reconcile func(context.Context, K) (again time.Duration, err error)
 	// failed counts and logs an error, unless the loop was about to end.
 	failed func(K, error)
@@ -56,9 +59,8 @@ func (l *reconcileLoop[K]) run(ctx context.Context, r reconciling[K]) {
 	if err != nil {
 		return // ctx ended first
 	}
-	queue := workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstRetry, lastRetry),
-		workqueue.TypedRateLimitingQueueConfig[K]{Clock: r.clock})
+	queue := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[K]{Clock: r.clock})
+	schedule := retry.NewSchedule[K](firstRetry, lastRetry, r.clock)
 	l.set(queue)
 	for _, key := range r.all() {
 		queue.Add(key)
@@ -66,7 +68,7 @@ func (l *reconcileLoop[K]) run(ctx context.Context, r reconciling[K]) {
 
 	var workers sync.WaitGroup
 	for range max(1, r.workers) {
-		workers.Go(func() { r.work(ctx, queue) })
+		workers.Go(func() { r.work(ctx, queue, schedule) })
 	}
 	<-ctx.Done()
 	l.set(nil)
@@ -74,13 +76,13 @@ func (l *reconcileLoop[K]) run(ctx context.Context, r reconciling[K]) {
 	workers.Wait()
 }
 
-func (l *reconcileLoop[K]) set(queue workqueue.TypedRateLimitingInterface[K]) {
+func (l *reconcileLoop[K]) set(queue workqueue.TypedDelayingInterface[K]) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.queue = queue
 }
 
-func (r *reconciling[K]) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[K]) {
+func (r *reconciling[K]) work(ctx context.Context, queue workqueue.TypedDelayingInterface[K], schedule *retry.Schedule[K]) {
 	for {
 		key, shutdown := queue.Get()
 		if shutdown {
@@ -90,9 +92,9 @@ func (r *reconciling[K]) work(ctx context.Context, queue workqueue.TypedRateLimi
 		switch {
 		case err != nil && ctx.Err() == nil:
 			r.failed(key, err)
-			queue.AddRateLimited(key)
+			queue.AddAfter(key, schedule.Failed(key, 0))
 		case err == nil:
-			queue.Forget(key)
+			schedule.Succeeded(key)
 			if again > 0 {
 				queue.AddAfter(key, again)
 			}
