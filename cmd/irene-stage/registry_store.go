@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/droplet"
@@ -43,6 +47,10 @@ func (s *registryStore) Push(ctx context.Context, file *io.SectionReader, d step
 			Expect:               []opi.Checksum{{Algorithm: "sha1", Value: d.SHA1}, {Algorithm: "sha256", Value: d.SHA256}},
 		},
 	})
+	if answer, ok := errors.AsType[*transport.Error](err); ok && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+		// Somebody has to correct the credentials; the text says so.
+		return "", steps.Because(steps.RegistryFailed, err, "failed to store the droplet in the registry")
+	}
 	if err != nil {
 		return "", err
 	}

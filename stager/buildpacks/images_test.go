@@ -86,7 +86,7 @@ func newWorkshop(t *testing.T, change func(*Options)) *workshop {
 	w := &workshop{shelf: &shelf{layers: map[string][]byte{}}, folder: t.TempDir(), log: lagertest.NewTestLogger("test")}
 	options := Options{
 		Registry: w.shelf, Folder: w.folder, LookPatience: 200 * time.Millisecond,
-		Patience: transfer.Patience{Attempts: 1, Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: time.Minute, Answer: time.Minute, Poll: time.Millisecond},
+		Patience: transfer.Patience{Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: time.Minute, Answer: time.Minute, Poll: time.Millisecond},
 		Logger:   w.log, Registerer: prometheus.NewRegistry(),
 	}
 	if change != nil {

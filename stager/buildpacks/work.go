@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager/steps"
 	"github.com/irene-cf/irene/stager/steps/transfer"
 )
 
@@ -106,7 +108,7 @@ func (i *Images) make(ctx context.Context, buildpack opi.Buildpack, checksum str
 
 // layer downloads the archive into the folder and makes the layer of it.
 func (i *Images) layer(ctx context.Context, buildpack opi.Buildpack, folder, layer string) error {
-	client, err := transfer.NewClient(i.options.TLS, i.options.Patience)
+	client, err := transfer.NewClient(i.options.TLS, i.options.Patience, steps.NewUserLog(io.Discard))
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type DropletStore interface {
 	// Push stores the droplet, a gzipped tar archive that holds ./app, ./deps and so
 	// on, and returns the digest of its manifest. The archive was written by user
 	// code; it is checked while it is stored. Push reads the file through ReadAt,
-	// from the beginning, and retries what may succeed later. What is stored already
-	// is not sent again.
+	// from the beginning. Errors wrap opi.ErrUnavailable where another call may succeed;
+	// a *Failure is final. What is stored already is not sent again.
 	Push(ctx context.Context, file *io.SectionReader, droplet Droplet) (digest string, err error)
 }

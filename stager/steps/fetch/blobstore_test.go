@@ -28,7 +28,7 @@ import (
 const password = "hunter2"
 
 func hasty() transfer.Patience {
-	return transfer.Patience{Attempts: 3, Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
+	return transfer.Patience{Outage: time.Second, ShortOutage: time.Second, Downloads: 3, Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
 }
 
 func zipOf(t testing.TB, files map[string]string) []byte {

@@ -26,7 +26,7 @@ const defaultParallel = 4
 
 // Run fetches everything and returns what it did.
 func Run(ctx context.Context, config steps.FetchConfig, log *steps.UserLog, patience transfer.Patience) ([]steps.Phase, error) {
-	client, err := transfer.NewClient(config.TLS, patience)
+	client, err := transfer.NewClient(config.TLS, patience, log)
 	if err != nil {
 		return nil, steps.Because(steps.BadConfiguration, err, "staging is not set up well")
 	}
@@ -122,7 +122,7 @@ func (f *fetcher) app(ctx context.Context) error {
 func (f *fetcher) cache(ctx context.Context) error {
 	began := time.Now()
 	f.log.Line("Downloading build artifacts cache...")
-	download := transfer.Download{What: "the build artifacts cache", URL: f.config.CacheURL, Trusted: true, Checksum: f.config.CacheChecksum}
+	download := transfer.Download{What: "the build artifacts cache", URL: f.config.CacheURL, Trusted: true, Optional: true, Checksum: f.config.CacheChecksum}
 	size, err := f.archive(ctx, download, steps.CacheFolder, true)
 	if err == nil {
 		f.log.Line("Downloaded build artifacts cache (%s)", steps.Size(size))

@@ -44,7 +44,7 @@ func isRepository(buildpack opi.Buildpack) bool {
 // whose URL doesn't show it.
 func (f *fetcher) repository(ctx context.Context, buildpack opi.Buildpack, folder string) (int64, error) {
 	var size int64
-	err := f.client.Retry(ctx, func() error {
+	err := f.client.Retry(ctx, f.client.Patience().ShortOutage, func() error {
 		if err := emptyFolder(f.path(folder)); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package gitclone
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -35,6 +36,8 @@ func (c *cloner) explain(err error) error {
 	case errors.As(err, &status):
 		code := status.StatusCode()
 		return &Error{Why: fmt.Sprintf("the server says %d", code), Final: code < 500 && code != 429 && code != 408}
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return &Error{Why: "the server's certificate is not to be trusted", Final: true, cause: err}
 	case errors.As(err, &network):
 		return &Error{Why: network.Err.Error(), cause: network.Err}
 	}

@@ -22,7 +22,7 @@ import (
 // Run hands everything over and returns what it did. The droplet is nil unless it is
 // stored in both places.
 func Run(ctx context.Context, config steps.PushConfig, store steps.DropletStore, log *steps.UserLog, patience transfer.Patience) (*steps.OutcomeDroplet, []steps.Phase, error) {
-	client, err := transfer.NewClient(config.TLS, patience)
+	client, err := transfer.NewClient(config.TLS, patience, log)
 	if err != nil {
 		return nil, nil, steps.Because(steps.BadConfiguration, err, "staging is not set up well")
 	}
@@ -75,7 +75,14 @@ func (p *pusher) run(ctx context.Context) (*steps.OutcomeDroplet, error) {
 	})
 	group.Go(func() error {
 		began := time.Now()
-		digest, err := p.store.Push(ctx, droplet(), described)
+		var digest string
+		err := p.client.Retry(ctx, p.client.Patience().Outage, func() (err error) {
+			digest, err = p.store.Push(ctx, droplet(), described)
+			return err
+		}, func(err error) bool {
+			var final *steps.Failure
+			return errors.Is(err, opi.ErrUnavailable) && !errors.As(err, &final)
+		})
 		if errors.Is(err, opi.ErrRefused) {
 			return steps.Because(steps.BadOutput, err, "the droplet can't be used")
 		}
@@ -134,7 +141,7 @@ func (p *pusher) cache(ctx context.Context) error {
 		p.log.Line("Uploading build artifacts cache... %s", steps.Size(size))
 		var sums digests
 		if sums, err = computeDigests(ctx, io.NewSectionReader(file, 0, size)); err == nil {
-			upload := transfer.Upload{What: "the build artifacts cache", URL: p.config.CacheURL, Content: io.NewSectionReader(file, 0, size), MD5: sums.md5, SHA256: sums.sha256}
+			upload := transfer.Upload{What: "the build artifacts cache", URL: p.config.CacheURL, Optional: true, Content: io.NewSectionReader(file, 0, size), MD5: sums.md5, SHA256: sums.sha256}
 			err = p.client.Upload(ctx, upload)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -59,6 +60,7 @@ func TestBothHaveTheDropletBeforeSuccessIsSaid(t *testing.T) {
 		g := NewWithT(t)
 		f := newFixture(t)
 		f.store.err = fmt.Errorf("registry:5000: %w", opi.ErrUnavailable)
+		f.patience.Outage = 10 * time.Millisecond
 		droplet, err := f.run(t)
 		g.Expect(droplet).To(BeNil())
 		g.Expect(steps.AsFailure(err).Reason).To(Equal(steps.RegistryFailed))
@@ -70,6 +72,30 @@ func TestBothHaveTheDropletBeforeSuccessIsSaid(t *testing.T) {
 		_, err := f.run(t)
 		g.Expect(steps.AsFailure(err).Reason).To(Equal(steps.BadOutput))
 	})
+}
+
+func TestTheRegistryMayBeAway(t *testing.T) {
+	g := NewWithT(t)
+	f := newFixture(t)
+	attempts := 0
+	f.store.err = fmt.Errorf("registry:5000: %w", opi.ErrUnavailable)
+	f.store.before = func() {
+		if attempts++; attempts == 3 {
+			f.store.err = nil
+		}
+	}
+	droplet, err := f.run(t)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(droplet.Manifest).To(Equal("sha256:manifest"))
+	g.Expect(f.log.String()).To(ContainSubstring("Trying again for up to "))
+
+	f = newFixture(t)
+	attempts = 0
+	f.store.before = func() { attempts++ }
+	f.store.err = steps.Because(steps.RegistryFailed, fmt.Errorf("%w, the registry refuses Irene's credentials", opi.ErrUnavailable), "failed to store the droplet in the registry")
+	_, err = f.run(t)
+	g.Expect(steps.AsFailure(err).Reason).To(Equal(steps.RegistryFailed))
+	g.Expect(attempts).To(Equal(1), "somebody has to correct them")
 }
 
 func TestCachesThatAreNotKeptFailNothing(t *testing.T) {

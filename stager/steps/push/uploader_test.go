@@ -25,7 +25,7 @@ import (
 const resultText = `{"lifecycle_type":"buildpack","lifecycle_metadata":{"detected_buildpack":"d","buildpacks":[]},"process_types":{"web":"run"},"execution_metadata":""}`
 
 func hasty() transfer.Patience {
-	return transfer.Patience{Attempts: 3, Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
+	return transfer.Patience{Outage: time.Minute, ShortOutage: time.Minute, Downloads: 3, Pause: time.Millisecond, LongestPause: time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
 }
 
 // memoryStore keeps droplets in memory.
@@ -81,6 +81,7 @@ type fixture struct {
 	uploader *uploader
 	store    *memoryStore
 	config   steps.PushConfig
+	patience transfer.Patience
 	log      bytes.Buffer
 	phases   []steps.Phase
 }
@@ -89,7 +90,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	p := steptest.NewPlatform(t)
-	f := &fixture{folder: t.TempDir(), uploader: &uploader{}, store: &memoryStore{}}
+	f := &fixture{folder: t.TempDir(), uploader: &uploader{}, store: &memoryStore{}, patience: hasty()}
 	server := p.Serve(t, tls.RequireAndVerifyClientCert, f.uploader.serve)
 	f.config = steps.PushConfig{
 		Workspace:  f.folder,
@@ -116,7 +117,7 @@ func (f *fixture) write(t *testing.T, name, content string) {
 func (f *fixture) run(t *testing.T) (*steps.OutcomeDroplet, error) {
 	t.Helper()
 	NewWithT(t).Expect(f.config.Validate()).To(Succeed())
-	droplet, phases, err := Run(context.Background(), f.config, f.store, steps.NewUserLog(&f.log), hasty())
+	droplet, phases, err := Run(context.Background(), f.config, f.store, steps.NewUserLog(&f.log), f.patience)
 	f.phases = phases
 	return droplet, err
 }

@@ -6,16 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
 	"github.com/irene-cf/irene/stager/steps"
 )
 
-// Patience says how long to wait and how often to try.
+// Patience says how long to wait and how long to go on trying.
 type Patience struct {
-	// Attempts is how often something is tried at most.
-	Attempts uint
+	// Outage is how long after its first failure a transfer is tried again. It is for
+	// servers of the platform, without which no build succeeds: they come back.
+	Outage time.Duration
+	// ShortOutage is the same for what a build can go without, and for servers that a user
+	// named, whose address may be wrong.
+	ShortOutage time.Duration
+	// Downloads bounds how often a file is downloaded that turns out to have another
+	// checksum.
+	Downloads int
 	// Pause is the first pause between attempts; each is twice the one before, up
 	// to LongestPause, give or take half.
 	Pause        time.Duration
@@ -33,9 +41,11 @@ type Patience struct {
 // waits five minutes for Cloud Controller.
 func UsualPatience() Patience {
 	return Patience{
-		Attempts:     6,
+		Outage:       5 * time.Minute,
+		ShortOutage:  time.Minute,
+		Downloads:    3,
 		Pause:        500 * time.Millisecond,
-		LongestPause: 10 * time.Second,
+		LongestPause: 20 * time.Second,
 		Stall:        time.Minute,
 		Answer:       6 * time.Minute,
 		Poll:         time.Second,
@@ -48,16 +58,18 @@ type Client struct {
 	mutual   *http.Client
 	plain    *http.Client
 	patience Patience
+	log      *steps.UserLog
 }
 
 // NewClient makes a client that trusts the system's authorities and those of the
-// files. Close it when it isn't needed any more.
-func NewClient(files steps.TLSFiles, patience Patience) (*Client, error) {
+// files. It writes to the log when it goes on trying. Close it when it isn't needed any
+// more.
+func NewClient(files steps.TLSFiles, patience Patience, log *steps.UserLog) (*Client, error) {
 	roots, err := authorities(files.Authorities)
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{plain: newHTTPClient(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), patience: patience}
+	client := &Client{plain: newHTTPClient(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), patience: patience, log: log}
 	if files.Certificate != "" {
 		pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 		if err != nil {
@@ -66,6 +78,15 @@ func NewClient(files steps.TLSFiles, patience Patience) (*Client, error) {
 		client.mutual = newHTTPClient(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	}
 	return client, nil
+}
+
+// presenting returns the client for a URL that the platform made: the one with the client
+// certificate where there is one.
+func (c *Client) presenting(u *url.URL) *http.Client {
+	if c.mutual != nil && u.Scheme == "https" {
+		return c.mutual
+	}
+	return c.plain
 }
 
 // Close closes idle connections.

@@ -17,9 +17,13 @@
 // # Patience
 //
 // What may succeed later (no connection, status 408, 425, 429 and 5xx, a transfer
-// that stalls or breaks off, content that has another checksum) is tried again, with
-// growing pauses, as often as Patience says; a server's Retry-After is kept within
-// bounds. Everything else is final at once.
+// that stalls or breaks off) is tried again with growing pauses, for as long after the
+// first failure as Patience says; a server's Retry-After is kept within bounds. The log
+// says so. Content that has another checksum is fetched a few times. Everything else
+// is final at once.
+//
+// An upload is not repeated once Cloud Controller is known to have taken it, see
+// [Client.Upload].
 //
 // A Client may be used by several goroutines. Its calls start none that outlive them.
 package transfer

@@ -27,6 +27,8 @@ type Download struct {
 	URL  string
 	// Trusted tells that the platform made the URL, not a user.
 	Trusted bool
+	// Optional tells that the caller can go without the file.
+	Optional bool
 	// Checksum is zero when it is not known.
 	Checksum opi.Checksum
 	// MaxBytes bounds the file.
@@ -40,8 +42,12 @@ func (c *Client) Download(ctx context.Context, d Download, to *os.File) (int64, 
 	if err != nil {
 		return 0, err
 	}
+	within := c.patience.Outage
+	if d.Optional || !d.Trusted {
+		within = c.patience.ShortOutage
+	}
 	var size int64
-	err = c.retry(ctx, func() error {
+	err = c.retry(ctx, within, func() error {
 		if d.Trusted && c.mutual != nil && u.Scheme == "https" {
 			size, err = c.download(ctx, d, u, c.mutual, to)
 			var e *Error
@@ -102,7 +108,7 @@ func (c *Client) download(ctx context.Context, d Download, u *url.URL, client *h
 		return 0, tooLarge
 	}
 	if got := hex.EncodeToString(digest.Sum(nil)); d.Checksum != (opi.Checksum{}) && got != strings.ToLower(d.Checksum.Value) {
-		return 0, &Error{What: d.What, Server: server(u), Why: fmt.Sprintf("its %s checksum is %s and should be %s", d.Checksum.Algorithm, got, d.Checksum.Value)}
+		return 0, &Error{What: d.What, Server: server(u), Why: fmt.Sprintf("its %s checksum is %s and should be %s", d.Checksum.Algorithm, got, d.Checksum.Value), garbled: true}
 	}
 	return size, nil
 }

@@ -29,6 +29,11 @@ type Error struct {
 	refused bool
 	// final tells that the same request will not succeed later.
 	final bool
+	// job is what Cloud Controller does with an upload that it took; nil if that is not
+	// known.
+	job *url.URL
+	// garbled tells that all of it came, and was something else.
+	garbled bool
 	// retryAfter is the pause that the server asks for, in seconds.
 	retryAfter int
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
@@ -12,25 +13,40 @@ import (
 // longestRetryAfter bounds, in seconds, what a server may ask for.
 const longestRetryAfter = 30
 
-// Retry tries until it succeeds, again says that there is no sense in trying again, or
-// patience ends. It returns the last error.
-func (c *Client) Retry(ctx context.Context, try func() error, again func(error) bool) error {
+// Patience returns what the client was made with.
+func (c *Client) Patience() Patience { return c.patience }
+
+// Retry calls try until it succeeds, again reports that another call makes no sense, or
+// the time since the first failure exceeds within. It returns the last error. The user
+// reads in the log what failed, each time that it is something else.
+func (c *Client) Retry(ctx context.Context, within time.Duration, try func() error, again func(error) bool) error {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = c.patience.Pause, c.patience.LongestPause, 2
 	var last error
+	var firstFailure time.Time
+	logged := ""
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		last = try()
-		var transfer *Error
-		switch {
-		case last == nil:
+		if last == nil {
 			return struct{}{}, nil
-		case !again(last):
+		}
+		if firstFailure.IsZero() {
+			firstFailure = time.Now()
+		}
+		rest := within - time.Since(firstFailure)
+		if rest <= 0 || ctx.Err() != nil || !again(last) {
 			return struct{}{}, backoff.Permanent(last)
-		case errors.As(last, &transfer) && transfer.retryAfter > 0:
+		}
+		if text := last.Error(); text != logged {
+			c.log.Line("Trying again for up to %s: %s", rest.Round(time.Second), text)
+			logged = text
+		}
+		var transfer *Error
+		if errors.As(last, &transfer) && transfer.retryAfter > 0 {
 			return struct{}{}, backoff.RetryAfter(transfer.retryAfter)
 		}
 		return struct{}{}, last
-	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(c.patience.Attempts), backoff.WithMaxElapsedTime(0))
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0))
 	if err == nil {
 		return nil
 	}
@@ -41,10 +57,17 @@ func (c *Client) Retry(ctx context.Context, try func() error, again func(error) 
 }
 
 // retry is Retry for what fails with an *Error.
-func (c *Client) retry(ctx context.Context, try func() error) error {
-	return c.Retry(ctx, try, func(err error) bool {
+func (c *Client) retry(ctx context.Context, within time.Duration, try func() error) error {
+	garbled := 0
+	return c.Retry(ctx, within, try, func(err error) bool {
 		var transfer *Error
-		return errors.As(err, &transfer) && !transfer.final
+		if !errors.As(err, &transfer) || transfer.final {
+			return false
+		}
+		if transfer.garbled {
+			garbled++
+		}
+		return garbled < max(1, c.patience.Downloads)
 	})
 }
 

@@ -16,12 +16,24 @@ import (
 
 // hasty is patience for tests.
 func hasty() Patience {
-	return Patience{Attempts: 4, Pause: time.Millisecond, LongestPause: 5 * time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
+	return Patience{Outage: time.Minute, ShortOutage: time.Minute, Downloads: 4, Pause: time.Millisecond, LongestPause: 5 * time.Millisecond, Stall: 5 * time.Second, Answer: 5 * time.Second, Poll: time.Millisecond}
+}
+
+// impatient gives up soon on a server that is away.
+func impatient() Patience {
+	patience := hasty()
+	patience.Outage, patience.ShortOutage = 50*time.Millisecond, 50*time.Millisecond
+	return patience
 }
 
 func client(t testing.TB, files steps.TLSFiles, patience Patience) *Client {
 	t.Helper()
-	c, err := NewClient(files, patience)
+	return loggingClient(t, files, patience, io.Discard)
+}
+
+func loggingClient(t testing.TB, files steps.TLSFiles, patience Patience, log io.Writer) *Client {
+	t.Helper()
+	c, err := NewClient(files, patience, steps.NewUserLog(log))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(c.Close)
 	return c

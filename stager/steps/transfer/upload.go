@@ -20,6 +20,8 @@ type Upload struct {
 	// What it is, for people ("the droplet").
 	What string
 	URL  string
+	// Optional tells that the caller can go without the upload.
+	Optional bool
 	// Content is read from its beginning, and again for each attempt.
 	Content *io.SectionReader
 	// MD5 and SHA256 are the content's digests; nil when they are not known.
@@ -41,28 +43,45 @@ const (
 const maxAnswer = 64 << 10
 
 // Upload sends the file and returns when the server has it for good.
+//
+// Cloud Controllers before 2024 make another droplet of each upload for the same build, and
+// then can't complete the build: its state stays STAGING
+// (DropletCreate#create_buildpack_droplet, StagingCompletionHandler#save_staging_result).
+// So an upload is repeated as long as Cloud Controller is not known to have taken it.
+// After that, Upload only asks whether it is stored.
 func (c *Client) Upload(ctx context.Context, upload Upload) error {
 	u, err := parse(upload.What, upload.URL)
 	if err != nil {
 		return err
 	}
-	client := c.plain
-	if c.mutual != nil && u.Scheme == "https" {
-		client = c.mutual
+	within := c.patience.Outage
+	if upload.Optional {
+		within = c.patience.ShortOutage
 	}
 	var answer []byte
-	err = c.retry(ctx, func() error {
-		answer, err = c.post(ctx, upload, u, client)
+	err = c.retry(ctx, within, func() error {
+		answer, err = c.post(ctx, upload, u)
 		return err
 	})
-	if err != nil {
+	var failed *Error
+	if errors.As(err, &failed) && failed.job != nil {
+		c.log.Line("Cloud Controller has taken %s; waiting until it is stored", upload.What)
+		queued := job{}
+		queued.Metadata.URL, queued.Entity.Status = failed.job.String(), "queued"
+		return c.awaitJob(ctx, upload.What, failed.job, queued)
+	}
+	if err != nil || len(bytes.TrimSpace(answer)) == 0 {
 		return err
 	}
-	return c.awaitJob(ctx, upload.What, u, client, answer)
+	var begun job
+	if json.Unmarshal(answer, &begun) != nil || begun.Entity.Status == "" {
+		return nil // without a job it is stored
+	}
+	return c.awaitJob(ctx, upload.What, u, begun)
 }
 
 // post makes one attempt and returns the server's answer.
-func (c *Client) post(ctx context.Context, upload Upload, u *url.URL, client *http.Client) ([]byte, error) {
+func (c *Client) post(ctx context.Context, upload Upload, u *url.URL) ([]byte, error) {
 	ctx, watch := newWatch(ctx, c.patience.Stall)
 	defer watch.stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
@@ -93,7 +112,7 @@ func (c *Client) post(ctx context.Context, upload Upload, u *url.URL, client *ht
 		request.Body = http.NoBody
 	}
 
-	response, err := client.Do(request)
+	response, err := c.presenting(u).Do(request)
 	if err != nil {
 		return nil, connectionError(ctx, upload.What, u, err)
 	}
@@ -105,6 +124,7 @@ func (c *Client) post(ctx context.Context, upload Upload, u *url.URL, client *ht
 		if said := description(answer); said != "" {
 			e.Why += ": " + said
 		}
+		e.judgeUploader(u, answer)
 		return nil, e
 	case err != nil:
 		return nil, connectionError(ctx, upload.What, u, err)
@@ -158,16 +178,9 @@ type job struct {
 	} `json:"entity"`
 }
 
-// awaitJob asks until Cloud Controller is done. An answer without a job means that it
-// is.
-func (c *Client) awaitJob(ctx context.Context, what string, u *url.URL, client *http.Client, answer []byte) error {
-	if len(bytes.TrimSpace(answer)) == 0 {
-		return nil
-	}
-	var last job
-	if json.Unmarshal(answer, &last) != nil || last.Entity.Status == "" {
-		return nil
-	}
+// awaitJob asks until Cloud Controller is done with a job. u is an address of the Cloud
+// Controller that has the job.
+func (c *Client) awaitJob(ctx context.Context, what string, u *url.URL, last job) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.patience.Answer, errNotDone)
 	defer cancel()
 	pause := time.NewTicker(c.patience.Poll)
@@ -178,7 +191,7 @@ func (c *Client) awaitJob(ctx context.Context, what string, u *url.URL, client *
 			return nil
 		case "queued", "running":
 		default:
-			return &Error{What: what, Server: server(u), Why: "Cloud Controller took it and then failed to store it", final: true}
+			return &Error{What: what, Server: server(u), Why: notStored, final: true}
 		}
 		next, err := u.Parse(last.Metadata.URL)
 		if err != nil || last.Metadata.URL == "" || server(next) != server(u) {
@@ -186,7 +199,7 @@ func (c *Client) awaitJob(ctx context.Context, what string, u *url.URL, client *
 		}
 		select {
 		case <-pause.C:
-			last, err = c.ask(ctx, what, next, client)
+			last, err = c.ask(ctx, what, next)
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
@@ -202,12 +215,12 @@ func (c *Client) awaitJob(ctx context.Context, what string, u *url.URL, client *
 var errNotDone = errors.New("not done in time")
 
 // ask reads the state of a job.
-func (c *Client) ask(ctx context.Context, what string, u *url.URL, client *http.Client) (job, error) {
+func (c *Client) ask(ctx context.Context, what string, u *url.URL) (job, error) {
 	var state job
-	err := c.retry(ctx, func() error {
+	err := c.retry(ctx, c.patience.Outage, func() error {
 		ctx, watch := newWatch(ctx, c.patience.Stall)
 		defer watch.stop()
-		response, u, err := c.get(ctx, what, u, client)
+		response, u, err := c.get(ctx, what, u, c.presenting(u))
 		if err != nil {
 			return err
 		}
