@@ -148,10 +148,7 @@ func (a *Assembler) LastFailure(droplet opi.Droplet) (Failure, bool) {
 
 func (a *Assembler) keep(f *flight) {
 	reason := strings.TrimPrefix(f.err.Error(), opi.ErrRefused.Error()+": ")
-	if len(reason) > maxReasonBytes {
-		reason = strings.ToValidUTF8(reason[:maxReasonBytes-3], "") + "…"
-	}
-	failure := Failure{Reason: reason, Refused: errors.Is(f.err, opi.ErrRefused), At: time.Now()}
+	failure := Failure{Reason: opi.PlainText(reason, maxReasonBytes), Refused: errors.Is(f.err, opi.ErrRefused), At: time.Now()}
 	if failure.Refused && f.costly {
 		failure.holds = requestKey(f.request)
 	}

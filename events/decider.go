@@ -2,9 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,24 +19,8 @@ type Decider interface {
 	//
 	// Job and pods are read only and may lack what the package comment lists. Pods
 	// come oldest first. An outcome counts only if it comes out for what the API server
-	// has at present; so Decide may be called twice for one. An error is logged, and
+	// has at present, and only if opi.Outcome.Encode accepts it; so Decide may be called
+	// twice for one. An error is logged, and
 	// Decide called again after a pause that grows from a second to a minute.
 	Decide(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) (outcome *opi.Outcome, wait time.Duration, err error)
-}
-
-// MaxBodyBytes bounds the body of an outcome. All annotations of an object share
-// 256 KiB.
-const MaxBodyBytes = 128 << 10
-
-// checkOutcome refuses what could not be sent later.
-func checkOutcome(outcome *opi.Outcome) error {
-	switch {
-	case outcome.Reason == "":
-		return errors.New("the outcome has no reason")
-	case len(outcome.Body) > MaxBodyBytes:
-		return fmt.Errorf("the outcome's body has %d bytes, more than %d", len(outcome.Body), MaxBodyBytes)
-	case !json.Valid(outcome.Body):
-		return errors.New("the outcome's body is not JSON")
-	}
-	return nil
 }

@@ -37,14 +37,6 @@ func storedOutcome(job *batchv1.Job) (opi.Outcome, error) {
 	return outcome, nil
 }
 
-func encode(outcome *opi.Outcome) (string, error) {
-	text, err := json.Marshal(outcome)
-	if err != nil {
-		return "", fmt.Errorf("encode the outcome: %w", err)
-	}
-	return string(text), nil
-}
-
 // answerMark is what keys.OutcomeAnswer holds.
 func answerMark(what string, at time.Time) string {
 	return what + " " + at.UTC().Format(time.RFC3339)

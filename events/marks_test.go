@@ -1,7 +1,6 @@
 package events
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/k8s/keys"
-	"github.com/irene-cf/irene/opi"
 )
 
 func TestMarks(t *testing.T) {
@@ -31,17 +29,6 @@ func TestMarks(t *testing.T) {
 	job.Annotations[keys.Outcome] = "by hand"
 	_, err := storedOutcome(job)
 	g.Expect(err).To(MatchError(ContainSubstring("somebody must have changed")))
-}
-
-func TestOutcomesThatCouldNotBeSent(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(checkOutcome(&opi.Outcome{Body: []byte(`{}`), Reason: "detect"})).To(Succeed())
-	for _, outcome := range []opi.Outcome{
-		{Body: []byte(`{}`)}, {Reason: "detect"}, {Reason: "detect", Body: []byte(`{`)},
-		{Reason: "detect", Body: []byte(`"` + strings.Repeat("x", MaxBodyBytes) + `"`)},
-	} {
-		g.Expect(checkOutcome(&outcome)).NotTo(Succeed())
-	}
 }
 
 func TestSlim(t *testing.T) {

@@ -122,14 +122,11 @@ func podSelector(job types.UID) string { return batchv1.ControllerUidLabel + "="
 // record writes the outcome on a Job that is still as it was read. In the same write the
 // work ends, if it hasn't: what Cloud Controller takes for ended must not go on.
 func (r *run) record(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod, outcome *opi.Outcome) error {
-	if err := checkOutcome(outcome); err != nil {
-		return fmt.Errorf("decide Job %s: %w", job.Name, err)
-	}
-	text, err := encode(outcome)
+	text, err := outcome.Encode()
 	if err != nil {
 		return fmt.Errorf("decide Job %s: %w", job.Name, err)
 	}
-	c := change{Metadata: changedMetadata{UID: job.UID, ResourceVersion: job.ResourceVersion, Annotations: map[string]string{keys.Outcome: text}}}
+	c := change{Metadata: changedMetadata{UID: job.UID, ResourceVersion: job.ResourceVersion, Annotations: map[string]string{keys.Outcome: string(text)}}}
 	if finishedAt(job).IsZero() && !endsByItself(job, pods) {
 		c.Spec = &changedSpec{Suspend: true}
 	}

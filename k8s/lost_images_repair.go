@@ -92,7 +92,7 @@ func (l *LostImages) tellOnce(lrp view.LRP, open *imageCase, kind, text string) 
 		return
 	}
 	open.told[kind] = true
-	text = strings.ToValidUTF8(text[:min(len(text), maxEventMessage)], "")
+	text = opi.PlainText(text, maxEventMessage)
 	l.lrps.Events.Event(reference(lrp), corev1.EventTypeWarning, "ImageLost", text)
 	l.logger.Info("image-lost", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": lrp.Name, "reason": text})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
 )
 
 // maxEventMessage is the API server's bound of an Event's message.
@@ -30,7 +30,7 @@ func (l *LRPs) writeEvent(ctx context.Context, set *appsv1.StatefulSet, kind, re
 		InvolvedObject: *about,
 		Type:           kind,
 		Reason:         reason,
-		Message:        strings.ToValidUTF8(message[:min(len(message), maxEventMessage)], ""),
+		Message:        opi.PlainText(message, maxEventMessage),
 		Source:         corev1.EventSource{Component: "irene"},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 		ReportingController: "irene",

@@ -51,10 +51,4 @@ func Within(parent string, err error) error {
 }
 
 // abbreviate keeps an error readable when the value that it quotes is not.
-func abbreviate(value string) string {
-	const limit = 80
-	if len(value) <= limit {
-		return value
-	}
-	return value[:limit] + "…"
-}
+func abbreviate(value string) string { return Shorten(value, 80) }

@@ -19,10 +19,6 @@ import (
 // missingResult is how long the registry may fail to find a result that was put there.
 const missingResult = time.Minute
 
-// maxResultBytes keeps an outcome within the annotation that holds it: all annotations of
-// an object share 256 KiB. Real results have some hundred bytes.
-const maxResultBytes = 100 << 10
-
 // Decide says what became of a build that has no outcome yet: nil while it is under way.
 // It wants to be asked again when the Job or one of its pods changes, and after wait at
 // the latest, 0 meaning that time alone changes nothing. An error means that it could not
@@ -80,13 +76,11 @@ func (s *Stager) result(ctx context.Context, found verdict) (*opi.Outcome, error
 	if err == nil {
 		text, err = result.Text()
 	}
-	if err == nil && len(text) > maxResultBytes {
-		return failed("output", stagingError, "Staging found more than fits into its result: its start commands and sidecars have %d bytes, more than %d", len(text), maxResultBytes).outcome()
-	}
 	if err != nil {
 		return failed("internal", stagerError, "The result of staging can't be used: %s", err).outcome()
 	}
-	return success(text)
+	return success(text, failed("output", stagingError, "Staging found more than fits into its result: its start commands and sidecars have %d KiB, and the limit is about %d KiB",
+		len(text)>>10, opi.MaxOutcomeBytes>>10))
 }
 
 // count counts a build's end once, as far as this process remembers.

@@ -123,7 +123,7 @@ func TestDecideWaitsForTheRegistry(t *testing.T) {
 func TestResultsThatAreTooLarge(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t)
-	w.registries.results[testResult] = strings.Replace(resultJSON, "run & hide", strings.Repeat("x", maxResultBytes), 1)
+	w.registries.results[testResult] = strings.Replace(resultJSON, "run & hide", strings.Repeat("x", opi.MaxOutcomeBytes), 1)
 	job := testJob(t)
 	outcome, _, err := w.Decide(context.Background(), job, []*corev1.Pod{pushedPod(t, job)})
 	g.Expect(err).NotTo(HaveOccurred())

@@ -2,6 +2,7 @@ package stager
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +24,7 @@ type failure struct {
 	// Reason is one word, for metrics and logs. A step's own reasons are those of
 	// package steps.
 	Reason string `json:"reason"`
-	// ID is Cloud Controller's, Message what the user reads.
+	// ID is Cloud Controller's, Message what the user reads; outcome makes it plain text.
 	ID      string `json:"id"`
 	Message string `json:"message"`
 }
@@ -54,21 +55,20 @@ func (f failure) outcome() (*opi.Outcome, error) {
 		ID      string `json:"id"`
 		Message string `json:"message"`
 	}
-	body, err := json.Marshal(map[string]callbackError{"error": {ID: f.ID, Message: f.Message}})
-	if err != nil {
-		return nil, fmt.Errorf("encode failure: %w", err)
-	}
-	return &opi.Outcome{Body: body, Reason: f.Reason}, nil
+	return opi.NewOutcome(f.Reason, map[string]callbackError{
+		"error": {ID: f.ID, Message: opi.PlainText(f.Message, opi.MaxMessageBytes)},
+	})
 }
 
 // succeeded is the reason of outcomes that are no failure.
 const succeeded = "succeeded"
 
-// success has the result in the direct form of the callback.
-func success(result json.RawMessage) (*opi.Outcome, error) {
-	body, err := json.Marshal(map[string]json.RawMessage{"result": result})
-	if err != nil {
-		return nil, fmt.Errorf("encode result: %w", err)
+// success returns the result in the direct form of the callback, or the failure instead if
+// the result is too large to be kept.
+func success(result json.RawMessage, tooLarge *failure) (*opi.Outcome, error) {
+	outcome, err := opi.NewOutcome(succeeded, map[string]json.RawMessage{"result": result})
+	if errors.Is(err, opi.ErrOutcomeTooLarge) {
+		return tooLarge.outcome()
 	}
-	return &opi.Outcome{Body: body, Reason: succeeded}, nil
+	return outcome, err
 }

@@ -120,7 +120,8 @@ func imageOutcome(reference string, config ImageConfig) (*opi.Outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
 	}
-	return success(result)
+	return success(result, failed("image", stagingError, "The image can't be used: its command, entrypoint and ports have %d KiB, and the limit is about %d KiB",
+		len(execution)>>10, opi.MaxOutcomeBytes>>10))
 }
 
 // parsePorts reads "8080/tcp" and "8080", and sorts by number and protocol.

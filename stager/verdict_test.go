@@ -330,7 +330,7 @@ func TestOutcomesInTheDirectForm(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("memory"))
 	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging ran out of memory: limit 64M. Give the app more memory, or make its build need less"}}`))
-	outcome, err = success(json.RawMessage(`{"a":1}`))
+	outcome, err = success(json.RawMessage(`{"a":1}`), outOfMemory(64))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(outcome.Body)).To(MatchJSON(`{"result":{"a":1}}`))
 }

@@ -2,6 +2,8 @@ package tasks
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/texts"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
 )
 
 // exited ends the container d ago.
@@ -217,7 +221,34 @@ func TestDecide(t *testing.T) {
 	g.Expect(decide(testPod(job, exited(1, "Error", "", 0)))).To(MatchJSON(`{"task_guid":"` + testGUID + `","failed":true,"failure_reason":"Exited with status 1"}`))
 	long := decide(testPod(job, waiting("InvalidImageName", strings.Repeat("é", 4000))))
 	g.Expect(long).To(HaveSuffix(`é…"}`))
-	g.Expect(len(long)).To(BeNumerically("<", maxMessageBytes+150))
+	g.Expect(len(long)).To(BeNumerically("<", opi.MaxMessageBytes+150))
+}
+
+// An outcome that can't be kept is refused again and again, and the task never ends.
+func TestEveryOutcomeCanBeKept(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld()
+	job := testJob(t)
+	for _, text := range texts.Awkward() {
+		for what, change := range map[string]func(*corev1.Pod){
+			"a kubelet's message":   waiting("InvalidImageName", text),
+			"a runtime's message":   exited(128, "StartError", text, 0),
+			"an eviction's message": podFailed("Evicted", text),
+			"a node's message":      podFailed("OutOfcpu", text),
+		} {
+			from := fmt.Sprintf("%s of %d bytes %q…", what, len(text), text[:min(len(text), 10)])
+			outcome, _, err := w.Decide(t.Context(), job, []*corev1.Pod{testPod(job, change)})
+			g.Expect(err).NotTo(HaveOccurred(), from)
+			g.Expect(outcome).NotTo(BeNil(), from)
+			_, err = outcome.Encode()
+			g.Expect(err).NotTo(HaveOccurred(), from)
+			var body struct {
+				FailureReason string `json:"failure_reason"`
+			}
+			g.Expect(json.Unmarshal(outcome.Body, &body)).To(Succeed(), from)
+			g.Expect(body.FailureReason == opi.PlainText(body.FailureReason, opi.MaxMessageBytes)).To(BeTrue(), from)
+		}
+	}
 }
 
 func TestWhyThereIsNoPod(t *testing.T) {

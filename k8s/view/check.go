@@ -7,6 +7,8 @@ import (
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // checks are the probes of a container whose failure ends it. Most containers of an
@@ -144,7 +146,7 @@ func (c check) explain(message string) string {
 	case c.port == 0 && detail == "":
 		return "no answer"
 	case c.port == 0:
-		return shortened(detail)
+		return opi.PlainText(detail, maxDetail)
 	case strings.Contains(detail, "connection refused"):
 		return fmt.Sprintf("port %d refused the connection", c.port)
 	case strings.Contains(detail, "connection reset"), strings.HasSuffix(strings.TrimSpace(detail), "EOF"):
@@ -153,19 +155,12 @@ func (c check) explain(message string) string {
 		return fmt.Sprintf("%s did not answer within %s", subject, seconds(c.timeout))
 	}
 	if _, status, found := strings.Cut(detail, "statuscode: "); found {
-		return fmt.Sprintf("%s was answered with status %s", subject, shortened(status))
+		return fmt.Sprintf("%s was answered with status %s", subject, opi.PlainText(status, maxDetail))
 	}
-	return subject + ": " + shortened(detail)
+	return subject + ": " + opi.PlainText(detail, maxDetail)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int(d.Seconds())) }
 
+// maxDetail bounds what is quoted of a kubelet's message.
 const maxDetail = 200
-
-func shortened(text string) string {
-	text = strings.TrimSpace(text)
-	if len(text) <= maxDetail {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
-}

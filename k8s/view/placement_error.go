@@ -1,6 +1,11 @@
 package view
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/irene-cf/irene/opi"
+)
 
 // Reasons as kubelets of the Kubernetes versions in support write them.
 const (
@@ -88,7 +93,7 @@ func outOfMemory(limit int64) string {
 func podEnd(pod *Pod) string {
 	switch {
 	case pod.Reason != "" && pod.Message != "":
-		return pod.Reason + ": " + pod.Message
+		return opi.PlainText(pod.Reason+": "+pod.Message, opi.MaxMessageBytes)
 	case pod.Reason != "" || pod.Message != "":
 		return orReason(pod.Message, pod.Reason)
 	case pod.Container.Terminated != nil:
@@ -97,9 +102,8 @@ func podEnd(pod *Pod) string {
 	return "ended: pod " + string(pod.Phase)
 }
 
+// orReason returns Kubernetes' message, or its reason where there is none. Messages quote
+// what runtimes and registries say.
 func orReason(message, reason string) string {
-	if message == "" {
-		return reason
-	}
-	return message
+	return opi.PlainText(cmp.Or(message, reason), opi.MaxMessageBytes)
 }

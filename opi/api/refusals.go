@@ -1,7 +1,6 @@
 package api
 
 import (
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -11,10 +10,9 @@ import (
 
 // Bounds of the memory of refusals: about 2 MiB.
 const (
-	maxRefusals           = 2000
-	maxRefusalBytes       = 1 << 10
-	maxRefusedInstances   = 1000
-	truncatedRefusalLabel = "…"
+	maxRefusals         = 2000
+	maxRefusalBytes     = 1 << 10
+	maxRefusedInstances = 1000
 )
 
 // refusals remembers why the last PUT of each LRP failed. Cloud Controller ignores
@@ -42,9 +40,7 @@ func newRefusals() *refusals {
 // keep remembers a refusal. When the same reason is given again, as by every sync,
 // the time of the first stays.
 func (r *refusals) keep(processGUID string, instances int32, reason string) {
-	if len(reason) > maxRefusalBytes {
-		reason = strings.ToValidUTF8(reason[:maxRefusalBytes], "") + truncatedRefusalLabel
-	}
+	reason = opi.PlainText(reason, maxRefusalBytes)
 	since := time.Now()
 	if earlier, known := r.cache.Get(processGUID); known && earlier.reason == reason {
 		since = earlier.since

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // MaxOutcomeBytes is how much Kubernetes keeps of a termination message.
@@ -70,7 +70,6 @@ type OutcomeDroplet struct {
 }
 
 const (
-	maxMessageBytes   = 2048
 	maxPhaseNameBytes = 80
 	maxPhases         = 200
 )
@@ -103,11 +102,11 @@ func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 
 func (o Outcome) Text() ([]byte, error) {
 	o.Phases = slices.Clone(o.Phases)
 	for i := range o.Phases {
-		o.Phases[i].Name = shorten(o.Phases[i].Name, maxPhaseNameBytes)
+		o.Phases[i].Name = opi.PlainText(o.Phases[i].Name, maxPhaseNameBytes)
 	}
 	if o.Failure != nil {
 		failure := *o.Failure
-		failure.Message = shorten(failure.Message, maxMessageBytes)
+		failure.Message = opi.PlainText(failure.Message, opi.MaxMessageBytes)
 		o.Failure = &failure
 	}
 	for {
@@ -122,7 +121,7 @@ func (o Outcome) Text() ([]byte, error) {
 			o.Phases = o.Phases[:len(o.Phases)/2]
 		case o.Failure != nil && len(o.Failure.Message) > 16:
 			// JSON writes some characters with six bytes.
-			o.Failure.Message = shorten(o.Failure.Message, len(o.Failure.Message)/2)
+			o.Failure.Message = opi.Shorten(o.Failure.Message, len(o.Failure.Message)/2)
 		default:
 			return nil, errors.New("write the step's outcome: it is too long")
 		}
@@ -153,34 +152,10 @@ func ParseOutcome(step string, text []byte) (Outcome, error) {
 	if outcome.Failure != nil {
 		// The reason decides, whatever is written beside it.
 		outcome.Failure.ID = outcome.Failure.Reason.ErrorID()
-		outcome.Failure.Message = printable(shorten(outcome.Failure.Message, maxMessageBytes))
+		outcome.Failure.Message = opi.PlainText(outcome.Failure.Message, opi.MaxMessageBytes)
 	}
 	for i := range outcome.Phases {
-		outcome.Phases[i].Name = printable(shorten(outcome.Phases[i].Name, maxPhaseNameBytes))
+		outcome.Phases[i].Name = opi.PlainText(outcome.Phases[i].Name, maxPhaseNameBytes)
 	}
 	return outcome, nil
-}
-
-// shorten cuts a text to at most limit bytes, between characters.
-func shorten(text string, limit int) string {
-	const mark = "…"
-	if len(text) <= limit {
-		return text
-	}
-	end := max(limit-len(mark), 0)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + mark
-}
-
-// printable replaces control characters, with which a text could pretend to be
-// more than one line or rewrite a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
 }

@@ -38,7 +38,7 @@ func TestLongOutcomesAreShortened(t *testing.T) {
 	for range 150 {
 		phases = append(phases, Phase{Name: strings.Repeat("ü", 200), Seconds: 1234.567, Bytes: 1 << 40})
 	}
-	for _, message := range []string{strings.Repeat("x", 100_000), strings.Repeat("ü\x01\"", 50_000), strings.Repeat("\x01", 100_000), "short"} {
+	for _, message := range []string{strings.Repeat("x", 100_000), strings.Repeat("ü\x01\"", 50_000), "x" + strings.Repeat("\x01", 100_000), "short"} {
 		outcome := NewOutcome(FetchStep, time.Now(), phases, Fail(DownloadFailed, "%s", message))
 		text, err := outcome.Text()
 		g.Expect(err).NotTo(HaveOccurred())

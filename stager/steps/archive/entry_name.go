@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // maxPath is how long, in bytes, a path may be on Linux.
@@ -20,7 +22,7 @@ func localName(raw string) (string, error) {
 	case path.IsAbs(raw):
 		return "", refuse(raw, "has an absolute path")
 	case len(raw) > maxPath:
-		return "", refuse(raw[:80]+"…", "has too long a name")
+		return "", refuse(opi.Shorten(raw, 80), "has too long a name")
 	}
 	name := path.Clean(raw)
 	if name == ".." || strings.HasPrefix(name, "../") {

@@ -44,11 +44,11 @@ const maxAnswer = 64 << 10
 
 // Upload sends the file and returns when the server has it for good.
 //
-// Cloud Controllers before 2024 make another droplet of each upload for the same build, and
-// then can't complete the build: its state stays STAGING
+// Cloud Controllers that speak OPI make another droplet of each upload for the same build,
+// and then can't complete the build: its state stays STAGING
 // (DropletCreate#create_buildpack_droplet, StagingCompletionHandler#save_staging_result).
-// So an upload is repeated as long as Cloud Controller is not known to have taken it.
-// After that, Upload only asks whether it is stored.
+// So an upload is repeated only while Cloud Controller is not known to have taken it.
+// After that, Upload asks whether it is stored.
 func (c *Client) Upload(ctx context.Context, upload Upload) error {
 	u, err := parse(upload.What, upload.URL)
 	if err != nil {

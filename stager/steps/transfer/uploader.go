@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,18 +12,18 @@ import (
 // address to which the uploader passes a droplet.
 const uploaderTarget = "cc-droplet-upload-uri"
 
-// failedQuestion is the uploader's answer when Cloud Controller took a droplet and could
-// not be asked for the job afterwards. Uploaders built before Go 1.14 leave the quotes out.
-var failedQuestion = regexp.MustCompile(`^Get "?(https?://[^\s"?#]+/staging_jobs/[-A-Za-z0-9]+)"?: `)
-
 // jobFailed begins the uploader's answer when Cloud Controller did not store a droplet that
 // it took.
 const jobFailed = "upload job failed"
 
-// unreadableAnswers begin the uploader's answers when it could not read the state of a job,
-// for instance because a proxy answered in Cloud Controller's place. All of these texts are
-// those of cc-uploader's ccclient/poller.go.
-var unreadableAnswers = []string{"unknown job status", "invalid character ", "EOF", "unexpected EOF"}
+// unknownState begin the uploader's answers when it could not find out the state of a job:
+// there was no answer to its GET, or one that it could not read, for instance because a
+// proxy answered in Cloud Controller's place. These texts are those of cc-uploader's
+// ccclient/poller.go and of Go's net/http.
+var unknownState = []string{"Get ", "unknown job status", "invalid character ", "EOF", "unexpected EOF"}
+
+// askedJob finds the job in such an answer. Before Go 1.14 there were no quotes.
+var askedJob = regexp.MustCompile(`^Get "?(https?://[^\s"?#]+/staging_jobs/[-A-Za-z0-9]+)"?: `)
 
 // judgeUploader reads what the uploader says about a droplet that it could not hand over
 // or that is not known to be stored. The uploader answers 500 in both cases.
@@ -36,17 +37,14 @@ func (e *Error) judgeUploader(u *url.URL, answer []byte) {
 		e.Why, e.final = notStored, true
 		return
 	}
-	if found := failedQuestion.FindStringSubmatch(text); found != nil {
-		e.Why, e.final = notKnown, true
-		// The uploader asks where it sent the droplet; no other host is worth a certificate.
-		if asked, err := url.Parse(found[1]); err == nil && asked.User == nil && server(asked) == server(target) {
-			e.job = asked
-		}
+	if !slices.ContainsFunc(unknownState, func(begin string) bool { return strings.HasPrefix(text, begin) }) {
 		return
 	}
-	for _, begin := range unreadableAnswers {
-		if strings.HasPrefix(text, begin) {
-			e.Why, e.final = notKnown, true
+	e.Why, e.final = notKnown, true
+	if found := askedJob.FindStringSubmatch(text); found != nil {
+		// The uploader asks where it sent the droplet; no other host gets our certificate.
+		if asked, err := url.Parse(found[1]); err == nil && asked.User == nil && server(asked) == server(target) {
+			e.job = asked
 		}
 	}
 }
