@@ -12,6 +12,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/vcapapplication"
 )
 
 // platformVariables are made by Cloud Controller or Irene, hold no secrets, and
@@ -68,7 +69,11 @@ func environment(lrp opi.LRP, known []corev1.EnvVar, secretName string) (vars []
 	for _, name := range names {
 		value := values[name]
 		if isPlatformVariable(name, value) {
-			vars = append(vars, corev1.EnvVar{Name: name, Value: literal(value)})
+			plain := literal(value)
+			if name == "VCAP_APPLICATION" && lrp.Droplet == nil {
+				plain = withInstance(plain, known, values["PORT"])
+			}
+			vars = append(vars, corev1.EnvVar{Name: name, Value: plain})
 			continue
 		}
 		key := environmentKey(len(secrets))
@@ -90,6 +95,37 @@ func isPlatformVariable(name, value string) bool {
 }
 
 func environmentKey(n int) string { return fmt.Sprintf("env.%d", n) }
+
+// withInstance adds to VCAP_APPLICATION what launch adds in a buildpack app's container
+// (package vcapapplication). The containers of docker apps don't run launch, so guid and
+// index are references, which kubelet replaces for each pod. application has its '$'
+// doubled already, which keeps it JSON. It stays as it is if it is not a JSON object, or
+// would become too large for a program to receive.
+func withInstance(application string, known []corev1.EnvVar, port string) string {
+	reference := func(name string) string {
+		if slices.ContainsFunc(known, func(v corev1.EnvVar) bool { return v.Name == name }) {
+			return "$(" + name + ")"
+		}
+		return ""
+	}
+	guid := reference("CF_INSTANCE_GUID")
+	if guid != "" {
+		guid = `"` + guid + `"`
+	}
+	number := ""
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		number = strconv.FormatUint(n, 10)
+	}
+	merged, err := vcapapplication.Merge(application, vcapapplication.InstanceMembers(guid, reference("CF_INSTANCE_INDEX"), number))
+	if err != nil || len(merged)+maxInstanceText > opi.MaxVariableBytes {
+		return application
+	}
+	return merged
+}
+
+// maxInstanceText bounds what the references and the variable's own name take more than
+// their text in the pod spec.
+const maxInstanceText = 64
 
 // instanceVariables are what an instance learns about itself. They come first,
 // since a variable can refer to earlier ones only.

@@ -130,6 +130,69 @@ func TestDockerImagesKeepTheirOwnEnvironment(t *testing.T) {
 	}
 }
 
+// kubelet expands variables as Kubernetes documents it: $(NAME) refers to a variable that
+// comes before, and $$ is one $.
+func kubeletExpands(vars []corev1.EnvVar, fields map[string]string) map[string]string {
+	values := map[string]string{}
+	reference := regexp.MustCompile(`\$\$|\$\(([^)]+)\)`)
+	for _, v := range vars {
+		if v.ValueFrom != nil {
+			if v.ValueFrom.FieldRef != nil {
+				values[v.Name] = fields[v.ValueFrom.FieldRef.FieldPath]
+			}
+			continue
+		}
+		values[v.Name] = reference.ReplaceAllStringFunc(v.Value, func(found string) string {
+			if found == "$$" {
+				return "$"
+			}
+			if value, known := values[found[2:len(found)-1]]; known {
+				return value
+			}
+			return found
+		})
+	}
+	return values
+}
+
+// What launch adds for buildpack apps stands in the pod spec of docker apps.
+func TestDockerAppsFindTheInstanceInVCAPApplication(t *testing.T) {
+	fields := map[string]string{"metadata.uid": "6a3e", "metadata.labels['apps.kubernetes.io/pod-index']": "11", "status.podIP": "10.1.2.3"}
+	for name, c := range map[string]struct{ sent, port, want string }{
+		"all four":            {`{"a":1}`, "8080", `{"a":1,"instance_id":"6a3e","instance_index":11,"host":"0.0.0.0","port":8080}`},
+		"a user's dollars":    {`{"name":"$(PORT) $$ $","n":1.50e+300}`, "8080", `{"name":"$(PORT) $$ $","n":1.50e+300,"instance_id":"6a3e","instance_index":11,"host":"0.0.0.0","port":8080}`},
+		"no port":             {`{}`, "", `{"instance_id":"6a3e","instance_index":11,"host":"0.0.0.0"}`},
+		"a port that is none": {`{}`, "$(POD_NAME)", `{"instance_id":"6a3e","instance_index":11,"host":"0.0.0.0"}`},
+		"not an object":       {`["$(PORT)"]`, "8080", `["$(PORT)"]`},
+		"not JSON":            {`$`, "8080", `$`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lrp := docker(t, "org/image")
+			lrp.Environment["VCAP_APPLICATION"], lrp.Environment["PORT"] = c.sent, c.port
+			_, statefulSet := render(t, lrp)
+			values := kubeletExpands(statefulSet.Spec.Template.Spec.Containers[0].Env, fields)
+			NewWithT(t).Expect(values).To(HaveKeyWithValue("VCAP_APPLICATION", c.want))
+		})
+	}
+}
+
+func TestVCAPApplicationOfDockerAppsStaysWithinWhatLinuxPasses(t *testing.T) {
+	g := NewWithT(t)
+	lrp := docker(t, "org/image")
+	large := `{"a":"` + strings.Repeat("x", opi.MaxVariableBytes-len(`VCAP_APPLICATION={"a":""}`)) + `"}`
+	lrp.Environment["VCAP_APPLICATION"] = large
+	_, statefulSet := render(t, lrp)
+	g.Expect(kubeletExpands(statefulSet.Spec.Template.Spec.Containers[0].Env, nil)["VCAP_APPLICATION"] == large).To(BeTrue())
+}
+
+// launch adds to VCAP_APPLICATION what it knows; kubelet must not do so, too.
+func TestVCAPApplicationOfBuildpackAppsIsAsItWasSent(t *testing.T) {
+	g := NewWithT(t)
+	lrp := goldenLRP(t)
+	_, statefulSet := render(t, lrp)
+	g.Expect(kubeletExpands(statefulSet.Spec.Template.Spec.Containers[0].Env, nil)["VCAP_APPLICATION"]).To(Equal(lrp.Environment["VCAP_APPLICATION"]))
+}
+
 func TestPullPolicies(t *testing.T) {
 	g := NewWithT(t)
 	digest := "org/image@sha256:" + strings.Repeat("a", 64)

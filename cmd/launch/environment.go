@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/irene-cf/irene/opi/vcapapplication"
 )
 
 // environment is a process's environment, NAME=value each, in its given order.
@@ -76,9 +79,9 @@ func appEnvironment(env environment, home string) (environment, []error) {
 		return env, nil
 	}
 	members, problems := instanceMembers(env)
-	merged, err := mergeMembers(vcap, members)
+	merged, err := vcapapplication.Merge(vcap, members)
 	if err != nil {
-		return env, append(problems, err)
+		return env, append(problems, fmt.Errorf("VCAP_APPLICATION stays as it was: %w", err))
 	}
 	return env.with("VCAP_APPLICATION", merged), problems
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"reflect"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -56,39 +54,4 @@ func TestAbsentVCAPApplicationStaysAbsent(t *testing.T) {
 	g.Expect(problems).To(BeEmpty())
 	_, ok := env.lookup("VCAP_APPLICATION")
 	g.Expect(ok).To(BeFalse())
-}
-
-// Whatever VCAP_APPLICATION holds: a merge is refused exactly when it is not a
-// JSON object, and otherwise changes nothing but the merged members.
-func FuzzMergeMembers(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":1}`, `{"port":1,"b":{"port":"x"}}`, ` { "a" : [ 1 , 2 ] , "☃":"\ud83d" } `,
-		`{"a":1,"a":2}`, `null`, `[]`, `{"a":}`, `{"a" 1}`, `{,}`, `{"a":1,}`, `1e999`, "{\"\xff\":1}", `{"a":1e999}`, ``} {
-		f.Add(seed)
-	}
-	members := []member{{"instance_index", "3"}, {"port", "8080"}}
-	f.Fuzz(func(t *testing.T, object string) {
-		merged, err := mergeMembers(object, members)
-		var before map[string]json.RawMessage
-		isObject := json.Unmarshal([]byte(object), &before) == nil && before != nil
-		if isObject != (err == nil) {
-			t.Fatalf("is an object: %v, refused: %v", isObject, err)
-		}
-		if err != nil {
-			return
-		}
-		var after map[string]json.RawMessage
-		if err := json.Unmarshal([]byte(merged), &after); err != nil {
-			t.Fatalf("made %q of %q: %v", merged, object, err)
-		}
-		for _, m := range members {
-			before[m.name] = json.RawMessage(m.value)
-		}
-		if !reflect.DeepEqual(before, after) {
-			t.Fatalf("made %q of %q", merged, object)
-		}
-		again, err := mergeMembers(merged, members)
-		if err != nil || again != merged {
-			t.Fatalf("made %q of %q, then %q (%v)", merged, object, again, err)
-		}
-	})
 }

@@ -16,7 +16,7 @@ import (
 var _ = Describe("a docker app", func() {
 	It("runs as the number that its image names, with the image's environment and its own arguments", func(ctx SpecContext) {
 		a := cloud.run(ctx, cloudcontroller.NewDocker("numbered", images.numbered, "/sampleapp", dollars).
-			Env("DOLLARS", dollars).Env("odd.name-with/signs", "value"))
+			Env("DOLLARS", dollars).Env("odd.name-with/signs", "value").Env("VCAP_APPLICATION", `{"text":"$$ $(PORT)"}`))
 		Expect(userOf(ctx, a)).To(Equal("1001 1001"))
 		Expect(a.arguments(ctx)).To(Equal([]string{"/sampleapp", dollars}))
 		Expect(a.variable(ctx, "DOLLARS")).To(Equal(dollars))
@@ -24,6 +24,8 @@ var _ = Describe("a docker app", func() {
 		Expect(a.variable(ctx, "PATH")).To(Equal("/opt/image/bin:/bin"))
 		Expect(a.variable(ctx, "FROM_IMAGE")).To(Equal("yes"))
 		Expect(a.variable(ctx, "CF_INSTANCE_INDEX")).To(Equal("0"))
+		Expect(a.variable(ctx, "VCAP_APPLICATION")).To(Equal(`{"text":"$$ $(PORT)","instance_id":"` + string(a.pod(ctx, 0).UID) +
+			`","instance_index":0,"host":"0.0.0.0","port":8080}`))
 	}, SpecTimeout(2*time.Minute))
 
 	It("runs as the user that its image gives by name, with the image's own command", func(ctx SpecContext) {
