@@ -33,8 +33,8 @@ type programLayer struct {
 }
 
 // loadProgramLayer reads the program at path, which goes to target in the layer, after
-// the folders that are given.
-func loadProgramLayer(path, target string, folders ...tar.Header) (programLayer, error) {
+// the other entries that are given.
+func loadProgramLayer(path, target string, others ...tar.Header) (programLayer, error) {
 	program, err := readBounded(path, maxProgramBytes)
 	if err != nil {
 		return programLayer{}, fmt.Errorf("read the program: %w", err)
@@ -42,7 +42,7 @@ func loadProgramLayer(path, target string, folders ...tar.Header) (programLayer,
 	if len(program) == 0 {
 		return programLayer{}, fmt.Errorf("read the program: %s is empty", path)
 	}
-	content, err := programArchive(program, append(folders, tar.Header{Typeflag: tar.TypeReg, Name: target, Mode: 0o755, Size: int64(len(program))}))
+	content, err := programArchive(program, append(others, tar.Header{Typeflag: tar.TypeReg, Name: target, Mode: 0o755, Size: int64(len(program))}))
 	if err != nil {
 		return programLayer{}, fmt.Errorf("make the layer of %s: %w", target, err)
 	}
@@ -83,16 +83,20 @@ func programArchive(program []byte, entries []tar.Header) ([]byte, error) {
 	return archive.Bytes(), nil
 }
 
-// Lifecycle is the layer of /lifecycle/launch. It belongs to a release of Irene and
-// is part of every app image that the release assembles.
+// Lifecycle is the layer of /lifecycle/launch and the link /app. It belongs to a release
+// of Irene and is part of every app image that the release assembles.
 type Lifecycle struct{ programLayer }
 
 // lifecycleFolder is where Irene's programs are in the images that it makes.
 var lifecycleFolder = tar.Header{Typeflag: tar.TypeDir, Name: "lifecycle/", Mode: 0o755}
 
+// appLink leads people who open a shell in a container to the app's files. The stacks of
+// Cloud Foundry have the same link; others may not.
+var appLink = tar.Header{Typeflag: tar.TypeSymlink, Name: "app", Linkname: "/home/vcap/app", Mode: 0o777}
+
 // LoadLifecycle makes the layer from the launch program at path.
 func LoadLifecycle(path string) (*Lifecycle, error) {
-	layer, err := loadProgramLayer(path, launchPath, lifecycleFolder)
+	layer, err := loadProgramLayer(path, launchPath, appLink, lifecycleFolder)
 	if err != nil {
 		return nil, fmt.Errorf("make the lifecycle layer: %w", err)
 	}

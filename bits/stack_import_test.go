@@ -251,20 +251,21 @@ func TestLifecycleLayer(t *testing.T) {
 	g := NewWithT(t)
 	one, two := lifecycleOf(t, "launch program"), lifecycleOf(t, "launch program")
 	g.Expect(one.Digest()).To(Equal(two.Digest()))
-	g.Expect(one.Digest().String()).To(Equal("sha256:c170e54485e82b6faacfea4bc547c3db1595be6c889e4a6fc27365abcc638ab4"))
+	g.Expect(one.Digest().String()).To(Equal("sha256:64dc10d69f172dc5dbd40aa1b8a8cb4020f5c53736f78582493ec31cc1371315"))
 	g.Expect(lifecycleOf(t, "another").Digest()).NotTo(Equal(one.Digest()))
 
 	content, err := one.layer.Uncompressed()
 	g.Expect(err).NotTo(HaveOccurred())
 	entries := tar.NewReader(content)
 	for _, want := range []tar.Header{
+		{Name: "app", Typeflag: tar.TypeSymlink, Linkname: "/home/vcap/app", Mode: 0o777},
 		{Name: "lifecycle/", Typeflag: tar.TypeDir, Mode: 0o755},
 		{Name: "lifecycle/launch", Typeflag: tar.TypeReg, Mode: 0o755, Size: 14},
 	} {
 		header, err := entries.Next()
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect([]any{header.Name, header.Typeflag, header.Mode, header.Uid, header.Gid, header.Size, header.ModTime.Unix()}).
-			To(Equal([]any{want.Name, want.Typeflag, want.Mode, 0, 0, want.Size, int64(0)}))
+		g.Expect([]any{header.Name, header.Typeflag, header.Mode, header.Uid, header.Gid, header.Size, header.Linkname, header.ModTime.Unix()}).
+			To(Equal([]any{want.Name, want.Typeflag, want.Mode, 0, 0, want.Size, want.Linkname, int64(0)}))
 	}
 	_, err = entries.Next()
 	g.Expect(err).To(Equal(io.EOF))

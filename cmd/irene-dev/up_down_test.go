@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,6 +82,7 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(after.sent-moved.sent).To(BeNumerically("<", 1000), "nothing is pulled a second time; answers without content have a few bytes")
 	g.Expect(guideOf(second)).To(Equal(guideOf(first)))
 	answers()
+	openShell(t, guideOf(first))
 
 	g.Expect(syscall.Kill(ran.Irene.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run(up...)
@@ -147,6 +149,18 @@ func TestUpTwiceAndDown(t *testing.T) {
 	status, out := run("down")
 	g.Expect(status).To(Equal(0))
 	g.Expect(out).To(ContainSubstring("Nothing to stop"))
+}
+
+// openShell looks at what people find who open a shell in an instance.
+func openShell(t *testing.T, guide string) {
+	t.Helper()
+	g := NewWithT(t)
+	kubectl := regexp.MustCompile(`export KUBECONFIG=.*`).FindString(guide) + "\nkubectl -n " + appsNamespace
+	pod, err := shell(kubectl + " get pods -l cloudfoundry.org/source_type=APP -o jsonpath='{.items[0].metadata.name}'")
+	g.Expect(err).NotTo(HaveOccurred())
+	found, err := shell(kubectl + " exec " + pod + ` -- bash -ic 'echo "${PS1@P}"; ls -d /app/.'`)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(found).To(And(HavePrefix("vcap@"+pod+":"), HaveSuffix("/app/.\n")))
 }
 
 // pushTwiceAndFail pushes a folder, then a changed one in its place, then one that no

@@ -59,6 +59,8 @@ var _ = Describe("an image that irene makes of a droplet", Ordered, func() {
 			"2000:2000 755 /home/vcap\n2000:2000 755 /home/vcap/app\n2000:2000 755 /home/vcap/app/sampleapp\n2000:2000 755 /home/vcap/tmp\n"))
 		Expect(first.exec(ctx, 0, "readlink", "/proc/1/exe")).To(Equal("/lifecycle/launch\n"))
 		Expect(first.onStack(ctx, 0)).To(Equal("first"))
+		Expect(first.exec(ctx, 0, "readlink", "/app")).To(Equal("/home/vcap/app\n"))
+		Expect(first.exec(ctx, 0, "ls", "/app/")).To(ContainSubstring("sampleapp\n"), "for who looks for the app's files in a shell")
 	}, SpecTimeout(time.Minute))
 
 	It("has the layers of the stack, irene's own and the droplet's, which is the same whoever makes it", func(ctx SpecContext) {
