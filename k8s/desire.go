@@ -86,12 +86,25 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
 	switch {
 	case err == nil:
 		l.View.NoteStatefulSet(created)
+		l.reportLeftOut(lrp, created)
 		return nil
 	case apierrors.IsAlreadyExists(err):
 		return l.nameTaken(ctx, lrp, statefulSet.Name)
 	default:
 		return fmt.Errorf("desire LRP %s: create StatefulSet %s: %w", lrp, statefulSet.Name, classify(err))
 	}
+}
+
+// reportLeftOut says which of the user's annotations the pods don't have.
+func (l *LRPs) reportLeftOut(lrp opi.LRP, created *appsv1.StatefulSet) {
+	_, leftOut := l.Translation.UserAnnotations.split(lrp.UserAnnotations)
+	if len(leftOut) == 0 {
+		return
+	}
+	names := quoteSome(leftOut)
+	l.Logger.Session("desire").Info("annotations-left-out", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": created.Name, "annotations": names})
+	l.Events.Eventf(reference(l.View.FromLive(created)), corev1.EventTypeWarning, "AnnotationsLeftOut",
+		"The app's annotations %s are not on its pods: apps.user_annotations does not list them.", names)
 }
 
 // nameTaken decides what it means that the StatefulSet's name is taken: mostly that

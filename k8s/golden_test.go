@@ -187,6 +187,7 @@ func translation() k8s.Translation {
 		DefaultDiskMiB:   2048,
 		TerminationGrace: 15 * time.Second,
 		PreStopSleep:     5 * time.Second,
+		UserAnnotations:  k8s.UserAnnotations{"prometheus.io/", "metrics.example.org/port"},
 		Placement:        k8s.PlacementSettings{NodeLabel: "cloudfoundry.org/isolation-segment"},
 		Probes: k8s.ProbeSettings{
 			LivenessPeriod: 10 * time.Second, LivenessFailures: 4,

@@ -47,8 +47,10 @@ type Translation struct {
 	PreStopSleep time.Duration
 	// UserNamespaces runs docker images in user namespaces of their own.
 	UserNamespaces bool
-	Placement      PlacementSettings
-	Probes         ProbeSettings
+	// UserAnnotations may stand on the pods of apps whose users set them.
+	UserAnnotations UserAnnotations
+	Placement       PlacementSettings
+	Probes          ProbeSettings
 }
 
 // RegistrySettings name the registry as kubelet reaches it.
@@ -111,18 +113,15 @@ func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string) (*
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			Selector:            &metav1.LabelSelector{MatchLabels: selector(lrp.LRPIdentifier)},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: objectLabels, Annotations: templateAnnotations(lrp)},
+				ObjectMeta: metav1.ObjectMeta{Labels: objectLabels, Annotations: t.templateAnnotations(lrp)},
 				Spec:       t.podSpec(lrp, image, secret),
 			},
 		},
 	}, nil
 }
 
-func templateAnnotations(lrp opi.LRP) map[string]string {
-	annotations := maps.Clone(lrp.UserAnnotations)
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
+func (t Translation) templateAnnotations(lrp opi.LRP) map[string]string {
+	annotations, _ := t.UserAnnotations.split(lrp.UserAnnotations)
 	maps.Copy(annotations, ownerAnnotations(lrp))
 	return annotations
 }

@@ -88,7 +88,8 @@ type LRP struct {
 	// Files are placed into every instance.
 	Files []File `json:"files,omitempty"`
 	// UserAnnotations are the app's annotations that concern the platform, such
-	// as prometheus.io/port.
+	// as prometheus.io/port. They are users' text; a back end uses those that its
+	// operator allows.
 	UserAnnotations map[string]string `json:"userAnnotations,omitempty"`
 
 	// Annotation is the caller's note of which state it last sent. It is opaque:
@@ -199,7 +200,6 @@ func (l LRP) Validate() error {
 		l.Routes.Validate(),
 		validateVolumes(l.Volumes),
 		validatePlacementTags(l.PlacementTags),
-		validateUserAnnotations(l.UserAnnotations),
 	}
 	errs = append(errs, validateInstances(l.Instances))
 	if strings.ContainsRune(l.Annotation, 0) {

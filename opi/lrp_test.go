@@ -56,8 +56,6 @@ func TestValidate(t *testing.T) {
 		"egressRules[0].portRange": func(l *opi.LRP) {
 			l.EgressRules = []opi.EgressRule{{Protocol: "tcp", Destinations: []string{"::1"}, PortRange: &opi.PortRange{Start: 2, End: 1}}}
 		},
-		"userAnnotations.a b":        func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a b": ""} },
-		"userAnnotations.x.k8s.io/y": func(l *opi.LRP) { l.UserAnnotations = map[string]string{"x.k8s.io/y": ""} },
 	} {
 		t.Run(field, func(t *testing.T) {
 			g := NewWithT(t)

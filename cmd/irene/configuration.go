@@ -174,7 +174,9 @@ type Apps struct {
 	// OrphanMinAge is the age below which a Secret without an app is left alone,
 	// because its app may be on its way.
 	OrphanMinAge Duration `json:"orphan_min_age"`
-	Probes       Probes   `json:"probes"`
+	// UserAnnotations are the annotations that users may set on their apps' pods.
+	UserAnnotations []string `json:"user_annotations"`
+	Probes          Probes   `json:"probes"`
 }
 
 // Placement maps isolation segments to nodes.
@@ -258,6 +260,7 @@ func DefaultConfiguration() Configuration {
 			ImageUserLookupTimeout: seconds(10),
 			Placement:              Placement{NodeLabel: "cloudfoundry.org/isolation-segment", Shared: SharedAny},
 			OrphanMinAge:           seconds(600),
+			UserAnnotations:        []string{"prometheus.io/"},
 			Probes: Probes{
 				LivenessPeriod:    seconds(10),
 				LivenessFailures:  4,

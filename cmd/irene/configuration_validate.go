@@ -13,6 +13,8 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/irene-cf/irene/k8s"
 )
 
 const (
@@ -183,6 +185,9 @@ func (a Apps) validate(wrong *faults) {
 		wrong.add("apps.placement.shared", "%q is neither %s nor %s", a.Placement.Shared, SharedAny, SharedUnlabelled)
 	}
 	wrong.duration("apps.orphan_min_age", a.OrphanMinAge, leastPatience)
+	for i, entry := range a.UserAnnotations {
+		wrong.name(fmt.Sprintf("apps.user_annotations[%d]", i), entry, k8s.ValidateUserAnnotation)
+	}
 	wrong.wholeSeconds("apps.probes.liveness_period", a.Probes.LivenessPeriod, 1)
 	wrong.wholeSeconds("apps.probes.readiness_period", a.Probes.ReadinessPeriod, 1)
 	wrong.wholeSeconds("apps.probes.timeout", a.Probes.Timeout, 1)

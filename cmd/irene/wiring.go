@@ -231,6 +231,7 @@ func translation(config Configuration) k8s.Translation {
 		TerminationGrace: apps.TerminationGrace.Duration,
 		PreStopSleep:     apps.PreStopSleep.Duration,
 		UserNamespaces:   apps.UserNamespaces == On,
+		UserAnnotations:  apps.UserAnnotations,
 		Placement: k8s.PlacementSettings{
 			NodeLabel:        apps.Placement.NodeLabel,
 			SharedUnlabelled: apps.Placement.Shared == SharedUnlabelled,

@@ -228,7 +228,6 @@ func TestDesireRefusals(t *testing.T) {
 		"volume at relative":     {map[string]any{"volume_mounts": []any{map[string]any{"volume_id": "v", "mount_dir": "data"}}}, 422, "volume_mounts[0].mount_dir:"},
 		"egress protocol":        {map[string]any{"egress_rules": []any{map[string]any{"protocol": "smoke", "destinations": []string{"1.2.3.4"}}}}, 422, "egress_rules[0].protocol:"},
 		"egress destination":     {map[string]any{"egress_rules": []any{map[string]any{"protocol": "tcp", "destinations": []string{"9.9.9.9-1.1.1.1"}}}}, 422, "egress_rules[0].destinations[0]:"},
-		"annotation of ours":     {map[string]any{"user_defined_annotations": map[string]any{"irene.cloudfoundry.org/lrp": "x"}}, 422, "user_defined_annotations."},
 		"health check path":      {map[string]any{"health_check_type": "http", "health_check_http_endpoint": "health"}, 422, "health_check_http_endpoint:"},
 	} {
 		t.Run(name, func(t *testing.T) {

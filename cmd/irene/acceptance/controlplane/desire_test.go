@@ -168,10 +168,28 @@ var _ = Describe("Desiring an app", func() {
 		}).Should(Succeed())
 	}, patience)
 
-	It("puts the app's own annotations onto its pods", func(ctx context.Context) {
-		d := app("scraped").With("user_defined_annotations", map[string]any{"prometheus.io/scrape": "true"})
+	It("puts those of the app's own annotations onto its pods that the operator allows, and says which it leaves out", func(ctx context.Context) {
+		d := app("scraped").With("user_defined_annotations", map[string]any{
+			"prometheus.io/scrape": "true", "k8s.v1.cni.cncf.io/networks": "other", "container.apparmor.security.beta.kubernetes.io/opi": "unconfined", "not a key": "x",
+		})
 		run(ctx, irene, d)
-		Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", HaveKeyWithValue("prometheus.io/scrape", "true"))))
+		Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", SatisfyAll(
+			HaveKeyWithValue("prometheus.io/scrape", "true"),
+			Not(HaveKey("k8s.v1.cni.cncf.io/networks")), Not(HaveKey("container.apparmor.security.beta.kubernetes.io/opi")), Not(HaveKey("not a key"))))))
+		set := common.statefulSet(ctx, d.GUID())
+		Eventually(func(g Gomega) {
+			events, err := api.CoreV1().Events(common.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=AnnotationsLeftOut"})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(events.Items).To(ContainElement(SatisfyAll(
+				HaveField("InvolvedObject.UID", set.UID),
+				HaveField("Message", ContainSubstring(`"container.apparmor.security.beta.kubernetes.io/opi", "k8s.v1.cni.cncf.io/networks", "not a key"`)))))
+		}).Should(Succeed())
+
+		By("taking the same request as one that changes nothing")
+		desire(ctx, irene, d)
+		again := common.statefulSet(ctx, d.GUID())
+		Expect(again.Generation).To(Equal(set.Generation))
+		Expect(again.Annotations).To(Equal(set.Annotations))
 	}, patience)
 
 	It("keeps two versions of one app side by side", func(ctx context.Context) {

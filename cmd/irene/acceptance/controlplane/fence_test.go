@@ -4,16 +4,21 @@ package controlplane_test
 
 import (
 	"context"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
+
+	k8sjob "github.com/irene-cf/irene/k8s/job"
 )
 
 // What irene's own account may not do, even if irene were somebody else's.
@@ -63,6 +68,16 @@ var _ = Describe("Irene's account", Ordered, func() {
 		return err
 	}
 
+	annotatedSet := func(ctx context.Context, annotations map[string]string) error {
+		template := pod(nil)
+		template.Spec.RestartPolicy, template.Annotations = corev1.RestartPolicyAlways, annotations
+		_, err := intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, &appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{Name: "fence"},
+			Spec:       appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template},
+		}, dry)
+		return err
+	}
+
 	It("creates what irene creates", func(ctx context.Context) {
 		Expect(job(ctx, common.namespace, nil)).To(Succeed())
 		Expect(statefulSet(ctx, common.namespace, nil)).To(Succeed())
@@ -70,6 +85,67 @@ var _ = Describe("Irene's account", Ordered, func() {
 		Expect(job(ctx, common.namespace, func(p *corev1.PodSpec) {
 			p.SecurityContext.RunAsNonRoot, p.HostUsers = nil, ptr.To(false)
 		})).To(Succeed())
+		By("a Job that doesn't wait for a lost node")
+		Expect(job(ctx, common.namespace, func(p *corev1.PodSpec) { p.Tolerations = k8sjob.TolerateLostNode(time.Minute) })).To(Succeed())
+		By("annotations of its own, and those that users may set")
+		Expect(annotatedSet(ctx, map[string]string{"cloudfoundry.org/version": "1", "irene.cloudfoundry.org/x": "y", "prometheus.io/port": "1"})).To(Succeed())
+	}, patience)
+
+	DescribeTable("sets no annotation that others in the cluster obey", func(ctx context.Context, key string) {
+		Expect(annotatedSet(ctx, map[string]string{key: "x"})).To(MatchError(ContainSubstring("annotations of irene's own")))
+	},
+		Entry("another network", patience, "k8s.v1.cni.cncf.io/networks"),
+		Entry("another kernel", patience, "io.katacontainers.config.hypervisor.kernel_params"),
+		Entry("a cloud identity", patience, "iam.amazonaws.com/role"),
+		Entry("no sidecar of the mesh", patience, "sidecar.istio.io/inject"),
+		Entry("a domain that begins like an allowed one", patience, "prometheus.io.example/port"),
+		Entry("no domain", patience, "prometheus.io"),
+	)
+
+	It("makes no claims, and has none deleted", func(ctx context.Context) {
+		template := pod(nil)
+		template.Spec.RestartPolicy = corev1.RestartPolicyAlways
+		set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "fence"}, Spec: appsv1.StatefulSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template,
+			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType, WhenScaled: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+			},
+		}}
+		_, err := intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, set, dry)
+		Expect(err).To(MatchError(ContainSubstring("persistentVolumeClaimRetentionPolicy")))
+		set.Spec.PersistentVolumeClaimRetentionPolicy = nil
+		set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{
+			ObjectMeta: metav1.ObjectMeta{Name: "somebodys"},
+			Spec: corev1.PersistentVolumeClaimSpec{
+				AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+				Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+			},
+		}}
+		_, err = intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, set, dry)
+		Expect(err).To(MatchError(ContainSubstring("volumeClaimTemplates")))
+	}, patience)
+
+	It("still scales and moves an app with annotations that it may not set any more", func(ctx context.Context) {
+		template := pod(nil)
+		template.Spec.RestartPolicy = corev1.RestartPolicyAlways
+		template.Annotations = map[string]string{"example.org/from-before": "x"}
+		set, err := api.AppsV1().StatefulSets(common.namespace).Create(ctx, &appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "fence-"},
+			Spec: appsv1.StatefulSetSpec{
+				Replicas: ptr.To(int32(0)), Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template,
+			},
+		}, metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx context.Context) {
+			Expect(api.AppsV1().StatefulSets(common.namespace).Delete(ctx, set.Name, metav1.DeleteOptions{})).To(Succeed())
+		})
+		patch := func(text string) error {
+			_, err := intruder.AppsV1().StatefulSets(common.namespace).Patch(ctx, set.Name, types.StrategicMergePatchType, []byte(text), metav1.PatchOptions{})
+			return err
+		}
+		Expect(patch(`{"spec":{"replicas":0,"template":{"spec":{"containers":[{"name":"c","image":"127.0.0.1:1/d"}]}}}}`)).To(Succeed())
+		Expect(patch(`{"spec":{"template":{"metadata":{"annotations":{"example.org/from-before":"y"}}}}}`)).
+			To(MatchError(ContainSubstring("annotations of irene's own")))
 	}, patience)
 
 	DescribeTable("creates nothing that reaches further", func(ctx context.Context, want string, spoil func(*corev1.PodSpec)) {
@@ -102,6 +178,14 @@ var _ = Describe("Irene's account", Ordered, func() {
 		Entry("root", patience, "runAsNonRoot", func(p *corev1.PodSpec) { p.SecurityContext.RunAsNonRoot = nil }),
 		Entry("all system calls", patience, "seccompProfile", func(p *corev1.PodSpec) {
 			p.SecurityContext.SeccompProfile.Type = corev1.SeccompProfileTypeUnconfined
+		}),
+		Entry("a node of its choice", patience, "nodeName", func(p *corev1.PodSpec) { p.NodeName = "fake-0" }),
+		Entry("a priority over others", patience, "priorityClassName", func(p *corev1.PodSpec) { p.PriorityClassName = "system-node-critical" }),
+		Entry("a node that is kept free", patience, "tolerated", func(p *corev1.PodSpec) {
+			p.Tolerations = []corev1.Toleration{{Key: "node-role.kubernetes.io/control-plane", Operator: corev1.TolerationOpExists}}
+		}),
+		Entry("every node", patience, "tolerated", func(p *corev1.PodSpec) {
+			p.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 		}),
 		Entry("no security at all", patience, "runAsNonRoot", func(p *corev1.PodSpec) { p.SecurityContext = nil }),
 	)
