@@ -71,6 +71,7 @@ func TestRefusesWhatCantWork(t *testing.T) {
 	}{
 		{"no image", []string{"--set", "image.repository="}, "image.repository"},
 		{"no registry", []string{"--set", "config.registry.pull_address="}, "config.registry.pull_address"},
+		{"nobody who signs clients' certificates", []string{"--set", "tls.clientCA=null"}, "set tls.clientCA to {secret: irene-tls, key: ca.crt}"},
 		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP", "--set-json", `networkPolicy.irene.registry=[{"ipBlock":{"cidr":"192.0.2.0/24"}}]`}, "config.registry.pull_address"},
 		{"nobody may connect to apps", []string{"--set-json", "networkPolicy.from=[]"}, "networkPolicy.from"},
 		{"nobody may call the API", []string{"--set-json", "networkPolicy.irene.api=[]"}, "networkPolicy.irene.api"},

@@ -215,8 +215,9 @@ func (p *platform) prepare(ctx context.Context) {
 	g.Expect(err).NotTo(HaveOccurred())
 	for name, data := range map[string]map[string][]byte{
 		"irene-tls": {
-			"tls.crt": p.read(p.certificates.File("server.pem")), "tls.key": p.read(p.certificates.File("server.key")), "ca.crt": p.read(p.certificates.File("ca.pem")),
+			"tls.crt": p.read(p.certificates.File("server.pem")), "tls.key": p.read(p.certificates.File("server.key")),
 		},
+		"cloud-controller-ca": {"ca.crt": p.read(p.certificates.File("ca.pem"))},
 		"irene-registry": {"writer": []byte("writer-hunter2"), "reader": []byte("reader-hunter2")},
 	} {
 		_, err := p.client.CoreV1().Secrets(releaseNamespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}, metav1.CreateOptions{})
@@ -251,6 +252,7 @@ func (p *platform) writeValues(digest string) string {
 	g := NewWithT(p.t)
 	node := []any{map[string]any{"ipBlock": map[string]any{"cidr": p.NodeAddress + "/32"}}}
 	content, err := yaml.Marshal(map[string]any{
+		"tls":   map[string]any{"clientCA": map[string]any{"secret": "cloud-controller-ca", "key": "ca.crt"}},
 		"image": map[string]any{"repository": p.Registry + "/one/irene", "digest": digest},
 		"config": map[string]any{
 			"listen": map[string]any{"tls": map[string]any{"client_names": []string{"client"}}},

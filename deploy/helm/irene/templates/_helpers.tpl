@@ -83,8 +83,7 @@ imagePullSecrets:
 {{- $tls := .Values.tls.secretName -}}
 {{- $files := dict
   "listen.tls.certificate_file" (dict "secret" $tls "key" "tls.crt")
-  "listen.tls.key_file" (dict "secret" $tls "key" "tls.key")
-  "listen.tls.client_ca_file" (dict "secret" $tls "key" "ca.crt") -}}
+  "listen.tls.key_file" (dict "secret" $tls "key" "tls.key") -}}
 {{- with .Values.tls.clientCA -}}
 {{- $_ := set $files "listen.tls.client_ca_file" . -}}
 {{- end -}}
@@ -99,6 +98,9 @@ imagePullSecrets:
 {{- end -}}
 {{- range $key, $source := .Values.files -}}
 {{- if $source -}}{{- $_ := set $files $key $source -}}{{- else -}}{{- $_ := unset $files $key -}}{{- end -}}
+{{- end -}}
+{{- if not (hasKey $files "listen.tls.client_ca_file") -}}
+{{- fail (printf "tls.clientCA: name the Secret or ConfigMap, and the key in it, that has the authority of Cloud Controller's client certificate. There is no default: earlier releases took ca.crt of the Secret %s, and whoever got a certificate from its issuer under one of config.listen.tls.client_names was Cloud Controller to Irene. If that issuer signs for Cloud Controller alone, set tls.clientCA to {secret: %s, key: ca.crt} and nothing changes; docs/upgrade.md says what to do otherwise" $tls $tls) -}}
 {{- end -}}
 {{- toYaml $files -}}
 {{- end -}}
