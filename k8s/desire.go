@@ -73,7 +73,11 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	secret, statefulSet, err := l.Translation.Render(lrp, image, request)
+	key, err := l.digestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	secret, statefulSet, err := l.Translation.Render(lrp, image, request, key)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
@@ -195,11 +199,15 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, 
 			return l.restore(ctx, existing, lrp, request)
 		}
 	}
-	digest, err := requestDigest(lrp)
+	key, err := l.digestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	same, err := key.SameRequest(existing.RequestDigest, lrp)
 	if err != nil {
 		return err
 	}
-	if digest != existing.RequestDigest {
+	if !same {
 		l.Logger.Session("desire").Info("template-kept", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
 		l.Events.Event(reference(existing), corev1.EventTypeNormal, "TemplateKept",
 			"The LRP was desired again with other settings; a running LRP keeps the settings it was first desired with. Restart the app for the new ones.")
@@ -267,12 +275,18 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, requ
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	secret, _, err := l.Translation.Render(lrp, image, request)
+	key, err := l.digestKey(ctx)
+	if err != nil {
+		return fmt.Errorf("restore LRP %s: %w", lrp, err)
+	}
+	secret, _, err := l.Translation.Render(lrp, image, request, key)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
 	l.Logger.Session("desire").Info("secret-was-gone", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
-	if secret != nil && secret.Name == existing.Secret {
+	if secret != nil && key.SameSecret(existing.Secret, existing.Name, secret) {
+		// The template refers to it by the name that it had.
+		secret.Name = existing.Secret
 		if err := l.writeSecret(ctx, secret); err != nil {
 			return fmt.Errorf("restore LRP %s: %w", lrp, err)
 		}

@@ -13,7 +13,8 @@
 //     an operator asks for, and LostImages, when the old image can't be made any more.
 //   - Reads come from the view (package view) and cost no API call on a hit, one
 //     on a miss.
-//   - Secret values live in the LRP's Secret, never in a StatefulSet.
+//   - Secret values live in the LRP's Secret, never in a StatefulSet. Digests of them are
+//     made with a key (DigestKey), so that nobody can check guesses.
 //
 // The translation (Translation.Render, and TaskPod for package tasks) is pure. LRPs holds no
 // goroutine; Companions, LostNodes, LostImages, PullSecret and StackRoll own the

@@ -76,7 +76,7 @@ func TestGoldenStatefulSet(t *testing.T) {
 	request, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	g.Expect(err).NotTo(HaveOccurred())
 	received := sendDesire(t, request)
-	_, statefulSet, err := translation().Render(received.desired, assembled, received.request)
+	_, statefulSet, err := translation().Render(received.desired, assembled, received.request, testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	ours, err := yaml.Marshal(statefulSet)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -140,16 +140,14 @@ func TestGoldenObjects(t *testing.T) {
 	for _, name := range []string{"buildpack", "docker-private", "worker", "placed-with-volume"} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			request, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-			g.Expect(err).NotTo(HaveOccurred())
-			lrp := sendDesire(t, request).desired
+			lrp := goldenRequest(t, name)
 			settings := translation()
 			settings.UserNamespaces = name == "docker-private"
 			image := k8s.ResolvedImage{}
 			if lrp.Droplet != nil {
 				image = assembled
 			}
-			secret, statefulSet, err := settings.Render(lrp, image, "")
+			secret, statefulSet, err := settings.Render(lrp, image, "", testKey)
 			g.Expect(err).NotTo(HaveOccurred())
 			var rendered []byte
 			if secret != nil {
@@ -174,6 +172,16 @@ func TestGoldenObjects(t *testing.T) {
 
 // assembled is what the registry says of the droplets.
 var assembled = k8s.ResolvedImage{AppImage: k8s.AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs3"}}
+
+var testKey = k8s.DigestKey("0123456789abcdef0123456789abcdef")
+
+// goldenRequest is the LRP of a request in testdata.
+func goldenRequest(t *testing.T, name string) opi.LRP {
+	t.Helper()
+	request, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return sendDesire(t, request).desired
+}
 
 // translation has the settings of the cluster that the golden StatefulSet comes
 // from, and Irene's defaults.

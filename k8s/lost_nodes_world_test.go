@@ -120,9 +120,8 @@ func (w *lostWorld) runUntil(ctx context.Context, edit func(*k8s.LostNodes)) (st
 	} else { // subscribing is over for a view that runs
 		appsView = view.New(view.Options{Client: w.client, Metadata: metadata.NewForConfigOrDie(w.cluster), Namespace: w.namespace, Logger: w.lrps.Logger})
 	}
-	lrps := *w.lrps
-	lrps.View = appsView
-	controller := k8s.NewLostNodes(&lrps, grace, registry)
+	lrps := &k8s.LRPs{Client: w.lrps.Client, View: appsView, Events: w.lrps.Events, Logger: w.lrps.Logger, Translation: w.lrps.Translation}
+	controller := k8s.NewLostNodes(lrps, grace, registry)
 	controller.Clock = w.clock
 	if edit != nil {
 		edit(controller)

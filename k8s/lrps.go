@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"sync/atomic"
 
 	"code.cloudfoundry.org/lager/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,9 @@ type LRPs struct {
 	Events record.EventRecorder
 	Logger lager.Logger
 	Clock  clock.PassiveClock
+
+	// key is the DigestKey, once it was needed.
+	key atomic.Pointer[DigestKey]
 }
 
 // attempts bounds how often a call starts again because what it saw in the view

@@ -204,13 +204,13 @@ func TestRoutesHaveRoomOfTheirOwn(t *testing.T) {
 		lrp.EgressRules = append(lrp.EgressRules, opi.EgressRule{Protocol: "tcp", Destinations: []string{fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, Ports: []int32{443}})
 	}
 	lrp.Routes.HTTP = manyRoutes(1000)
-	_, statefulSet, err := Translation{}.Render(lrp, ResolvedImage{}, strings.Repeat("r", 20<<10))
+	_, statefulSet, err := Translation{}.Render(lrp, ResolvedImage{}, strings.Repeat("r", 20<<10), DigestKey("key"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(statefulSet.Annotations[keys.LRP]).NotTo(ContainSubstring("egressRulesInSecret"))
 	g.Expect(statefulSet.Annotations).To(HaveKey(keys.OriginalRequest))
 	g.Expect(annotationBytes(statefulSet.Annotations)).To(BeNumerically("~", 170<<10, 30<<10))
 
 	lrp.Routes.HTTP = manyRoutes(5000)
-	_, _, err = Translation{}.Render(lrp, ResolvedImage{}, "")
+	_, _, err = Translation{}.Render(lrp, ResolvedImage{}, "", DigestKey("key"))
 	g.Expect(opi.FieldErrors(err)).To(ConsistOf(HaveField("Field", "routes")))
 }

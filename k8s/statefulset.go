@@ -1,8 +1,6 @@
 package k8s
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,11 +65,11 @@ type RegistrySettings struct {
 // Render makes the objects of an LRP that has passed Validate. The same input
 // makes the same objects. request is kept for people to read; it must be free of
 // secrets. Errors are *opi.FieldError for LRPs which this back end can't run.
-func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string) (*corev1.Secret, *appsv1.StatefulSet, error) {
+func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string, key DigestKey) (*corev1.Secret, *appsv1.StatefulSet, error) {
 	if err := t.unsupported(lrp); err != nil {
 		return nil, nil, err
 	}
-	digest, err := requestDigest(lrp)
+	digest, err := key.request(lrp)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,7 +97,7 @@ func (t Translation) Render(lrp opi.LRP, image ResolvedImage, request string) (*
 
 	name := statefulSetName(lrp)
 	objectLabels := labels(lrp, image.Revision)
-	secretName := name + "-" + shortDigest(secretContent(data, secretType))
+	secretName := key.secretName(name, data, secretType)
 	secret := renderSecret(t.Namespace, secretName, objectLabels, data, secretType)
 	if secret != nil {
 		annotations[keys.Secret] = secretName
@@ -239,9 +237,8 @@ func (t Translation) resources(limits opi.Limits) corev1.ResourceRequirements {
 	return requirements
 }
 
-// requestDigest is over everything that a template is made from, so that a
-// repeated request can be told from one that would need a new template.
-func requestDigest(lrp opi.LRP) (string, error) {
+// requestContent is everything that a template is made from, secret values included.
+func requestContent(lrp opi.LRP) ([]byte, error) {
 	var credentials *opi.RegistryCredentials
 	if lrp.RootFS.Image != nil {
 		credentials = lrp.RootFS.Image.Credentials
@@ -252,10 +249,9 @@ func requestDigest(lrp opi.LRP) (string, error) {
 		Credentials *opi.RegistryCredentials
 	}{lrp, credentials})
 	if err != nil {
-		return "", fmt.Errorf("digest request of %s: %w", lrp, err)
+		return nil, fmt.Errorf("digest request of %s: %w", lrp, err)
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:]), nil
+	return content, nil
 }
 
 // unsupported refuses what the domain knows and this back end does not: an LRP

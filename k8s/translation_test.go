@@ -19,7 +19,7 @@ import (
 
 func render(t *testing.T, lrp opi.LRP) (*corev1.Secret, *appsv1.StatefulSet) {
 	t.Helper()
-	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "{}")
+	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "{}", testKey)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return secret, statefulSet
 }
@@ -205,7 +205,7 @@ func TestPullPolicies(t *testing.T) {
 
 func TestDockerUsers(t *testing.T) {
 	g := NewWithT(t)
-	_, statefulSet, err := translation().Render(docker(t, "org/image"), k8s.ResolvedImage{User: k8s.ImageUser{UID: ptr.To(int64(1000)), GID: ptr.To(int64(50))}}, "")
+	_, statefulSet, err := translation().Render(docker(t, "org/image"), k8s.ResolvedImage{User: k8s.ImageUser{UID: ptr.To(int64(1000)), GID: ptr.To(int64(50))}}, "", testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	security := statefulSet.Spec.Template.Spec.SecurityContext
 	g.Expect(*security.RunAsNonRoot).To(BeTrue())
@@ -215,7 +215,7 @@ func TestDockerUsers(t *testing.T) {
 
 	settings := translation()
 	settings.UserNamespaces = true
-	_, statefulSet, err = settings.Render(docker(t, "org/image"), k8s.ResolvedImage{}, "")
+	_, statefulSet, err = settings.Render(docker(t, "org/image"), k8s.ResolvedImage{}, "", testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(*statefulSet.Spec.Template.Spec.HostUsers).To(BeFalse())
 	g.Expect(statefulSet.Spec.Template.Spec.SecurityContext.RunAsNonRoot).To(BeNil())
@@ -237,11 +237,11 @@ func TestCPURequestDoesNotOverflow(t *testing.T) {
 func TestLargeAnnotationsMoveIntoTheSecret(t *testing.T) {
 	g := NewWithT(t)
 	lrp := goldenLRP(t)
-	_, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "short")
+	_, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, "short", testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(statefulSet.Annotations[keys.OriginalRequest]).To(Equal("short"))
 
-	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, strings.Repeat("request", 40<<10))
+	secret, statefulSet, err := translation().Render(lrp, k8s.ResolvedImage{}, strings.Repeat("request", 40<<10), testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(statefulSet.Annotations).NotTo(HaveKey(keys.OriginalRequest))
 	g.Expect(secret.Data).To(HaveKey("original-request.gz"))
@@ -249,7 +249,7 @@ func TestLargeAnnotationsMoveIntoTheSecret(t *testing.T) {
 	for i := range 5000 {
 		lrp.EgressRules = append(lrp.EgressRules, opi.EgressRule{Protocol: "tcp", Destinations: []string{fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, Ports: []int32{443}})
 	}
-	secret, statefulSet, err = translation().Render(lrp, k8s.ResolvedImage{}, "short")
+	secret, statefulSet, err = translation().Render(lrp, k8s.ResolvedImage{}, "short", testKey)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(secret.Data).To(HaveKey("egress-rules.gz"))
 	g.Expect(statefulSet.Annotations[keys.LRP]).To(ContainSubstring(`"egressRulesInSecret":true`))
@@ -283,7 +283,7 @@ func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			lrp := goldenLRP(t)
 			change(&lrp)
-			_, _, err := translation().Render(lrp, k8s.ResolvedImage{}, "")
+			_, _, err := translation().Render(lrp, k8s.ResolvedImage{}, "", testKey)
 			NewWithT(t).Expect(err).To(MatchError(ContainSubstring(name)))
 		})
 	}

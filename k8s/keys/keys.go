@@ -23,6 +23,8 @@ const (
 	RootFSVersion = "cloudfoundry.org/rootfs-version"
 	// PullSecret is on the pull secret that Irene keeps, and on no other.
 	PullSecret = "irene.cloudfoundry.org/pull-secret"
+	// DigestKey is on the Secret with the key of digests, and on no other.
+	DigestKey = "irene.cloudfoundry.org/digest-key"
 	// PodIndex is set by Kubernetes on the pods of a StatefulSet.
 	PodIndex = "apps.kubernetes.io/pod-index"
 )
@@ -71,7 +73,8 @@ const (
 	// IsolationSegment is the LRP's first placement tag, which names the routers
 	// that serve its routes; absent for the shared ones.
 	IsolationSegment = "irene.cloudfoundry.org/isolation-segment"
-	// RequestDigest tells whether a repeated request would make the same template.
+	// RequestDigest tells whether a repeated request would make the same template:
+	// "hmac-sha256:" and hex digits, or the bare hash of releases that had no key.
 	RequestDigest = "irene.cloudfoundry.org/request-digest"
 	// Secret names the Secret that the StatefulSet's template refers to; absent when
 	// there is none.

@@ -76,7 +76,7 @@ func TestEnvironmentIsThatOfTheApp(t *testing.T) {
 	secret, statefulSet, err := testSettings().Translation.Render(opi.LRP{
 		LRPIdentifier: opi.LRPIdentifier{GUID: "process", Version: "1"}, App: task.App, Space: task.Space, Organization: task.Organization,
 		Droplet: task.Droplet, Processes: []opi.Process{task.Process}, Environment: task.Environment, Limits: task.Limits,
-	}, assembled(), "")
+	}, assembled(), "", k8s.DigestKey("key"))
 	g.Expect(err).NotTo(HaveOccurred())
 
 	ours, theirs := objects.Job.Spec.Template.Spec, statefulSet.Spec.Template.Spec

@@ -36,6 +36,29 @@ var _ = Describe("Desiring an app again", func() {
 		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
 	}, patience)
 
+	It("is known as a repetition by every replica, since all share the key of digests", func(ctx context.Context) {
+		place := newPlatform(ctx, direct(), nil)
+		d := app("known").Env("SECRET", "s")
+		run(ctx, place.start(ctx), d)
+		set := place.statefulSet(ctx, d.GUID())
+		key, err := api.CoreV1().Secrets(place.namespace).Get(ctx, "irene-digest-key", metav1.GetOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(key.Immutable).To(HaveValue(BeTrue()))
+		Expect(key.Data).To(HaveKeyWithValue("key", HaveLen(32)))
+
+		other := place.start(ctx)
+		desire(ctx, other, d)
+		Expect(place.log.String()).NotTo(ContainSubstring("template-kept"))
+
+		By("restoring the app's Secret under the name that its template refers to")
+		name := set.Annotations["irene.cloudfoundry.org/secret"]
+		Expect(api.CoreV1().Secrets(place.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+		Eventually(func() (map[string]string, error) { return other.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
+		desire(ctx, other, d)
+		Expect(place.secretNames(ctx, d.GUID())).To(ConsistOf(name))
+		Expect(place.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+	}, patience)
+
 	It("brings back an app whose StatefulSet has lost its labels", func(ctx context.Context) {
 		d := app("stripped")
 		run(ctx, irene, d)
