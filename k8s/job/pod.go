@@ -6,7 +6,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/k8s/eviction"
 )
+
+// OOMKilled is the reason that kubelet gives for the end of a container in which the
+// kernel has killed a process at the memory limit: any process, at any time. It explains a
+// failure; only the exit status says whether there was one.
+const OOMKilled = "OOMKilled"
 
 // Pod is a pod as a judge looks at it.
 type Pod struct{ *corev1.Pod }
@@ -54,11 +61,11 @@ func (p Pod) Rejected() *End {
 	switch {
 	case reason == "DeadlineExceeded":
 		return &End{Cause: DeadlinePassed}
-	case reason == "Evicted" && strings.Contains(message, "low on resource"):
+	case eviction.ForNode(reason, message):
 		return &End{Cause: NodePressure}
-	case reason == "Evicted" && overDisk(message):
+	case eviction.ForOwnDisk(reason, message):
 		return &End{Cause: OutOfDisk}
-	case reason == "Evicted":
+	case reason == eviction.Reason:
 		return &End{Cause: Evicted, Detail: message}
 	case strings.HasPrefix(reason, "OutOf"):
 		return &End{Cause: NodeFull, Detail: message}
@@ -70,13 +77,6 @@ func (p Pod) Rejected() *End {
 		return &End{Cause: NodeRefused, Detail: message}
 	}
 	return nil
-}
-
-// overDisk recognizes the three texts by which kubelet says that a pod used more disk
-// than its own limits allow.
-func overDisk(message string) bool {
-	message = strings.ToLower(message)
-	return strings.Contains(message, "emptydir volume") || strings.Contains(message, "ephemeral local storage") || strings.Contains(message, "local ephemeral storage")
 }
 
 // DeletedBy is whether the pod's deletion had been asked for at a time. Kubernetes counts
