@@ -22,7 +22,9 @@ func endsByItself(job *batchv1.Job, pods []*corev1.Pod) bool {
 }
 
 // podEnded looks at containers too: kubelet tells of their ends a moment before it tells
-// of the pod's.
+// of the pod's. An init container with status 0 and reason OOMKilled has not ended the pod:
+// kubelet starts no other container after it, but leaves the pod Pending until somebody
+// deletes it.
 func podEnded(pod *corev1.Pod) bool {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return true

@@ -45,6 +45,14 @@ func outOfMemory(limitMiB int64) *failure {
 	return failed("memory", stagingError, "Staging ran out of memory: limit %dM. Give the app more memory, or make its build need less", limitMiB)
 }
 
+// stuckAfterKill is for a step that succeeded although one of its processes was killed.
+// kubelet takes the init container for failed all the same and starts no other, but it
+// does not end the pod (isInitContainerFailed in pkg/kubelet/kuberuntime/helpers.go).
+func stuckAfterKill(step string, limitMiB int64) *failure {
+	return failed("memory", stagingError, "A process was killed in step %s because the memory limit of %dM was exceeded, and staging can't go on after that. "+
+		"Give the app more memory, or make its build need less", step, limitMiB)
+}
+
 func outOfDisk(limitMiB int64) *failure {
 	return failed("disk", stagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", limitMiB)
 }

@@ -1,6 +1,7 @@
 package stager
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,21 +42,45 @@ func (s Settings) ended(pod job.Pod) *failure {
 	if end := pod.Rejected(); end != nil {
 		return s.interruption(*end, pod)
 	}
-	for _, step := range stepNames {
+	for i, step := range stepNames {
 		ended := pod.State(step).Terminated
-		if ended == nil || ended.ExitCode == 0 {
-			continue
+		switch {
+		case ended == nil:
+		case ended.ExitCode != 0:
+			return stepFailure(pod, step, ended)
+		case ended.Reason == job.OOMKilled && i+1 < len(stepNames) && !begun(pod, stepNames[i+1]):
+			return stuckAfterKill(step, pod.LimitMiB(step, corev1.ResourceMemory))
 		}
-		return stepFailure(pod, step, ended)
 	}
 	return nil
 }
 
-// stepFailure believes kubelet first, then the step's own words, then its exit status.
+// begun reports whether a step has been started.
+func begun(pod job.Pod, step string) bool {
+	state := pod.State(step)
+	return state.Running != nil || state.Terminated != nil
+}
+
+// stepFailure explains why a step failed: at first by kubelet, if the step was killed at
+// the memory limit, then by the step's own words, then by its exit status. A process that
+// was killed in a step that went on is mentioned in addition.
 func stepFailure(pod job.Pod, step string, ended *corev1.ContainerStateTerminated) *failure {
-	if ended.Reason == "OOMKilled" {
-		return outOfMemory(pod.LimitMiB(step, corev1.ResourceMemory))
+	if ended.Reason != job.OOMKilled {
+		return ownFailure(pod, step, ended)
 	}
+	limit := pod.LimitMiB(step, corev1.ResourceMemory)
+	if ended.ExitCode == killed && !pod.DeletedBy(ended.FinishedAt.Time) {
+		return outOfMemory(limit)
+	}
+	failure := ownFailure(pod, step, ended)
+	if failure != nil && failure.Reason != string(steps.OutOfMemory) {
+		failure.Message += fmt.Sprintf(". Before that, a process was killed because the memory limit of %dM was exceeded", limit)
+	}
+	return failure
+}
+
+// ownFailure explains why a step failed without regard to memory.
+func ownFailure(pod job.Pod, step string, ended *corev1.ContainerStateTerminated) *failure {
 	parsed, ok := outcome(step, ended)
 	reason, known := steps.ReasonOfExit(int(ended.ExitCode))
 	if ok && parsed.Failure != nil {

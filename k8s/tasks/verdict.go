@@ -61,18 +61,21 @@ func (s Settings) judge(task *batchv1.Job, pods []*corev1.Pod, now time.Time) ve
 	return verdict{end: s.interruption(*found.End, task, job.Pod{}), noPod: found.End.Cause == job.NoPod}
 }
 
-// byItself believes kubelet first, then the exit status.
+// byItself lets the exit status decide whether the task succeeded, and takes from kubelet's
+// reason what to say about a failure.
 func byItself(pod job.Pod, ended *corev1.ContainerStateTerminated) *end {
 	memory := pod.LimitMiB(k8s.TaskContainer, corev1.ResourceMemory)
 	switch {
-	case ended.Reason == "OOMKilled":
-		return failed("memory", "Exited with status %d (out of memory: limit %dM)", ended.ExitCode, memory)
 	case ended.Reason == "StartError", ended.Reason == "ContainerCannotRun":
 		return failed("start", "The command could not be started: %s", ended.Message)
 	case ended.Reason == "ContainerStatusUnknown", ended.Reason == "Unknown":
 		return failed("interrupted", "The task was interrupted: its node was restarted, or lost track of it")
 	case ended.ExitCode == 0:
 		return &end{reason: succeeded}
+	case ended.ExitCode == killed && ended.Reason == job.OOMKilled:
+		return failed("memory", "Exited with status %d (out of memory: limit %dM)", ended.ExitCode, memory)
+	case ended.Reason == job.OOMKilled:
+		return failed("exit", "Exited with status %d, after a process ran out of memory: limit %dM", ended.ExitCode, memory)
 	case ended.ExitCode == killed:
 		return failed("killed", "Exited with status %d (killed, mostly a sign that there was not enough memory: limit %dM)", ended.ExitCode, memory)
 	default:

@@ -95,15 +95,17 @@ func TestTasksThatHaveEnded(t *testing.T) {
 		reason  string
 		message string
 	}{
-		"well":                {pod: pods{exited(0, "Completed", "", time.Second)}, reason: "succeeded"},
-		"with a status":       {pod: pods{exited(3, "Error", "", time.Second)}, reason: "exit", message: "Exited with status 3"},
-		"out of memory":       {pod: pods{exited(137, "OOMKilled", "", time.Second)}, reason: "memory", message: "Exited with status 137 (out of memory: limit 256M)"},
-		"killed":              {pod: pods{exited(137, "Error", "", time.Second)}, reason: "killed", message: "Exited with status 137 (killed, mostly a sign that there was not enough memory: limit 256M)"},
-		"not startable":       {pod: pods{exited(128, "StartError", `exec: "nope": not found`, time.Second)}, reason: "start", message: `The command could not be started: exec: "nope": not found`},
-		"the node restarted":  {pod: pods{exited(255, "Unknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
-		"the container lost":  {pod: pods{exited(137, "ContainerStatusUnknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
-		"well, Job deleted":   {job: jobs{jobDeleted}, pod: pods{exited(0, "Completed", "", time.Minute), deletedAgo(time.Second)}, reason: "succeeded"},
-		"with a status, then": {job: jobs{jobDeleted}, pod: pods{exited(3, "Error", "", time.Minute), deletedAgo(time.Second)}, reason: "exit", message: "Exited with status 3"},
+		"well":                  {pod: pods{exited(0, "Completed", "", time.Second)}, reason: "succeeded"},
+		"with a status":         {pod: pods{exited(3, "Error", "", time.Second)}, reason: "exit", message: "Exited with status 3"},
+		"out of memory":         {pod: pods{exited(137, "OOMKilled", "", time.Second)}, reason: "memory", message: "Exited with status 137 (out of memory: limit 256M)"},
+		"well, a child killed":  {pod: pods{exited(0, "OOMKilled", "", time.Second)}, reason: "succeeded"},
+		"later, a child killed": {pod: pods{exited(3, "OOMKilled", "", time.Second)}, reason: "exit", message: "Exited with status 3, after a process ran out of memory: limit 256M"},
+		"killed":                {pod: pods{exited(137, "Error", "", time.Second)}, reason: "killed", message: "Exited with status 137 (killed, mostly a sign that there was not enough memory: limit 256M)"},
+		"not startable":         {pod: pods{exited(128, "StartError", `exec: "nope": not found`, time.Second)}, reason: "start", message: `The command could not be started: exec: "nope": not found`},
+		"the node restarted":    {pod: pods{exited(255, "Unknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
+		"the container lost":    {pod: pods{exited(137, "ContainerStatusUnknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
+		"well, Job deleted":     {job: jobs{jobDeleted}, pod: pods{exited(0, "Completed", "", time.Minute), deletedAgo(time.Second)}, reason: "succeeded"},
+		"with a status, then":   {job: jobs{jobDeleted}, pod: pods{exited(3, "Error", "", time.Minute), deletedAgo(time.Second)}, reason: "exit", message: "Exited with status 3"},
 
 		"canceled":                {job: jobs{stoppedAgo(time.Second)}, pod: pods{}, reason: "canceled", message: "task was cancelled"},
 		"canceled, pod gone":      {job: jobs{stoppedAgo(time.Hour)}, reason: "canceled", message: "task was cancelled"},

@@ -82,12 +82,13 @@ func (c *checks) failedCheck(t *Termination, passed bool, seen failedChecks) str
 	}
 	within := fmt.Sprintf(" (not passed within %s of the start)", seconds(c.startup.patience))
 	said := lastWithin(seen.startup, t.StartedAt, t.FinishedAt.Add(clockSlack))
+	onTime := lasted <= c.startup.patience+killSlack
 	switch {
-	case said != nil && lasted <= 3*c.startup.patience+killSlack:
+	case said != nil && (onTime || lasted <= 3*c.startup.patience+killSlack && !t.killedForMemory()):
 		return "failed health check: " + c.startup.explain(said.message) + within
 	// Kubelets say little of a container that fails again and again. One that ended when
 	// the patience with it did, as on a kubelet's signal, failed the check.
-	case lasted <= c.startup.patience+killSlack && endedOnSignal(t.ExitCode):
+	case onTime && endedOnSignal(t.ExitCode) && !t.killedForMemory():
 		return "failed health check: " + c.startup.explain("") + within
 	}
 	return ""
@@ -116,7 +117,7 @@ func (c *check) ended(t *Termination, failures []checkFailure) *checkFailure {
 			times += failure.times
 		}
 	}
-	if times < c.failures && (t.ExitCode == 0 || !endedOnSignal(t.ExitCode)) {
+	if times < c.failures && (t.ExitCode == 0 || !endedOnSignal(t.ExitCode) || t.killedForMemory()) {
 		return nil
 	}
 	return last

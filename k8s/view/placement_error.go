@@ -46,11 +46,11 @@ func waitingEnd(waiting *Waiting) string {
 // of crashes alike. passed is whether the startup check is known to have been passed.
 func (c *Container) crash(t *Termination, passed bool, seen failedChecks) string {
 	switch t.Reason {
-	case reasonOOMKilled, reasonStartError, reasonCannotRun, reasonStatusUnknown:
+	case reasonStartError, reasonCannotRun, reasonStatusUnknown:
 	default:
 		probes := c.probes()
 		if text := probes.failedCheck(t, passed, seen); text != "" {
-			return text
+			return text + toleratedKill(t, c.MemoryLimit)
 		}
 	}
 	return terminationEnd(t, c.MemoryLimit)
@@ -59,14 +59,18 @@ func (c *Container) crash(t *Termination, passed bool, seen failedChecks) string
 // terminationEnd is crash as far as the container's runtime knows. limit is the memory
 // limit in bytes, 0 for none.
 func terminationEnd(t *Termination, limit int64) string {
-	switch t.Reason {
-	case reasonOOMKilled:
+	switch {
+	case t.killedForMemory():
 		return outOfMemory(limit)
-	case reasonStartError, reasonCannotRun:
+	case t.Reason == reasonStartError, t.Reason == reasonCannotRun:
 		return "can't be started: " + orReason(t.Message, t.Reason)
-	case reasonStatusUnknown:
+	case t.Reason == reasonStatusUnknown:
 		return "was lost: " + orReason(t.Message, t.Reason)
 	}
+	return exitText(t) + toleratedKill(t, limit)
+}
+
+func exitText(t *Termination) string {
 	switch {
 	case t.Signal > 0:
 		return fmt.Sprintf("killed by signal %d", t.Signal)
@@ -78,15 +82,33 @@ func terminationEnd(t *Termination, limit int64) string {
 	return fmt.Sprintf("exited with status %d", t.ExitCode)
 }
 
-// outOfMemory gives the limit in Cloud Foundry's M, which are MiB.
-func outOfMemory(limit int64) string {
-	if limit <= 0 {
-		return "out of memory"
+// killedForMemory reports whether the main process itself was killed at the memory limit.
+// The reason OOMKilled alone does not say so: kubelet gives it to every container in which
+// the kernel has killed any process at any time, also if the app lived on.
+func (t *Termination) killedForMemory() bool {
+	return t.Reason == reasonOOMKilled && (t.ExitCode == 128+9 || t.Signal == 9)
+}
+
+// toleratedKill mentions a process that was killed at the memory limit in a run that ended
+// in another way; it returns an empty string if there was none.
+func toleratedKill(t *Termination, limit int64) string {
+	if t.Reason != reasonOOMKilled {
+		return ""
 	}
-	if limit%(1<<20) != 0 {
-		return fmt.Sprintf("out of memory: limit %d bytes", limit)
+	return ", after a process ran " + outOfMemory(limit)
+}
+
+func outOfMemory(limit int64) string { return "out of memory" + limitText(limit) }
+
+// limitText names a limit in Cloud Foundry's M, which are MiB; it is empty for no limit.
+func limitText(bytes int64) string {
+	switch {
+	case bytes <= 0:
+		return ""
+	case bytes%(1<<20) != 0:
+		return fmt.Sprintf(": limit %d bytes", bytes)
 	}
-	return fmt.Sprintf("out of memory: limit %dM", limit>>20)
+	return fmt.Sprintf(": limit %dM", bytes>>20)
 }
 
 // podEnd says why a pod as a whole ended, for instance by eviction.

@@ -77,7 +77,7 @@
 //	output         68      StagingError              what the build left can't be taken
 //	upload         69      StagingError              Cloud Controller didn't take the droplet
 //	internal       70      StagerError               anything that should not happen
-//	memory         71      StagingError              a script's process was killed at the limit
+//	memory         71      StagingError              a script was killed at the limit
 //	disk           73      StagingError              no room for a file
 //	registry       74      StagingError              the registry didn't take the droplet
 //	interrupted    75      StagingError              the pod began again
@@ -92,8 +92,10 @@
 // compile, and on other Cloud Foundries the user is told of a failed compile too.
 //
 // Memory is noticed where the kernel kills single processes of a container, as with
-// control groups v1, or where kubelet has singleProcessOOMKill. Where it kills the whole
-// container, as is usual with v2, the container's state says OOMKilled. A volume beyond
+// control groups v1, or where kubelet has singleProcessOOMKill. A script that goes on after
+// one of its processes was killed decides itself how it ends; the log mentions the kill.
+// kubelet gives the container the reason OOMKilled in any case, and starts no other then.
+// Where the kernel kills the whole container, as is usual with v2, only that reason says so. A volume beyond
 // its limit is noticed by kubelet, which evicts the pod; disk is for disks that are
 // really full.
 //

@@ -91,20 +91,33 @@ func (r *runner) wait(ctx context.Context, p *buildpack, script string, cmd *exe
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the script itself succeeded
 	}
+	killed := memoryKills() > kills
+	if killed {
+		// A script that goes on may fail for another reason later, or succeed.
+		steps.NewUserLog(r.output.Stderr).Line("a process was killed because there was not enough memory%s, while buildpack %s ran bin/%s", limitText(r.config.MemoryMiB), p, script)
+	}
 	if err == nil {
 		return nil
 	}
+	var ended *exec.ExitError
+	exited := errors.As(err, &ended)
 	switch {
-	case memoryKills() > kills:
+	case killed && (!exited || wasKilled(ended.ProcessState)):
 		return steps.Fail(steps.OutOfMemory, "staging ran out of memory%s while buildpack %s ran bin/%s", limitText(r.config.MemoryMiB), p, script)
 	case diskIsFull(r.config.Workspace):
 		return steps.Fail(steps.OutOfDisk, "staging ran out of disk space%s while buildpack %s ran bin/%s", limitText(r.config.DiskMiB), p, script)
 	}
-	var ended *exec.ExitError
-	if errors.As(err, &ended) {
+	if exited {
 		return &exitError{ended.ProcessState}
 	}
 	return err
+}
+
+// wasKilled reports whether a script ended with SIGKILL, or with the status by which a shell
+// passes on that its last command did.
+func wasKilled(state *os.ProcessState) bool {
+	status, known := state.Sys().(syscall.WaitStatus)
+	return known && (status.Signaled() && status.Signal() == syscall.SIGKILL || status.ExitStatus() == 128+int(syscall.SIGKILL))
 }
 
 // limitText names a limit where there is one.

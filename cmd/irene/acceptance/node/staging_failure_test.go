@@ -35,6 +35,9 @@ var _ = Describe("a build that does not succeed", Ordered, ContinueOnFailure, fu
 		place = newStagingInstallation(ctx, "failing-builds", map[string]any{"deadline": "25s"})
 		place.addSamples(buildpack.Failing, buildpack.FailingClassic)
 		place.addBuildpack("greedy", scripts("echo eating; dd if=/dev/zero of=/dev/null bs=512M count=1", ""))
+		const killed = "dd if=/dev/zero of=/dev/null bs=512M count=1"
+		place.addBuildpack("tolerant", scripts(killed+" || echo survived", ""))
+		place.addBuildpack("unlucky", scripts(killed+" || echo survived; exit 7", ""))
 		place.addBuildpack("messy", scripts("echo spilling; dd if=/dev/zero of=/tmp/spilled bs=1M count=200; sleep 1000", ""))
 		place.addBuildpack("sleepy", scripts("echo dreaming; sleep 1000", ""))
 		source = place.addSource(map[string]string{"README": "nothing to run\n"})
@@ -61,6 +64,10 @@ var _ = Describe("a build that does not succeed", Ordered, ContinueOnFailure, fu
 			{failing("compile"), "BuildpackCompileFailed", ContainSubstring("bin/compile: exit status 7")},
 			{standin.Build{AppName: "greedy", Buildpacks: []string{"greedy"}, MemoryMB: 96}, "StagingError",
 				And(ContainSubstring("out of memory"), ContainSubstring("96"))},
+			{standin.Build{AppName: "tolerant", Buildpacks: []string{"tolerant"}, MemoryMB: 96}, "StagingError",
+				And(ContainSubstring("A process was killed in step build"), ContainSubstring("the memory limit of 96M"))},
+			{standin.Build{AppName: "unlucky", Buildpacks: []string{"unlucky"}, MemoryMB: 96}, "BuildpackCompileFailed",
+				And(ContainSubstring("exit status 7"), ContainSubstring("a process was killed because the memory limit of 96M was exceeded"))},
 			{standin.Build{AppName: "messy", Buildpacks: []string{"messy"}, DiskMB: 64}, "StagingError",
 				And(ContainSubstring("out of disk"), ContainSubstring("64"))},
 			{standin.Build{AppName: "unfetchable", Buildpacks: []string{buildpack.Failing}, Package: missing, Passwords: true}, "StagingError",
