@@ -39,7 +39,7 @@ func (r *instanceReport) event() appEvent {
 	case EndpointCrashed:
 		e.Reason, e.CrashCount, e.ExitDescription = "CRASHED", r.first, detailsUnknown
 		if r.crash != nil {
-			e.ExitStatus, e.ExitDescription = &r.crash.ExitStatus, r.crash.Description
+			e.ExitStatus, e.ExitDescription = r.crash.ExitStatus, r.crash.Description
 			if !r.crash.At.IsZero() {
 				e.CrashTimestamp = r.crash.At.UnixNano()
 			}

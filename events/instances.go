@@ -119,6 +119,18 @@ func (r *InstanceReports) Rescheduled(record opi.InstanceRecord) error {
 	return nil
 }
 
+// Observe takes in at once what has happened to an LRP's instances, for a caller that is
+// about to let one of them go. It returns an error if reports are not running.
+func (r *InstanceReports) Observe(id opi.LRPIdentifier) error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.deliveries == nil {
+		return errNotReporting
+	}
+	r.takeIn(id)
+	return nil
+}
+
 // Run reports until ctx ends. It belongs where this replica leads; one that overlaps
 // with another's does no harm beyond reports that are sent twice. After it has returned,
 // nothing of it runs, and it may be called again.
@@ -168,13 +180,20 @@ func (r *InstanceReports) queueOf(id opi.LRPIdentifier) *reportQueue {
 // observe takes in what has happened to an LRP's instances. It asks nobody and waits for
 // nothing, so that details are not lost to the next crash while Cloud Controller is away.
 func (r *InstanceReports) observe(_ context.Context, id opi.LRPIdentifier) (time.Duration, error) {
-	records := r.options.Instances.Records(id)
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.takeIn(id)
+	return 0, nil
+}
+
+// takeIn is observe for a caller who holds the mutex, which keeps an older look at the
+// records from being taken in after a later one.
+func (r *InstanceReports) takeIn(id opi.LRPIdentifier) {
+	records := r.options.Instances.Records(id)
 	queue := r.lrps[id]
 	if queue == nil {
 		if len(records) == 0 {
-			return 0, nil
+			return
 		}
 		queue = r.queueOf(id)
 	}
@@ -188,7 +207,6 @@ func (r *InstanceReports) observe(_ context.Context, id opi.LRPIdentifier) (time
 		r.deliveries.queue.Add(id)
 	}
 	r.tidy(id, queue)
-	return 0, nil
 }
 
 // tidy forgets an LRP of which nothing is to be known.

@@ -51,7 +51,7 @@ func BenchmarkCrashLoops(b *testing.B) {
 		crash := func(n int) {
 			pods.mutex.Lock()
 			for _, pod := range pods.pods {
-				pod.Crashes, pod.LastCrash = n, &opi.Crash{ExitStatus: 1, Description: fmt.Sprintf("exited with status %d", n), At: time.Now()}
+				pod.Crashes, pod.LastCrash = n, &opi.Crash{ExitStatus: new(int32(1)), Description: fmt.Sprintf("exited with status %d", n), At: time.Now()}
 			}
 			pods.mutex.Unlock()
 		}

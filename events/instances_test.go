@@ -45,10 +45,24 @@ func TestAStatusOfZeroIsACrash(t *testing.T) {
 	w := newReportWorld(t, nil)
 	w.run()
 	w.pod(0, "a", func(r *opi.InstanceRecord) {
-		r.Crashes, r.LastCrash = 1, &opi.Crash{Description: "exited with status 0"}
+		r.Crashes, r.LastCrash = 1, &opi.Crash{ExitStatus: new(int32(0)), Description: "exited with status 0"}
 	})
 	w.g.Eventually(func() []map[string]any { return w.heard(standin.AppCrashed) }).Should(HaveLen(1))
 	w.g.Expect(w.heard(standin.AppCrashed)[0]).To(And(HaveKeyWithValue("exit_status", 0.0), Not(HaveKey("crash_timestamp"))))
+}
+
+func TestACrashIsTakenInBeforeItsPodIsLetGo(t *testing.T) {
+	w := newReportWorld(t, nil)
+	stop := w.run()
+	w.mutex.Lock() // nobody tells it that something has changed
+	w.pods["a"] = &opi.InstanceRecord{LRPIdentifier: w.lrp, GUID: "a", Object: "pod-a", Crashes: 1, LastCrash: &opi.Crash{Description: "out of disk: limit 512M"}}
+	w.mutex.Unlock()
+	w.g.Expect(w.running.Observe(w.lrp)).To(Succeed())
+	w.vanish("a")
+	w.g.Eventually(func() []map[string]any { return w.heard(standin.AppCrashed) }).Should(ConsistOf(
+		And(HaveKeyWithValue("exit_description", "out of disk: limit 512M"), Not(HaveKey("exit_status")))))
+	stop()
+	w.g.Expect(w.running.Observe(w.lrp)).NotTo(Succeed())
 }
 
 func TestMissedCrashesAreToldWithoutDetails(t *testing.T) {

@@ -169,7 +169,7 @@ func (w *reportWorld) crash(guid string, n int) {
 	w.t.Helper()
 	w.pod(0, guid, func(r *opi.InstanceRecord) {
 		r.Crashes = n
-		r.LastCrash = &opi.Crash{ExitStatus: int32(n), Description: fmt.Sprintf("crash %d", n), At: time.Unix(int64(n), 0)}
+		r.LastCrash = &opi.Crash{ExitStatus: new(int32(n)), Description: fmt.Sprintf("crash %d", n), At: time.Unix(int64(n), 0)}
 	})
 	if w.running == nil {
 		return

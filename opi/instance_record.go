@@ -28,7 +28,8 @@ type InstanceRecord struct {
 
 // Crash is how a run of an instance's main process ended.
 type Crash struct {
-	ExitStatus int32
+	// ExitStatus is nil where it is not known.
+	ExitStatus *int32
 	// Description says it in the user's words.
 	Description string
 	// At is zero where it is not known.

@@ -251,6 +251,21 @@ func TestInstanceState(t *testing.T) {
 			}},
 			state: opi.InstanceCrashed, since: 45, reason: "Evicted: The node was low on resource: memory.",
 		},
+		"over its disk limit": {
+			pod: []func(*corev1.Pod){placed(false, terminated(ended(45, 137, 0, "Error", ""))),
+				phase(corev1.PodFailed, "Evicted", `Pod ephemeral local storage usage exceeds the total limit of containers 512Mi. `)},
+			state: opi.InstanceCrashed, since: 45, reason: "out of disk: limit 512M",
+		},
+		"over its disk limit, and its replacement is delayed": {
+			pod: []func(*corev1.Pod){placed(false, terminated(ended(45, 137, 0, "Error", ""))), deletedAt(46, 0),
+				phase(corev1.PodFailed, "Evicted", `Container opi exceeded its local ephemeral storage limit "512Mi". `)},
+			state: opi.InstanceCrashed, since: 45, reason: "out of disk: limit 512M",
+		},
+		"evicted for its node's sake, and about to go": {
+			pod: []func(*corev1.Pod){placed(false, terminated(ended(45, 137, 0, "Error", ""))), deletedAt(46, 0),
+				phase(corev1.PodFailed, "Evicted", "The node was low on resource: ephemeral-storage. ")},
+			state: opi.InstanceUnclaimed, since: 46, none: true,
+		},
 		"refused by its kubelet": {
 			pod: []func(*corev1.Pod){func(p *corev1.Pod) {
 				startTime := stamp(3)

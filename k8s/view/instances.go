@@ -65,6 +65,10 @@ func instanceState(pod *Pod, node silence, seen failedChecks, now time.Time, los
 	container := &pod.Container
 
 	switch {
+	case pod.OverDisk():
+		// Also while it is being deleted: a back-off may keep it for minutes.
+		return crashed(overDiskText(pod), pod.overDiskAt())
+
 	case pod.Deleting != nil:
 		// The instance is over: what comes next at this index has no pod yet.
 		instance.State, instance.GUID, instance.Cell = opi.InstanceUnclaimed, "", ""

@@ -47,6 +47,8 @@ type LRP struct {
 	RequestDigest string
 	// Secret names the Secret that the template refers to; empty for none.
 	Secret string
+	// DiskCrashes is the annotation keys.DiskCrashes as it stands on the object.
+	DiskCrashes string
 	// Deleting is whether the object is being deleted, by the API server's word
 	// or by a delete of our own that the watch has not confirmed yet.
 	Deleting bool
@@ -119,6 +121,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		InternalRoutes:   set.Annotations[keys.InternalRoutes],
 		RequestDigest:    set.Annotations[keys.RequestDigest],
 		Secret:           set.Annotations[keys.Secret],
+		DiskCrashes:      set.Annotations[keys.DiskCrashes],
 		Deleting:         set.DeletionTimestamp != nil,
 	}, nil
 }

@@ -110,9 +110,10 @@ func (v *View) addThoseOn(node string, c *changes) {
 	}
 }
 
-// podChanged keeps the index of pods by node.
+// podChanged keeps the indexes of pods.
 func (v *View) podChanged(was, is *Pod, c *changes) {
 	labelledChanged(was, is, c)
+	v.indexDiskPods(was, is)
 	if was != nil && was.Node != "" {
 		rest := v.onNode[was.Node]
 		at := slices.Index(rest, was)

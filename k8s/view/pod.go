@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,8 @@ type Pod struct {
 
 	Container Container
 
+	// HeldBack is whether the pod has the finalizer keys.CrashBackoffFinalizer.
+	HeldBack bool
 	// Told is what Cloud Controller was told of the instance.
 	Told opi.InstanceTold
 }
@@ -104,8 +107,8 @@ type Container struct {
 	Passed, LastPassed bool
 	// checks are those that a kubelet ends the container for.
 	checks unique.Handle[checks]
-	// MemoryLimit is the container's limit in bytes, 0 for none.
-	MemoryLimit int64
+	// MemoryLimit and DiskLimit are the container's limits in bytes, 0 for none.
+	MemoryLimit, DiskLimit int64
 }
 
 // Waiting says why a container does not run yet.
@@ -166,6 +169,7 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 		Message:         v.words.word(pod.Status.Message),
 		Created:         pod.CreationTimestamp.Time,
 		Deleting:        deletionAsked(pod),
+		HeldBack:        slices.Contains(pod.Finalizers, keys.CrashBackoffFinalizer),
 	}
 	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
 		slim.Owner = controller.UID
@@ -211,6 +215,7 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 	for i := range pod.Spec.Containers {
 		if container := &pod.Spec.Containers[i]; container.Name == ContainerName {
 			slim.MemoryLimit = container.Resources.Limits.Memory().Value()
+			slim.DiskLimit = container.Resources.Limits.StorageEphemeral().Value()
 			slim.checks = checksOf(container)
 		}
 	}

@@ -44,6 +44,9 @@ func instanceRecord(pod *Pod, silent bool, seen failedChecks) opi.InstanceRecord
 // before it ended. While a kubelet waits to start another one, the run that ended last
 // stands for both: it keeps its number until the next begins.
 func crashes(pod *Pod, seen failedChecks) (count int, last *opi.Crash) {
+	if pod.OverDisk() {
+		return overDiskCrash(pod)
+	}
 	c := &pod.Container
 	count = int(c.RestartCount)
 	ended, passed := c.LastTermination, c.LastPassed
@@ -61,7 +64,7 @@ func crashes(pod *Pod, seen failedChecks) (count int, last *opi.Crash) {
 	if count == 0 || ended == nil {
 		return count, nil
 	}
-	return count, &opi.Crash{ExitStatus: ended.ExitCode, Description: c.crash(ended, passed, seen), At: ended.FinishedAt}
+	return count, &opi.Crash{ExitStatus: &ended.ExitCode, Description: c.crash(ended, passed, seen), At: ended.FinishedAt}
 }
 
 // orderSlack is how much earlier than an order to end a run must have ended not to have
@@ -97,6 +100,8 @@ const (
 func rescheduled(pod *Pod) string {
 	failed := pod.Phase == corev1.PodFailed
 	switch {
+	case pod.OverDisk():
+		return "" // that is a crash
 	case pod.Deleting == nil && !failed, pod.Disruption == nil && pod.Deleting != nil && (!failed || pod.Reason == ""):
 		return ""
 	case pod.Disruption == nil:

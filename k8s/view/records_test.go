@@ -32,7 +32,7 @@ func disrupted(seconds int, reason, message string) func(*corev1.Pod) {
 func TestInstanceRecord(t *testing.T) {
 	died := ended(30, 1, 0, "Error", "")
 	crash := func(status int32, description string, seconds int) gomegatypes.GomegaMatcher {
-		return HaveValue(Equal(opi.Crash{ExitStatus: status, Description: description, At: at(seconds)}))
+		return HaveValue(Equal(opi.Crash{ExitStatus: &status, Description: description, At: at(seconds)}))
 	}
 	evicted := disrupted(40, "EvictionByEvictionAPI", "Eviction API: evicting")
 	for name, c := range map[string]struct {
@@ -63,7 +63,7 @@ func TestInstanceRecord(t *testing.T) {
 		},
 		"was lost with its node's memory": {
 			pod: []func(*corev1.Pod){placed(false, after(&corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "not located"}, waiting("ErrImagePull", "no")))}, crashes: 1,
-			last: HaveValue(Equal(opi.Crash{ExitStatus: 137, Description: "was lost: not located"})),
+			last: HaveValue(Equal(opi.Crash{ExitStatus: new(int32(137)), Description: "was lost: not located"})),
 		},
 		"died unseen":                 {pod: []func(*corev1.Pod){placed(true, restarted(7, running(60, true)))}, crashes: 7, last: BeNil(), ready: new(true)},
 		"ended because it is stopped": {pod: []func(*corev1.Pod){placed(false, after(died, terminated(ended(61, 143, 0, "Error", "")))), deletedAt(60, 15)}, crashes: 1, last: crash(1, "exited with status 1", 30)},
@@ -89,6 +89,20 @@ func TestInstanceRecord(t *testing.T) {
 		"is pressed off by its node": {
 			pod:   []func(*corev1.Pod){placed(false, terminated(ended(45, 137, 0, "Error", ""))), disrupted(40, "TerminationByKubelet", "x"), phase(corev1.PodFailed, "Evicted", "The node was low on resource: memory.")},
 			moves: "Evicted: The node was low on resource: memory.",
+		},
+		"was over its disk limit": {
+			pod: []func(*corev1.Pod){placed(false, after(died, terminated(ended(60, 137, 0, "Error", "")))), deletedAt(60, 0),
+				phase(corev1.PodFailed, "Evicted", `Container opi exceeded its local ephemeral storage limit "512Mi". `)},
+			crashes: 2, last: crash(137, "out of disk: limit 512M", 60),
+		},
+		"was over its disk limit, on a node that is drained meanwhile": {
+			pod: []func(*corev1.Pod){placed(false, terminated(ended(45, 0, 0, "Completed", ""))), evicted, deletedAt(45, 0),
+				phase(corev1.PodFailed, "Evicted", `Usage of EmptyDir volume "data" exceeds the limit "1Gi". `)},
+			crashes: 1, last: crash(0, "out of disk: limit 512M", 45),
+		},
+		"was over its disk limit, and nothing is known of its container": {
+			pod:     []func(*corev1.Pod){placed(false, corev1.ContainerStatus{}), phase(corev1.PodFailed, "Evicted", `Pod ephemeral local storage usage exceeds the total limit of containers 512Mi. `)},
+			crashes: 1, last: HaveValue(Equal(opi.Crash{Description: "out of disk: limit 512M"})),
 		},
 		"is refused by its node": {pod: []func(*corev1.Pod){phase(corev1.PodFailed, "OutOfmemory", "no room")}, moves: "OutOfmemory: no room"},
 		"its node is gone": {
@@ -131,6 +145,12 @@ func TestRecordsAreOfDesiredInstances(t *testing.T) {
 	g.Expect(records).To(HaveLen(2))
 	g.Expect(records[0].Told).To(Equal(opi.InstanceTold{Crashes: 4, Ready: true}))
 	g.Expect(records[1].Told).To(Equal(opi.InstanceTold{}))
+}
+
+// withReason gives the end of a container another reason.
+func withReason(end *corev1.ContainerStateTerminated, reason string) *corev1.ContainerStateTerminated {
+	end.Reason = reason
+	return end
 }
 
 // unhealthy is an Event that was there once.
@@ -182,23 +202,34 @@ func TestCrashesOfFailedChecks(t *testing.T) {
 			end: run(10, 71, 143), events: []*corev1.Event{unhealthy("e", "guid", 30, "Startup probe failed: "+silent)},
 			want: "failed health check: port 8080 did not answer within 1s (not passed within 60s of the start)",
 		},
-		"kubelet said nothing":                   {end: run(10, 71, 143), want: "failed health check: port 8080 did not answer within 1s (not passed within 60s of the start)"},
-		"nothing was said, and it died itself":   {end: run(10, 71, 1), want: "exited with status 1"},
-		"the check was passed":                   {end: run(10, 71, 143), passed: true, want: "exited with status 143 (killed by signal 15)"},
-		"it died while it started":               {end: run(10, 30, 1), events: []*corev1.Event{unhealthy("e", "guid", 29, "Startup probe failed: "+refused)}, want: "exited with status 1"},
-		"long after a slow start":                {end: run(10, 3600, 1), events: []*corev1.Event{unhealthy("e", "guid", 29, "Startup probe failed: "+refused)}, want: "exited with status 1"},
-		"what was said was of the run before":    {end: run(10, 30, 1), events: []*corev1.Event{unhealthy("e", "guid", 9, "Liveness probe failed: "+refused)}, want: "exited with status 1"},
-		"what was said was of another pod":       {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "other", 99, "Liveness probe failed: "+refused)}, want: "exited with status 137 (killed by signal 9)"},
-		"what was said was of readiness":         {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 99, "Readiness probe failed: "+refused)}, want: "exited with status 137 (killed by signal 9)"},
-		"out of memory all the same":             {end: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", StartedAt: stamp(10), FinishedAt: stamp(100)}, events: []*corev1.Event{unhealthy("e", "guid", 99, "Liveness probe failed: "+refused)}, want: "out of memory: limit 256M"},
-		"a failure that it lived through":        {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 60, "Liveness probe failed: "+silent)}, want: "exited with status 1"},
-		"it stopped to answer":                   {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("d", "guid", 78, "Liveness probe failed: "+refused), unhealthyTimes("e", "guid", 88, 98, 2, "Liveness probe failed: "+silent)}, want: "failed health check: port 8080 did not answer within 1s"},
-		"it answers no more because it is over":  {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 100, "Liveness probe failed: "+refused)}, want: "exited with status 1"},
-		"it ended well after one failure":        {end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 20, 98, 5, "Liveness probe failed: "+refused)}, want: "exited with status 0"},
-		"kubelet said it once, and killed it":    {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, "Liveness probe failed: "+refused)}, want: "failed health check: port 8080 refused the connection"},
-		"it answered with an error":              {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: HTTP probe failed with statuscode: 503")}, want: "failed health check: GET /health on port 8080 was answered with status 503"},
-		"its HTTP did not answer":                {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, `Liveness probe failed: Get "http://10.0.0.7:8080/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`)}, want: "failed health check: GET /health on port 8080 did not answer within 1s"},
-		"something that kubelet did not say yet": {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: strange")}, want: "failed health check: GET /health on port 8080: strange"},
+		"kubelet said nothing":                  {end: run(10, 71, 143), want: "failed health check: port 8080 did not answer within 1s (not passed within 60s of the start)"},
+		"nothing was said, and it died itself":  {end: run(10, 71, 1), want: "exited with status 1"},
+		"the check was passed":                  {end: run(10, 71, 143), passed: true, want: "exited with status 143 (killed by signal 15)"},
+		"it died while it started":              {end: run(10, 30, 1), events: []*corev1.Event{unhealthy("e", "guid", 29, "Startup probe failed: "+refused)}, want: "exited with status 1"},
+		"long after a slow start":               {end: run(10, 3600, 1), events: []*corev1.Event{unhealthy("e", "guid", 29, "Startup probe failed: "+refused)}, want: "exited with status 1"},
+		"what was said was of the run before":   {end: run(10, 30, 1), events: []*corev1.Event{unhealthy("e", "guid", 9, "Liveness probe failed: "+refused)}, want: "exited with status 1"},
+		"what was said was of another pod":      {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "other", 99, "Liveness probe failed: "+refused)}, want: "exited with status 137 (killed by signal 9)"},
+		"what was said was of readiness":        {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 99, "Readiness probe failed: "+refused)}, want: "exited with status 137 (killed by signal 9)"},
+		"out of memory all the same":            {end: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", StartedAt: stamp(10), FinishedAt: stamp(100)}, events: []*corev1.Event{unhealthy("e", "guid", 99, "Liveness probe failed: "+refused)}, want: "out of memory: limit 256M"},
+		"a child was killed for memory before":  {end: withReason(run(10, 100, 3), "OOMKilled"), passed: true, want: "exited with status 3, after a process ran out of memory: limit 256M"},
+		"a child was killed, and it ended well": {end: withReason(run(10, 100, 0), "OOMKilled"), passed: true, want: "exited with status 0, after a process ran out of memory: limit 256M"},
+		"a child was killed, and later it stopped to answer": {
+			end: withReason(run(10, 100, 137), "OOMKilled"), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: "+silent)},
+			want: "failed health check: port 8080 did not answer within 1s, after a process ran out of memory: limit 256M",
+		},
+		"a child was killed, and the start took too long": {
+			end: withReason(run(10, 71, 137), "OOMKilled"), events: []*corev1.Event{unhealthy("e", "guid", 69, "Startup probe failed: "+refused)},
+			want: "failed health check: port 8080 refused the connection (not passed within 60s of the start), after a process ran out of memory: limit 256M",
+		},
+		"it was killed itself when the start had taken long": {end: withReason(run(10, 71, 137), "OOMKilled"), want: "out of memory: limit 256M"},
+		"a failure that it lived through":                    {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 60, "Liveness probe failed: "+silent)}, want: "exited with status 1"},
+		"it stopped to answer":                               {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("d", "guid", 78, "Liveness probe failed: "+refused), unhealthyTimes("e", "guid", 88, 98, 2, "Liveness probe failed: "+silent)}, want: "failed health check: port 8080 did not answer within 1s"},
+		"it answers no more because it is over":              {end: run(10, 100, 1), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 100, "Liveness probe failed: "+refused)}, want: "exited with status 1"},
+		"it ended well after one failure":                    {end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 20, 98, 5, "Liveness probe failed: "+refused)}, want: "exited with status 0"},
+		"kubelet said it once, and killed it":                {end: run(10, 100, 137), passed: true, events: []*corev1.Event{unhealthy("e", "guid", 98, "Liveness probe failed: "+refused)}, want: "failed health check: port 8080 refused the connection"},
+		"it answered with an error":                          {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: HTTP probe failed with statuscode: 503")}, want: "failed health check: GET /health on port 8080 was answered with status 503"},
+		"its HTTP did not answer":                            {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, `Liveness probe failed: Get "http://10.0.0.7:8080/health": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`)}, want: "failed health check: GET /health on port 8080 did not answer within 1s"},
+		"something that kubelet did not say yet":             {edit: http, end: run(10, 100, 0), passed: true, events: []*corev1.Event{unhealthyTimes("e", "guid", 78, 98, 3, "Liveness probe failed: strange")}, want: "failed health check: GET /health on port 8080: strange"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

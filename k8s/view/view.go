@@ -92,7 +92,10 @@ type View struct {
 	budgets *store[types.UID, *Budget]
 	nodes   *store[types.UID, *Node]
 	// onNode has the pods by the name of their node.
-	onNode   map[string][]*Pod
+	onNode map[string][]*Pod
+	// diskPods has the pods that are over their disk limit or have the finalizer of the
+	// crash back-off.
+	diskPods map[opi.LRPIdentifier]map[types.UID]*Pod
 	mostLost bool
 	// nodesForbidden is whether nodes have never been listed for want of permission.
 	nodesForbidden bool
@@ -114,6 +117,7 @@ func New(options Options) *View {
 		registerer:    options.Registerer,
 		logger:        options.Logger.Session("view"),
 		onNode:        map[string][]*Pod{},
+		diskPods:      map[opi.LRPIdentifier]map[types.UID]*Pod{},
 		client:        options.Client,
 	}
 	v.checkEvents = &checkEvents{logger: v.logger.Session("failed-checks"), events: map[types.UID]checkEvent{}, pods: map[types.UID][]types.UID{}}
