@@ -47,7 +47,8 @@ func (l *LRPs) delete(ctx context.Context, lrp view.LRP) error {
 	return nil
 }
 
-// StopInstance ends the instance at one index, which is then started anew. An LRP
+// StopInstance ends the instance at one index, which is then started anew, without regard
+// to a back-off that has not ended. An LRP
 // or instance that does not exist is no error; an index that is not desired is.
 func (l *LRPs) StopInstance(ctx context.Context, id opi.LRPIdentifier, index int) error {
 	found, err := l.find(ctx, id)
@@ -73,6 +74,12 @@ func (l *LRPs) StopInstance(ctx context.Context, id opi.LRPIdentifier, index int
 	}
 	if known {
 		l.View.NoteDeletedPod(pod.UID)
+	}
+	if known && pod.HeldBack {
+		// After the delete, since then no leader can put the finalizer back.
+		if err := l.releasePod(ctx, pod); err != nil {
+			return fmt.Errorf("stop instance %d of LRP %s: %w", index, id, err)
+		}
 	}
 	return nil
 }

@@ -33,11 +33,12 @@ func (c Configuration) permissions() []permission {
 	needed := []permission{
 		{group: "apps", resource: "statefulsets", namespace: apps, verbs: verbs("get list watch create patch delete")},
 		{group: "batch", resource: "jobs", namespace: apps, verbs: verbs("get list watch create patch delete")},
-		{resource: "pods", namespace: apps, verbs: verbs("get list watch delete deletecollection")},
+		{resource: "pods", namespace: apps, verbs: verbs("get list watch patch delete deletecollection")},
 		{resource: "secrets", namespace: apps, verbs: verbs("get list watch create patch delete")},
 		{group: "policy", resource: "poddisruptionbudgets", namespace: apps, verbs: verbs("get list watch create update delete")},
 		{resource: "events", namespace: apps, verbs: verbs("create patch"), without: "kubectl describe does not say what irene did and refused"},
 		{resource: "events", namespace: apps, verbs: verbs("list watch"), without: "users are not told which check of an instance failed, and why a build can't start"},
+		{resource: "namespaces", namespace: apps, verbs: verbs("get"), without: "deleting the app namespace may wait up to 5 minutes for instances that were over their disk limit"},
 		{resource: "nodes", cluster: true, verbs: verbs("list watch"), without: "instances of lost nodes are not replaced, and routes have no availability zone"},
 	}
 	if c.LeaderElection.Enabled {
@@ -47,9 +48,6 @@ func (c Configuration) permissions() []permission {
 	}
 	if c.Registry.PullUsernameFile != "" {
 		needed = append(needed, permission{resource: "secrets", namespace: apps, verbs: verbs("update")})
-	}
-	if c.CloudController.URL != "" {
-		needed = append(needed, permission{resource: "pods", namespace: apps, verbs: verbs("patch")})
 	}
 	return needed
 }

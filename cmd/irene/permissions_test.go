@@ -52,8 +52,6 @@ func TestTheChartGrantsWhatTheDoctorAsksForAndNoMore(t *testing.T) {
 		}
 		asked[file][one.String()] = append(asked[file][one.String()], one.verbs...)
 	}
-	// The doctor looks at the namespace; the service needs nothing of it.
-	asked["apps.yaml"]["namespaces"] = []string{"get"}
 	for file, needed := range asked {
 		granted := grantedBy(t, file)
 		for _, all := range []map[string][]string{needed, granted} {

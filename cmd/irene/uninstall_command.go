@@ -52,6 +52,9 @@ func uninstallCommand(ctx context.Context, args []string, stdout, stderr io.Writ
 	}
 	released, err := k8s.ReleaseJobs(ctx, clients.Typed, *namespace)
 	fmt.Fprintf(stdout, "Jobs that nobody reports any more: %d\n", released)
+	released, failed := k8s.ReleasePods(ctx, clients.Typed, clients.Metadata, *namespace)
+	fmt.Fprintf(stdout, "Pods whose replacement is not delayed any more: %d\n", released)
+	err = errors.Join(err, failed)
 	if leaseName != "" {
 		deleted := clients.Typed.CoordinationV1().Leases(leaseNamespace).Delete(ctx, leaseName, metav1.DeleteOptions{})
 		if deleted != nil && !apierrors.IsNotFound(deleted) {

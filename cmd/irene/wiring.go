@@ -51,7 +51,8 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	companions := k8s.NewCompanions(lrps, config.Apps.OrphanMinAge.Duration, registry)
 	lostNodes := k8s.NewLostNodes(lrps, config.Kubernetes.LostNodeGrace.Duration, registry)
 	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
-	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run}
+	crashBackoff := k8s.NewCrashBackoff(lrps, registry)
+	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run, crashBackoff.Run}
 	cloudController, err := newCloudController(config, logger, registry)
 	if err != nil {
 		return parts{}, err
@@ -61,6 +62,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		if err != nil {
 			return parts{}, err
 		}
+		crashBackoff.Observe = reports.Observe
 		whenLeading = append(whenLeading, reports.Run)
 	} else {
 		logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})

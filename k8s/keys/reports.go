@@ -16,6 +16,18 @@ const (
 	CallbackKey = "callback"
 )
 
+// An instance that is over its disk limit.
+const (
+	// CrashBackoffFinalizer is on the pod of an instance whose predecessor was ended because
+	// it was over its disk limit. When the pod ends in the same way, the finalizer keeps
+	// its name taken, and so keeps Kubernetes from starting another one, for a while.
+	CrashBackoffFinalizer = "irene.cloudfoundry.org/crash-backoff"
+	// DiskCrashes is an annotation of a StatefulSet: a JSON object that holds, for each index
+	// whose instances were over their disk limit lately, how many were and when the last one
+	// was: {"0":{"count":3,"at":"2026-03-01T12:00:00Z","pod":"<uid>"}}. Absent for none.
+	DiskCrashes = "irene.cloudfoundry.org/disk-crashes"
+)
+
 // Told is an annotation of an instance's pod: the JSON of opi.InstanceTold. It is written
 // after Cloud Controller has answered.
 const Told = "irene.cloudfoundry.org/told"

@@ -14,6 +14,7 @@ import (
 	gomegatypes "github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 )
@@ -51,6 +52,31 @@ var _ = Describe("an app in trouble", func() {
 		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(Equal("out of memory: limit 64M")))
 		a.awaitRunning(ctx)
 	}, SpecTimeout(2*time.Minute))
+
+	It("is CRASHED with its disk limit when it uses more, and starts later each time", func(ctx SpecContext) {
+		a := cloud.push(ctx, newBuildpackApp("greedy").With("disk_mb", 64).With("health_check_type", "process").
+			Droplet(images.droplet, dropletHash, "head -c 150000000 /dev/zero >/tmp/fill; sleep 3600"))
+		// Kubelet looks every 10 s.
+		uids := map[types.UID]bool{}
+		var third types.UID
+		Eventually(func(g Gomega) {
+			pods, err := a.pods(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(pods).To(HaveLen(1))
+			third = pods[0].UID
+			uids[third] = true
+			g.Expect(a.instance(0)(ctx)).To(beCrashed(Equal("out of disk: limit 64M")))
+			g.Expect(pods[0].Finalizers).To(ContainElement("irene.cloudfoundry.org/crash-backoff"))
+			g.Expect(pods[0].DeletionTimestamp).NotTo(BeNil())
+			g.Expect(a.crashesOnDisk(ctx)).To(ContainSubstring(`"count":3`))
+		}).WithContext(ctx).WithTimeout(4 * time.Minute).Should(Succeed())
+		Eventually(func(g Gomega) {
+			pods, err := a.pods(ctx)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(pods).To(ConsistOf(Not(HaveField("UID", third))))
+		}).WithContext(ctx).Should(Succeed())
+		AddReportEntry("pods until the back-off", fmt.Sprint(len(uids)), ReportEntryVisibilityAlways)
+	}, SpecTimeout(6*time.Minute))
 
 	It("is restarted when its check fails, without the delay that a stop has", func(ctx SpecContext) {
 		a := cloud.run(ctx, newBuildpackApp("unhealthy").
@@ -112,6 +138,15 @@ var _ = Describe("an app in trouble", func() {
 			HavePrefix("can't be started: "), ContainSubstring("/no/such/command"))))
 	}, SpecTimeout(2*time.Minute))
 })
+
+// crashesOnDisk is what is written down of the instances that were over their disk limit.
+func (a *app) crashesOnDisk(ctx context.Context) string {
+	GinkgoHelper()
+	sets, err := node.client.AppsV1().StatefulSets(a.home.namespace).List(ctx, a.selector())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(sets.Items).To(HaveLen(1))
+	return sets.Items[0].Annotations["irene.cloudfoundry.org/disk-crashes"]
+}
 
 // beCrashed matches an instance that is CRASHED for that reason.
 func beCrashed(reason gomegatypes.GomegaMatcher) gomegatypes.GomegaMatcher {
