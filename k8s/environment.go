@@ -179,7 +179,7 @@ func instancePorts(ports []int32) string {
 		Internal int32 `json:"internal"`
 	}
 	mappings := make([]mapping, 0, len(ports))
-	for _, port := range ports {
+	for _, port := range distinctPorts(ports) {
 		mappings = append(mappings, mapping{External: port, Internal: port})
 	}
 	text, err := json.Marshal(mappings)

@@ -131,7 +131,7 @@ func (t Translation) podSpec(lrp opi.LRP, found ResolvedImage, secret *corev1.Se
 	container := &pod.Containers[0]
 	pod.Volumes, container.VolumeMounts = volumes(lrp.Volumes)
 	container.StartupProbe, container.LivenessProbe, container.ReadinessProbe = t.Probes.probes(lrp.Checks)
-	for _, port := range lrp.Ports {
+	for _, port := range distinctPorts(lrp.Ports) {
 		container.Ports = append(container.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
 	}
 	if len(lrp.Ports) > 0 && t.PreStopSleep > 0 {

@@ -55,8 +55,8 @@ func (c Checks) Validate() error {
 	if c.StartTimeout < 0 {
 		errs = append(errs, Invalid("checks.startTimeout", "must not be negative, is %s", c.StartTimeout))
 	}
-	if c.StartTimeout > 24*time.Hour {
-		errs = append(errs, Invalid("checks.startTimeout", "must not be longer than 24h, is %s", c.StartTimeout))
+	if c.StartTimeout > maxStartTimeout {
+		errs = append(errs, Invalid("checks.startTimeout", "must not be longer than %s, is %s", maxStartTimeout, c.StartTimeout))
 	}
 	return errors.Join(errs...)
 }
@@ -70,9 +70,7 @@ func (c Check) validate() error {
 	default:
 		errs = append(errs, Invalid("kind", "%q is not one of port, http, process or none", abbreviate(string(c.Kind))))
 	}
-	if c.Port < 1 || c.Port > 65535 {
-		errs = append(errs, Invalid("port", "must be between 1 and 65535, is %d", c.Port))
-	}
+	errs = append(errs, validatePort("port", c.Port))
 	if c.Kind == CheckHTTP && !strings.HasPrefix(c.Path, "/") {
 		errs = append(errs, Invalid("path", "%q must begin with '/'", abbreviate(c.Path)))
 	}

@@ -1,11 +1,9 @@
 package opi
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
-	"strings"
+	"slices"
 )
 
 // EgressRule allows connections from an instance to some destinations, as one
@@ -41,11 +39,8 @@ type ICMP struct {
 // Validate checks protocol, destinations and ports.
 func (r EgressRule) Validate() error {
 	var errs []error
-	withPorts := false
 	switch r.Protocol {
-	case "tcp", "udp":
-		withPorts = true
-	case "icmp", "icmpv6", "all":
+	case "tcp", "udp", "icmp", "icmpv6", "all":
 	default:
 		errs = append(errs, Invalid("protocol", "%q is not one of tcp, udp, icmp, icmpv6 or all", abbreviate(r.Protocol)))
 	}
@@ -54,16 +49,16 @@ func (r EgressRule) Validate() error {
 	}
 	for i, destination := range r.Destinations {
 		if !isDestination(destination) {
-			errs = append(errs, Invalid(fmt.Sprintf("destinations[%d]", i), "%q is not an IP address, a CIDR or a range of addresses", abbreviate(destination)))
+			errs = append(errs, invalidDestination(i, destination))
 		}
 	}
-	if !withPorts && r.Protocol != "all" && (len(r.Ports) > 0 || r.PortRange != nil) {
+	if r.isICMP() && (len(r.Ports) > 0 || r.PortRange != nil) {
 		errs = append(errs, Invalid("ports", "protocol %s has no ports", abbreviate(r.Protocol)))
 	}
 	for i, port := range r.Ports {
 		errs = append(errs, validatePort(fmt.Sprintf("ports[%d]", i), port))
 	}
-	if r.PortRange != nil && (r.PortRange.Start < 1 || r.PortRange.End > 65535 || r.PortRange.Start > r.PortRange.End) {
+	if r.PortRange != nil && (r.PortRange.Start < 1 || r.PortRange.End > maxPort || r.PortRange.Start > r.PortRange.End) {
 		errs = append(errs, Invalid("portRange", "%d to %d is not a range of ports", r.PortRange.Start, r.PortRange.End))
 	}
 	if r.ICMP != nil && (r.ICMP.Type < -1 || r.ICMP.Type > 255 || r.ICMP.Code < -1 || r.ICMP.Code > 255) {
@@ -72,17 +67,49 @@ func (r EgressRule) Validate() error {
 	return errors.Join(errs...)
 }
 
-func isDestination(text string) bool {
-	if first, last, isRange := strings.Cut(text, "-"); isRange {
-		from, errFrom := netip.ParseAddr(first)
-		to, errTo := netip.ParseAddr(last)
-		return errFrom == nil && errTo == nil && from.BitLen() == to.BitLen() &&
-			bytes.Compare(from.AsSlice(), to.AsSlice()) <= 0
+func (r EgressRule) isICMP() bool { return r.Protocol == "icmp" || r.Protocol == "icmpv6" }
+
+// normalize returns the rule in a form that passes Validate, and an error that joins
+// one *FieldError for each part that it left out. It makes no rule wider. ok is false
+// if nothing is left of the rule.
+func (r EgressRule) normalize() (rule EgressRule, ok bool, err error) {
+	var omitted []error
+	destinations := r.Destinations
+	r.Destinations = nil
+	for i, text := range destinations {
+		valid, invalid := normalizeDestination(text)
+		r.Destinations = append(r.Destinations, valid...)
+		for _, part := range invalid {
+			omitted = append(omitted, invalidDestination(i, part))
+		}
 	}
-	if strings.Contains(text, "/") {
-		_, err := netip.ParsePrefix(text)
-		return err == nil
+	if len(r.Destinations) == 0 && len(omitted) > 0 {
+		return EgressRule{}, false, errors.Join(omitted...)
 	}
-	_, err := netip.ParseAddr(text)
-	return err == nil
+	switch {
+	case r.isICMP():
+		r.Ports, r.PortRange = nil, nil
+	case r.PortRange != nil:
+		// No connection has port 0 or one beyond the last.
+		r.PortRange = &PortRange{Start: max(r.PortRange.Start, 1), End: min(r.PortRange.End, maxPort)}
+	}
+	// A rule that lost all of its ports would allow every port: Validate refuses it.
+	if ports := r.Ports; slices.ContainsFunc(ports, isPort) {
+		r.Ports = nil
+		for i, port := range ports {
+			if isPort(port) {
+				r.Ports = append(r.Ports, port)
+			} else {
+				omitted = append(omitted, validatePort(fmt.Sprintf("ports[%d]", i), port))
+			}
+		}
+	}
+	if err := r.Validate(); err != nil {
+		return EgressRule{}, false, errors.Join(append(omitted, err)...)
+	}
+	return r, true, errors.Join(omitted...)
+}
+
+func invalidDestination(i int, text string) error {
+	return Invalid(fmt.Sprintf("destinations[%d]", i), "%q is not an IP address, a CIDR or a range of addresses", abbreviate(text))
 }

@@ -1,14 +1,17 @@
 package opi
 
 import (
+	// A digest is accepted only if its algorithm is linked in; kubelet has these two.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"errors"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/distribution/reference"
 )
 
-// Validate checks that the reference is one that container runtimes accept and
-// that credentials are whole.
+// Validate checks that the reference is one that kubelet and containerd accept, and
+// that credentials are complete.
 func (i Image) Validate() error {
 	var errs []error
 	switch {
@@ -17,8 +20,9 @@ func (i Image) Validate() error {
 	case strings.Contains(i.Reference, "://"):
 		errs = append(errs, Invalid("reference", "%q must not have a URL scheme", abbreviate(i.Reference)))
 	default:
-		if _, err := name.ParseReference(i.Reference); err != nil {
-			errs = append(errs, Invalid("reference", "%q is not an image reference: %v", abbreviate(i.Reference), err))
+		// Both of them parse references with this function.
+		if _, err := reference.ParseDockerRef(i.Reference); err != nil {
+			errs = append(errs, Invalid("reference", "%q is not an image reference ([registry/]repository[:tag][@digest]): %v", abbreviate(i.Reference), err))
 		}
 	}
 	if i.Credentials != nil && i.Credentials.Username == "" {

@@ -3,6 +3,7 @@ package opi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 )
@@ -68,14 +69,14 @@ type LRP struct {
 	// Limits bound every instance.
 	Limits Limits `json:"limits,omitzero"`
 	// Ports are the ports that the process listens on, the main one first; none
-	// for a worker.
+	// for a worker. A port may be listed twice.
 	Ports []int32 `json:"ports,omitempty"`
 	// Checks judge an instance's health.
 	Checks Checks `json:"checks,omitzero"`
 	// Routes are how clients reach the LRP.
 	Routes Routes `json:"routes,omitzero"`
 
-	// Volumes are mounted into every instance.
+	// Volumes are mounted into every instance. A mount may be listed twice.
 	Volumes []Volume `json:"volumes,omitempty"`
 	// EgressRules are the destinations that instances may connect to.
 	EgressRules []EgressRule `json:"egressRules,omitempty"`
@@ -166,6 +167,10 @@ type Volume struct {
 	ReadOnly bool `json:"readOnly,omitempty"`
 	// Config is the driver's own configuration.
 	Config map[string]string `json:"config,omitempty"`
+}
+
+func (v Volume) sameStorage(other Volume) bool {
+	return v.Driver == other.Driver && v.ID == other.ID && v.ReadOnly == other.ReadOnly && maps.Equal(v.Config, other.Config)
 }
 
 // File is a small file with content of the platform's making.
@@ -269,22 +274,23 @@ func (d Droplet) Validate() error {
 
 func validateVolumes(volumes []Volume) error {
 	var errs []error
-	mounted := map[string]bool{}
+	mounted := map[string]Volume{}
 	for i, volume := range volumes {
 		field := fmt.Sprintf("volumes[%d]", i)
-		if volume.Driver == "" && !dnsSubdomain.MatchString(volume.ID) {
+		if volume.Driver == "" && !isDNSSubdomain(volume.ID) {
 			errs = append(errs, Invalid(field+".id", "%q is not the name of a claim (lower-case letters, digits, '-' and '.')", abbreviate(volume.ID)))
 		}
 		directory := path.Clean(volume.Directory)
+		earlier, isMounted := mounted[directory]
 		switch {
 		case !path.IsAbs(volume.Directory) || directory == "/":
 			errs = append(errs, Invalid(field+".directory", "%q is not an absolute path below /", abbreviate(volume.Directory)))
 		case strings.Contains(volume.Directory, ":"):
 			errs = append(errs, Invalid(field+".directory", "%q must not contain a colon", abbreviate(volume.Directory)))
-		case mounted[directory]:
-			errs = append(errs, Invalid(field+".directory", "%q is mounted twice", abbreviate(volume.Directory)))
+		case isMounted && !earlier.sameStorage(volume):
+			errs = append(errs, Invalid(field+".directory", "%q is the directory of another volume too", abbreviate(volume.Directory)))
 		}
-		mounted[directory] = true
+		mounted[directory] = volume
 	}
 	return errors.Join(errs...)
 }
@@ -292,8 +298,8 @@ func validateVolumes(volumes []Volume) error {
 func validatePlacementTags(tags []string) error {
 	var errs []error
 	for i, tag := range tags {
-		if tag == "" || len(tag) > 255 {
-			errs = append(errs, Invalid(fmt.Sprintf("placementTags[%d]", i), "must have 1 to 255 bytes, has %d", len(tag)))
+		if tag == "" {
+			errs = append(errs, Invalid(fmt.Sprintf("placementTags[%d]", i), "must not be empty"))
 		}
 	}
 	return errors.Join(errs...)
@@ -301,16 +307,8 @@ func validatePlacementTags(tags []string) error {
 
 func validatePorts(ports []int32) error {
 	var errs []error
-	seen := map[int32]bool{}
 	for i, port := range ports {
-		field := fmt.Sprintf("ports[%d]", i)
-		switch {
-		case port < 1 || port > 65535:
-			errs = append(errs, Invalid(field, "must be between 1 and 65535, is %d", port))
-		case seen[port]:
-			errs = append(errs, Invalid(field, "%d is listed twice", port))
-		}
-		seen[port] = true
+		errs = append(errs, validatePort(fmt.Sprintf("ports[%d]", i), port))
 	}
 	return errors.Join(errs...)
 }

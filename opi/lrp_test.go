@@ -41,7 +41,7 @@ func TestValidate(t *testing.T) {
 		"annotation":                  func(l *opi.LRP) { l.Annotation = "\x00" },
 		"limits.memory":               func(l *opi.LRP) { l.Limits.MemoryMiB = 0 },
 		"limits.pids":                 func(l *opi.LRP) { l.Limits.PIDs = -1 },
-		"ports[1]":                    func(l *opi.LRP) { l.Ports = []int32{8080, 8080} },
+		"ports[1]":                    func(l *opi.LRP) { l.Ports = []int32{8080, 0} },
 		"checks.startup.kind":         func(l *opi.LRP) { l.Checks.Startup = opi.Check{Kind: "x", Port: 1} },
 		"checks.liveness.port":        func(l *opi.LRP) { l.Checks.Liveness = opi.Check{Kind: opi.CheckPort} },
 		"checks.readiness.path":       func(l *opi.LRP) { l.Checks.Readiness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "x"} },

@@ -100,9 +100,13 @@ func isHost(host string) bool { return len(host) <= 253 && routeHost.MatchString
 
 func isNotInPath(r rune) bool { return r <= ' ' || r == 0x7f || r == '?' }
 
+const maxPort = 65535
+
+func isPort(port int32) bool { return port >= 1 && port <= maxPort }
+
 func validatePort(field string, port int32) error {
-	if port < 1 || port > 65535 {
-		return Invalid(field, "must be between 1 and 65535, is %d", port)
+	if !isPort(port) {
+		return Invalid(field, "must be between 1 and %d, is %d", maxPort, port)
 	}
 	return nil
 }

@@ -42,9 +42,11 @@ func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest
 		return err
 	}
 	lrp, err := wire.lrp()
+	lrp, odd := lrp.Normalize()
 	if err := joinFaults(err, lrp.Validate()); err != nil {
 		return err
 	}
+	logOdd(h.logger, "desire", lager.Data{"process_guid": path}, mergeFaults(errors.Join(wire.EgressRules.unreadable...), odd))
 	request, err := wire.withoutSecrets()
 	if err != nil {
 		return err

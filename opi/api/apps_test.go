@@ -213,6 +213,9 @@ func TestDesireRefusals(t *testing.T) {
 		"port too large":         {map[string]any{"ports": []int{70000}}, 422, "ports[0]: must be between"},
 		"image with scheme":      {docker(map[string]any{"image": "http://example.org/image"}), 422, "lifecycle.docker_lifecycle.image:"},
 		"image of capitals":      {docker(map[string]any{"image": "ORG/Image"}), 422, "lifecycle.docker_lifecycle.image:"},
+		"image with empty part":  {docker(map[string]any{"image": "repo/app/"}), 422, "lifecycle.docker_lifecycle.image: \"repo/app/\" is not an image reference"},
+		"image with empty parts": {docker(map[string]any{"image": "repo//app:1"}), 422, "lifecycle.docker_lifecycle.image:"},
+		"image with odd tag":     {docker(map[string]any{"image": "app:-x"}), 422, "lifecycle.docker_lifecycle.image:"},
 		"image missing":          {docker(map[string]any{"image": ""}), 422, "lifecycle.docker_lifecycle.image: is missing"},
 		"password without user":  {docker(map[string]any{"registry_password": "p"}), 422, "lifecycle.docker_lifecycle.registry_username:"},
 		"no droplet hash":        {buildpack("guid", ""), 422, "lifecycle.buildpack_lifecycle.droplet_hash:"},
@@ -226,9 +229,6 @@ func TestDesireRefusals(t *testing.T) {
 		"route port a string":    {route("host.example.com", "8080"), 400, "routes.cf-router[0].port: can't be a JSON string"},
 		"volume without claim":   {map[string]any{"volume_mounts": []any{map[string]any{"volume_id": "", "mount_dir": "/data"}}}, 422, "volume_mounts[0].volume_id:"},
 		"volume at relative":     {map[string]any{"volume_mounts": []any{map[string]any{"volume_id": "v", "mount_dir": "data"}}}, 422, "volume_mounts[0].mount_dir:"},
-		"egress protocol":        {map[string]any{"egress_rules": []any{map[string]any{"protocol": "smoke", "destinations": []string{"1.2.3.4"}}}}, 422, "egress_rules[0].protocol:"},
-		"egress destination":     {map[string]any{"egress_rules": []any{map[string]any{"protocol": "tcp", "destinations": []string{"9.9.9.9-1.1.1.1"}}}}, 422, "egress_rules[0].destinations[0]:"},
-		"health check path":      {map[string]any{"health_check_type": "http", "health_check_http_endpoint": "health"}, 422, "health_check_http_endpoint:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

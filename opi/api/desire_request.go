@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/irene-cf/irene/opi"
@@ -24,7 +23,7 @@ type desireRequest struct {
 	OrganizationGUID        string            `json:"organization_guid"`
 	OrganizationName        string            `json:"organization_name"`
 	Environment             map[string]string `json:"environment,omitempty"`
-	EgressRules             []egressRule      `json:"egress_rules,omitempty"`
+	EgressRules             egressRules       `json:"egress_rules,omitzero"`
 	PlacementTags           []string          `json:"placement_tags"`
 	Instances               int32             `json:"instances"`
 	MemoryMB                int64             `json:"memory_mb"`
@@ -66,27 +65,6 @@ type dockerLifecycle struct {
 	RegistryPassword string   `json:"registry_password,omitempty"`
 }
 
-// egressRule is a security group rule in proto3's JSON, which leaves zeros out.
-type egressRule struct {
-	Protocol     string     `json:"protocol"`
-	Destinations []string   `json:"destinations,omitempty"`
-	Ports        []int32    `json:"ports,omitempty"`
-	PortRange    *portRange `json:"portRange,omitempty"`
-	ICMPInfo     *icmpInfo  `json:"icmpInfo,omitempty"`
-	Log          bool       `json:"log,omitempty"`
-	Annotations  []string   `json:"annotations,omitempty"`
-}
-
-type portRange struct {
-	Start int32 `json:"start"`
-	End   int32 `json:"end"`
-}
-
-type icmpInfo struct {
-	Type int32 `json:"type"`
-	Code int32 `json:"code"`
-}
-
 // lrp converts the request. It refuses what the wire alone can get wrong; the
 // rules of the domain are opi.LRP.Validate's. The error joins one *opi.FieldError
 // for each part that is missing, contradicts another or can't be read; what could be
@@ -119,9 +97,7 @@ func (r desireRequest) lrp() (opi.LRP, error) {
 	for _, mount := range r.VolumeMounts {
 		lrp.Volumes = append(lrp.Volumes, opi.Volume{ID: mount.VolumeID, Directory: mount.MountDir})
 	}
-	for _, rule := range r.EgressRules {
-		lrp.EgressRules = append(lrp.EgressRules, rule.egressRule())
-	}
+	lrp.EgressRules = r.EgressRules.domain()
 	errs = append(errs, r.Lifecycle.apply(&lrp))
 	return lrp, errors.Join(errs...)
 }
@@ -132,9 +108,6 @@ func (r desireRequest) checks() (opi.Checks, error) {
 	var errs []error
 	if r.StartTimeoutMs < 0 {
 		errs = append(errs, opi.Invalid("start_timeout_ms", "must not be negative, is %d", r.StartTimeoutMs))
-	}
-	if r.HealthCheckTimeoutMs < 0 {
-		errs = append(errs, opi.Invalid("health_check_timeout_ms", "must not be negative, is %d", r.HealthCheckTimeoutMs))
 	}
 	var check opi.Check
 	switch r.HealthCheckType {
@@ -195,23 +168,6 @@ func (l dockerLifecycle) image() *opi.Image {
 		image.Credentials = &opi.RegistryCredentials{Username: l.RegistryUsername, Password: l.RegistryPassword}
 	}
 	return image
-}
-
-func (r egressRule) egressRule() opi.EgressRule {
-	rule := opi.EgressRule{
-		Protocol:     strings.ToLower(r.Protocol),
-		Destinations: r.Destinations,
-		Ports:        r.Ports,
-		Log:          r.Log,
-		Annotations:  r.Annotations,
-	}
-	if r.PortRange != nil {
-		rule.PortRange = &opi.PortRange{Start: r.PortRange.Start, End: r.PortRange.End}
-	}
-	if r.ICMPInfo != nil {
-		rule.ICMP = &opi.ICMP{Type: r.ICMPInfo.Type, Code: r.ICMPInfo.Code}
-	}
-	return rule
 }
 
 // withoutSecrets is the request for people to read: without environment and

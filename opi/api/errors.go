@@ -23,27 +23,34 @@ func malformed(field, reason string) error {
 	return &malformedError{fields: []*opi.FieldError{{Field: field, Reason: reason}}}
 }
 
-// joinFaults names all faults of a request: the parts that can't be read, by the
-// caller's names, and what the domain refuses apart from those. The request counts
-// as malformed when there is any of the former, or when a route is malformed: no
-// other state of the platform would make such a route good.
+// joinFaults names all faults of a request. The request counts as malformed if a part
+// can't be read, or if a route is malformed: no other state of the platform would make
+// such a route good.
 func joinFaults(unreadable, invalid error) error {
+	isMalformed := unreadable != nil
+	for _, fault := range opi.FieldErrors(invalid) {
+		isMalformed = isMalformed || strings.HasPrefix(fault.Field, "routes.")
+	}
+	if isMalformed {
+		return &malformedError{fields: mergeFaults(unreadable, invalid)}
+	}
+	return invalid
+}
+
+// mergeFaults returns the parts of a request that can't be read, which have the
+// caller's names, and those that the domain refuses and that could be read.
+func mergeFaults(unreadable, invalid error) []*opi.FieldError {
 	faults := opi.FieldErrors(unreadable)
 	named := map[string]bool{}
 	for _, fault := range faults {
 		named[fault.Field] = true
 	}
-	isMalformed := len(faults) > 0
 	for _, fault := range opi.FieldErrors(invalid) {
 		if !withinAny(named, wireNames.wire(fault.Field)) {
 			faults = append(faults, fault)
 		}
-		isMalformed = isMalformed || strings.HasPrefix(fault.Field, "routes.")
 	}
-	if isMalformed {
-		return &malformedError{fields: faults}
-	}
-	return invalid
+	return faults
 }
 
 // withinAny is whether the field or one that it is part of is named.
@@ -103,12 +110,21 @@ func fieldErrors(err error) []*opi.FieldError {
 	return nil
 }
 
-func describe(fields []*opi.FieldError) string {
-	texts := make([]string, 0, len(fields))
+func describe(fields []*opi.FieldError) string { return strings.Join(faultTexts(fields), "; ") }
+
+// faultTexts describes faults by the caller's names, each once: several fields of the
+// domain may come from one of the caller's, as those of the three checks do.
+func faultTexts(fields []*opi.FieldError) []string {
+	var texts []string
+	known := map[string]bool{}
 	for _, field := range fields {
-		texts = append(texts, wireNames.wire(field.Field)+": "+field.Reason)
+		text := wireNames.wire(field.Field) + ": " + field.Reason
+		if !known[text] {
+			texts = append(texts, text)
+		}
+		known[text] = true
 	}
-	return strings.Join(texts, "; ")
+	return texts
 }
 
 // fieldNames translate the domain's field paths, and leave the caller's own as they

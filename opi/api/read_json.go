@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // readJSON reads a body that is exactly one JSON object. The content type is not
@@ -31,4 +33,24 @@ func readJSON(r *http.Request, into any) error {
 	default:
 		return malformed("body", "is not JSON: "+err.Error())
 	}
+}
+
+// unreadableField names the value that json.Unmarshal refused within a field. The
+// field's text is part of a body that is JSON.
+func unreadableField(field string, err error) error {
+	part, reason := whyUnreadable(err)
+	if part != "" {
+		field += "." + part
+	}
+	return opi.Invalid(field, "%s", reason)
+}
+
+// whyUnreadable says which part of a value json.Unmarshal refused, empty for all of it,
+// and why.
+func whyUnreadable(err error) (part, reason string) {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return wrongType.Field, "can't be a JSON " + wrongType.Value
+	}
+	return "", "is not JSON: " + err.Error()
 }

@@ -76,15 +76,8 @@ func (r *wireRoutes) read(field string, text json.RawMessage, into any) {
 	if text == nil {
 		return
 	}
-	var wrongType *json.UnmarshalTypeError
-	err := json.Unmarshal(text, into)
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		r.unreadable = append(r.unreadable, opi.Invalid(field+"."+wrongType.Field, "can't be a JSON %s", wrongType.Value))
-	case errors.As(err, &wrongType):
-		r.unreadable = append(r.unreadable, opi.Invalid(field, "can't be a JSON %s", wrongType.Value))
-	case err != nil: // the text is part of one that was read already
-		r.unreadable = append(r.unreadable, opi.Invalid(field, "is not JSON: %s", err))
+	if err := json.Unmarshal(text, into); err != nil {
+		r.unreadable = append(r.unreadable, unreadableField(field, err))
 	}
 }
 

@@ -53,9 +53,11 @@ func (h *stageHandler) stageBuild(ctx context.Context, guid string, wire stageRe
 	if err != nil {
 		return &malformedError{fields: opi.FieldErrors(err)}
 	}
+	build, odd := build.Normalize()
 	if err := build.Validate(); err != nil {
 		return err
 	}
+	logOdd(h.logger, "stage", lager.Data{stagingParameter: guid}, opi.FieldErrors(wire.rename(odd)))
 	return h.builds.Stage(ctx, build)
 }
 
