@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -20,7 +19,7 @@ import (
 // the image's owner.
 func (u *ImageUsers) Config(ctx context.Context, image opi.Image) (v1.Config, error) {
 	doing := "read the config of image " + image.Reference
-	reference, err := name.ParseReference(image.Reference)
+	reference, err := parseImage(image.Reference)
 	if err != nil {
 		return v1.Config{}, fmt.Errorf("%s: %w: %w", doing, opi.ErrRefused, err)
 	}

@@ -115,7 +115,7 @@ func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 // could not be asked: not reached in time, image missing, credentials refused
 // (errors.As finds go-containerregistry's *transport.Error).
 func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (User, error) {
-	reference, err := name.ParseReference(image.Reference)
+	reference, err := parseImage(image.Reference)
 	if err != nil {
 		return User{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 	}

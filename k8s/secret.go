@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	imagereference "github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -72,13 +72,13 @@ func checkSecretSize(data map[string][]byte) error {
 
 // dockerConfig is the content of a pull secret for one image.
 func dockerConfig(image opi.Image) ([]byte, error) {
-	reference, err := name.ParseReference(image.Reference)
+	named, err := imagereference.ParseDockerRef(image.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("parse image reference: %w", err)
 	}
-	// Docker Hub's credentials are looked up under this historical key.
-	host := reference.Context().RegistryStr()
-	if host == name.DefaultRegistry {
+	host := imagereference.Domain(named)
+	if host == "docker.io" {
+		// Docker Hub's credentials are looked up under this historical key.
 		host = "https://index.docker.io/v1/"
 	}
 	type auth struct {

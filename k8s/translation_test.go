@@ -122,6 +122,28 @@ func TestDockerHubCredentialsGoByItsHistoricalName(t *testing.T) {
 	g.Expect(string(secret.Data[corev1.DockerConfigJsonKey])).To(ContainSubstring(`"https://index.docker.io/v1/"`))
 }
 
+// kubelet looks for a host without a dot there, if it is this one.
+func TestCredentialsOfALocalRegistry(t *testing.T) {
+	g := NewWithT(t)
+	lrp := docker(t, "localhost/org/image")
+	lrp.RootFS.Image.Credentials = &opi.RegistryCredentials{Username: "user", Password: "password"}
+	secret, _ := render(t, lrp)
+	g.Expect(string(secret.Data[corev1.DockerConfigJsonKey])).To(HavePrefix(`{"auths":{"localhost":{`))
+}
+
+// Kubernetes refuses a mount path that is there twice, and a patch of such ports.
+func TestPortsAndMountsAreRenderedOnce(t *testing.T) {
+	g := NewWithT(t)
+	lrp := goldenLRP(t)
+	lrp.Ports = []int32{8080, 9090, 8080}
+	lrp.Volumes = []opi.Volume{{ID: "claim", Directory: "/data"}, {ID: "claim", Directory: "/data/"}, {ID: "claim", Directory: "/more"}}
+	_, statefulSet := render(t, lrp)
+	container := statefulSet.Spec.Template.Spec.Containers[0]
+	g.Expect(container.Ports).To(ConsistOf(HaveField("ContainerPort", int32(8080)), HaveField("ContainerPort", int32(9090))))
+	g.Expect(container.VolumeMounts).To(ConsistOf(HaveField("MountPath", "/data"), HaveField("MountPath", "/more")))
+	g.Expect(container.Env).To(ContainElement(corev1.EnvVar{Name: "CF_INSTANCE_PORTS", Value: `[{"external":8080,"internal":8080},{"external":9090,"internal":9090}]`}))
+}
+
 func TestDockerImagesKeepTheirOwnEnvironment(t *testing.T) {
 	g := NewWithT(t)
 	_, statefulSet := render(t, docker(t, "org/image"))

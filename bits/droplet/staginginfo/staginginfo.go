@@ -8,7 +8,7 @@ package staginginfo
 import (
 	"encoding/json"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/irene-cf/irene/bits/droplet/useryaml"
 )
 
 // MaxBytes bounds a staging_info.yml; real ones have a few hundred bytes. The file
@@ -32,7 +32,10 @@ type Info struct {
 // and since YAML parsers refuse some JSON (characters written as surrogate pairs),
 // what is JSON is read as JSON.
 func Parse(text []byte) (Info, error) {
-	parse := func(text []byte, info any) error { return yaml.Unmarshal(text, info) }
+	parse := func(text []byte, info any) error {
+		_, err := useryaml.Unmarshal(text, info)
+		return err
+	}
 	if json.Valid(text) {
 		parse = json.Unmarshal
 	}

@@ -16,6 +16,7 @@ func TestParse(t *testing.T) {
 		`{"start_command":"echo \ud83d\ude00"}`:                              {StartCommand: "echo 😀"},
 		`{"lifecycle_type":"buildpack","start_command":""}`:                  {},
 		`{"start_command":null}`:                                             {},
+		"start_command: a\nstart_command: b\n":                               {StartCommand: "b"},
 		"start_command: |\n  a\n  b\n":                                       {StartCommand: "a\nb\n"},
 		"":                                                                   {},
 		"# nothing\n":                                                        {},

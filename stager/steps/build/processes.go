@@ -11,8 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/irene-cf/irene/bits/droplet/useryaml"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -38,7 +37,7 @@ func (b *builder) processes(ctx context.Context) ([]process, error) {
 	last := len(b.used) - 1
 	launches := false
 	for i, p := range b.used {
-		more, found, err := readLaunch(filepath.Join(b.deps(i), "launch.yml"))
+		more, found, err := b.readLaunch(i, p)
 		if err != nil {
 			return nil, steps.Because(steps.BadProcesses, err, "Failed to read launch.yml of buildpack %s", p)
 		}
@@ -52,7 +51,7 @@ func (b *builder) processes(ctx context.Context) ([]process, error) {
 		}
 		all = merge(all, more)
 	}
-	more, err := readProcfile(b.path(steps.AppFolder, "Procfile"))
+	more, err := b.readProcfile()
 	if err != nil {
 		return nil, steps.Because(steps.BadProcesses, err, procfileFailed)
 	}
@@ -80,9 +79,9 @@ func merge(processes, more []process) []process {
 	return processes
 }
 
-// readLaunch reads a launch.yml, if there is one.
-func readLaunch(path string) ([]process, bool, error) {
-	text, err := readFile(path, maxTextFile)
+// readLaunch reads the launch.yml of a used buildpack, if there is one.
+func (b *builder) readLaunch(i int, p *buildpack) ([]process, bool, error) {
+	text, err := readFile(filepath.Join(b.deps(i), "launch.yml"), maxTextFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -92,8 +91,8 @@ func readLaunch(path string) ([]process, bool, error) {
 	var launch struct {
 		Processes []process `yaml:"processes"`
 	}
-	if err := yaml.Unmarshal(text, &launch); err != nil {
-		return nil, false, yamlError(err)
+	if err := b.readYAML(fmt.Sprintf("launch.yml of buildpack %s", p), text, &launch); err != nil {
+		return nil, false, err
 	}
 	for i, p := range launch.Processes {
 		if p.Type == "" {
@@ -120,15 +119,15 @@ func (b *builder) release(ctx context.Context, p *buildpack) ([]process, error) 
 	var release struct {
 		DefaultProcessTypes map[string]string `yaml:"default_process_types"`
 	}
-	if err := yaml.Unmarshal(output, &release); err != nil {
-		return nil, fmt.Errorf("what it printed can't be read: %w", yamlError(err))
+	if err := b.readYAML(fmt.Sprintf("what bin/release of buildpack %s printed", p), output, &release); err != nil {
+		return nil, fmt.Errorf("what it printed can't be read: %w", err)
 	}
 	return fromTypes(release.DefaultProcessTypes), nil
 }
 
 // readProcfile reads the app's Procfile, if there is one.
-func readProcfile(path string) ([]process, error) {
-	text, err := readFile(path, maxTextFile)
+func (b *builder) readProcfile() ([]process, error) {
+	text, err := readFile(b.path(steps.AppFolder, "Procfile"), maxTextFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -136,8 +135,8 @@ func readProcfile(path string) ([]process, error) {
 		return nil, err
 	}
 	var types map[string]string
-	if err := yaml.Unmarshal(text, &types); err != nil {
-		return nil, yamlError(err)
+	if err := b.readYAML("the Procfile", text, &types); err != nil {
+		return nil, err
 	}
 	return fromTypes(types), nil
 }
@@ -150,8 +149,15 @@ func fromTypes(types map[string]string) []process {
 	return processes
 }
 
-// yamlError puts a parser's error into one line.
-func yamlError(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	return fmt.Errorf("it is not valid YAML: %s", strings.Join(strings.Fields(text), " "))
+// readYAML reads what users and buildpacks wrote, and warns of keys that don't count.
+func (b *builder) readYAML(what string, text []byte, into any) error {
+	repeated, err := useryaml.Unmarshal(text, into)
+	if err != nil {
+		reason := strings.TrimPrefix(err.Error(), "yaml: ")
+		return fmt.Errorf("it is not valid YAML: %s", strings.Join(strings.Fields(reason), " "))
+	}
+	if len(repeated) > 0 {
+		b.errors.Line("Warning: of keys that are repeated in %s only the last one counts: ignored %s", what, strings.Join(repeated, ", "))
+	}
+	return nil
 }

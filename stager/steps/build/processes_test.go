@@ -57,3 +57,20 @@ func TestResultsAreWrittenForPeople(t *testing.T) {
 	g.Expect(string(text)).To(ContainSubstring(`"web":"a && b > c"`))
 	g.Expect(string(text)).To(ContainSubstring(`"execution_metadata":""`))
 }
+
+// The parsers of other Cloud Foundries accept a key twice, and so people's files have some.
+func TestTheLastOfRepeatedKeysCounts(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorkspace(t).use(t, "a", map[string]string{
+		"supply":   `printf 'name: Old\nname: New\n' >"$3/$4/config.yml"; printf 'processes:\n- {type: a, type: launched, command: x}\n' >"$3/$4/launch.yml"`,
+		"finalize": "",
+	}).file(t, "app/Procfile", "web: ./old\nweb: ./new\n").built(t)
+	g.Expect(w.result(t).ProcessTypes).To(Equal(map[string]string{"web": "./new", "launched": "x"}))
+	g.Expect(w.result(t).LifecycleMetadata.DetectedBuildpack).To(Equal("New"))
+	g.Expect(w.stderr).To(ContainSubstring("Warning: of keys that are repeated in the Procfile only the last one counts: ignored web (line 1)\n"))
+
+	w = newWorkspace(t).use(t, "a", map[string]string{
+		"compile": "", "release": `printf 'default_process_types: {}\ndefault_process_types: {web: old, web: new}\n'`,
+	}).built(t)
+	g.Expect(w.result(t).ProcessTypes).To(Equal(map[string]string{"web": "new"}))
+}

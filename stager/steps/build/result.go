@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -73,8 +71,8 @@ func (b *builder) readConfig(i int, p *buildpack) buildpackConfig {
 	var config buildpackConfig
 	text, err := readFile(filepath.Join(b.deps(i), "config.yml"), maxTextFile)
 	if err == nil {
-		if err = yaml.Unmarshal(text, &config); err != nil {
-			config, err = buildpackConfig{}, yamlError(err)
+		if err = b.readYAML(fmt.Sprintf("config.yml of buildpack %s", p), text, &config); err != nil {
+			config = buildpackConfig{}
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
