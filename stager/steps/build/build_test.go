@@ -101,6 +101,7 @@ func TestDetectionStopsAtTheFirst(t *testing.T) {
 	w.use(t, "no", map[string]string{"detect": "echo no; echo looking >&2; exit 1"})
 	w.use(t, "gone", nil)
 	w.use(t, "broken", map[string]string{"detect": "exit 127"})
+	w.use(t, "windows", nil).file(t, steps.BuildpackPath("windows")+"/bin/detect", "#!/usr/bin/env sh\r\nexit 1\r\n")
 	w.use(t, "undetecting", map[string]string{"compile": ""})
 	w.use(t, "yes", map[string]string{"detect": record + "echo '  Two lines'; echo 'and one'; echo", "finalize": "", "release": "echo '{}'"})
 	w.use(t, "late", map[string]string{"detect": "exit 99"})
@@ -110,7 +111,9 @@ func TestDetectionStopsAtTheFirst(t *testing.T) {
 	w.built(t)
 	g.Expect(w.result(t).LifecycleMetadata.DetectedBuildpack).To(Equal("detect /tmp/app\n  Two lines\nand one"))
 	g.Expect(w.result(t).LifecycleMetadata.BuildpackKey).To(Equal("yes"))
-	g.Expect(w.stderr).To(HavePrefix("looking\nbuildpack gone_buildpack is not there\nbuildpack undetecting_buildpack: bin/detect: there is no such script\n"))
+	g.Expect(w.stderr).To(HavePrefix("looking\nbuildpack gone_buildpack is not there\n"))
+	g.Expect(w.stderr).To(ContainSubstring("buildpack windows_buildpack: bin/detect: exit status 127; its lines end with CRLF"))
+	g.Expect(w.stderr).To(ContainSubstring("buildpack undetecting_buildpack: bin/detect: there is no such script\n"))
 }
 
 func TestBuildpacksBelowOneFolder(t *testing.T) {

@@ -81,6 +81,21 @@ func TestOtherFailures(t *testing.T) {
 		"no interpreter": {func(w *workspace) {
 			w.use(t, "a", ok).file(t, steps.BuildpackPath("a")+"/bin/compile", "#!/usr/bin/ruby-9 -w\n")
 		}, steps.CompileFailed, "the interpreter that it names (/usr/bin/ruby-9) is not there"},
+		"Windows line ends": {func(w *workspace) {
+			w.use(t, "a", ok).file(t, steps.BuildpackPath("a")+"/bin/compile", "#!/bin/bash\r\nexit 0\r\n")
+		}, steps.CompileFailed, "bin/compile: its lines end with CRLF"},
+		"Windows line ends and env": {func(w *workspace) {
+			w.use(t, "a", ok).file(t, steps.BuildpackPath("a")+"/bin/release", "#!/usr/bin/env bash\r\nexit 0\r\n")
+		}, steps.ReleaseFailed, "bin/release: exit status 127; its lines end with CRLF"},
+		"Windows line ends and an option": {func(w *workspace) {
+			w.use(t, "a", map[string]string{"finalize": ""}).file(t, steps.BuildpackPath("a")+"/bin/supply", "#!/bin/bash -e\r\nexit 0\r\n")
+		}, steps.SupplyFailed, "; its lines end with CRLF"},
+		"Windows line ends in finalize": {func(w *workspace) {
+			w.use(t, "a", map[string]string{"supply": ""}).file(t, steps.BuildpackPath("a")+"/bin/finalize", "#!/bin/sh\r\n")
+		}, steps.FinalizeFailed, "bin/finalize: its lines end with CRLF"},
+		"byte order mark": {func(w *workspace) {
+			w.use(t, "a", ok).file(t, steps.BuildpackPath("a")+"/bin/compile", "\uFEFF#!/bin/bash\n")
+		}, steps.CompileFailed, "bin/compile: it begins with a byte order mark"},
 		"not a program": {func(w *workspace) {
 			w.use(t, "a", ok).file(t, steps.BuildpackPath("a")+"/bin/compile", "echo no first line\n")
 		}, steps.CompileFailed, "neither a program for this machine nor a script"},

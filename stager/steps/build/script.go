@@ -108,7 +108,7 @@ func (r *runner) wait(ctx context.Context, p *buildpack, script string, cmd *exe
 		return steps.Fail(steps.OutOfDisk, "staging ran out of disk space%s while buildpack %s ran bin/%s", limitText(r.config.DiskMiB), p, script)
 	}
 	if exited {
-		return &exitError{ended.ProcessState}
+		return &exitError{state: ended.ProcessState, windows: readFirstLine(cmd.Path).windows}
 	}
 	return err
 }
@@ -134,34 +134,39 @@ func (r *runner) explainStart(cmd *exec.Cmd, err error) error {
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
+	line := readFirstLine(cmd.Path)
 	switch {
+	case errors.Is(err, syscall.ENOEXEC) && line.byteOrderMark:
+		return errors.New("it begins with a byte order mark (U+FEFF), as editors on Windows write it; save it without")
 	case errors.Is(err, syscall.ENOEXEC):
 		return errors.New("it is neither a program for this machine nor a script that names its interpreter")
+	case errors.Is(err, syscall.ENOENT) && line.windows:
+		return errors.New(windowsLineEnds)
 	case errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("the interpreter that it names%s is not there", interpreter(cmd.Path))
+		return fmt.Errorf("the interpreter that it names%s is not there", line.interpreter())
 	case errors.Is(err, syscall.E2BIG):
 		return errors.New("the app's environment is too large for the kernel: 128 KB for a variable, and a few MB in all")
 	}
 	return err
 }
 
-// interpreter is what a script's first line names, for people.
-func interpreter(path string) string {
-	text, err := readFile(path, maxCaptured)
-	line, _, _ := strings.Cut(string(text), "\n")
-	if words := strings.Fields(strings.TrimPrefix(line, "#!")); err == nil && strings.HasPrefix(line, "#!") && len(words) > 0 {
-		return " (" + words[0] + ")"
-	}
-	return ""
+// exitError says how a script ended that didn't succeed.
+type exitError struct {
+	state *os.ProcessState
+	// windows tells that the script's first line ends as on Windows. Its interpreter
+	// has then seen a carriage return: "#!/usr/bin/env bash" looks for "bash\r".
+	windows bool
 }
 
-// exitError says how a script ended that didn't succeed.
-type exitError struct{ state *os.ProcessState }
-
-func (e *exitError) Error() string { return e.state.String() }
+func (e *exitError) Error() string {
+	if e.windows {
+		return e.state.String() + "; " + windowsLineEnds
+	}
+	return e.state.String()
+}
 
 // isAnswer tells whether the script itself chose its end.
-func (e *exitError) isAnswer() bool { return e.state.Exited() }
+func (e *exitError) isAnswer() bool { return e.state.Exited() && !e.windows }
 
 // killLeftovers kills and reaps everything that scripts left running. Orphans of what
 // it kills become children of this process in their turn.
