@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/filesystem"
@@ -30,6 +31,16 @@ type Repository struct {
 	// Bytes and Entries bound what is written, and what is checked out.
 	Bytes   int64
 	Entries int
+}
+
+func init() {
+	// Some servers (Azure DevOps, AWS CodeCommit) refuse clients without multi_ack.
+	// go-git doesn't ask for it, because it can't read the answers to commits that a
+	// client has already (github.com/go-git/go-git/issues/64); its own example for
+	// Azure DevOps changes this variable too. Clone fetches into empty repositories
+	// only, so it has no commits to offer, and the answer is the same with multi_ack
+	// and without. Nothing else in these programs uses go-git.
+	transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack}
 }
 
 // maxDepth bounds how deep submodules may have submodules.
