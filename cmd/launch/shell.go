@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,7 +26,8 @@ func findShell(shells []string) (string, error) {
 
 // profileScripts returns the files to source before the app starts, in order,
 // for a droplet rooted at home. A folder that can't be read is a problem to
-// report; one that isn't there is not.
+// report, and so is a script with Windows line ends, of which the shell makes values
+// that end with a carriage return; a folder that isn't there is not.
 func profileScripts(home string) ([]string, []error) {
 	var scripts []string
 	var problems []error
@@ -46,7 +49,27 @@ func profileScripts(home string) ([]string, []error) {
 	if profile := filepath.Join(app, ".profile"); isFile(profile) {
 		scripts = append(scripts, profile)
 	}
+	for _, script := range scripts {
+		if hasWindowsLineEnds(script) {
+			problems = append(problems, fmt.Errorf("the lines of %s end with CRLF, as on Windows, which the shell takes for a part of names and values; save it with Unix line ends (LF)", script))
+		}
+	}
 	return scripts, problems
+}
+
+// maxLineEndSearch bounds how much of a script is searched for its first line's end.
+const maxLineEndSearch = 4 << 10
+
+// hasWindowsLineEnds tells whether a file's first line ends with CRLF. A file that
+// can't be read is the shell's to report.
+func hasWindowsLineEnds(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	line, err := bufio.NewReader(io.LimitReader(file, maxLineEndSearch)).ReadString('\n')
+	return err == nil && strings.HasSuffix(line, "\r\n")
 }
 
 // isFile tells whether a path is a regular file, or a link to one.

@@ -238,6 +238,11 @@ func TestImagesThatCannotRunTheApp(t *testing.T) {
 	r = d.run(t)
 	g.Expect(r.status).To(Equal(0))
 	g.Expect(r.stderr.String()).To(HavePrefix("launch: profile scripts are not sourced: "))
+
+	d = newDroplet(t).with("START_COMMAND", "true").file(t, "profile.d/a.sh", "export A=a\r\n").file(t, "app/.profile", "export B=b\n")
+	r = d.run(t)
+	g.Expect(r.status).To(Equal(0))
+	g.Expect(r.stderr.String()).To(MatchRegexp(`^launch: the lines of /\S+/profile.d/a.sh end with CRLF, as on Windows, .*\n$`))
 }
 
 // variables reads what "env -0" wrote.
