@@ -4,8 +4,8 @@
 //
 // It promises plain values: no I/O, no Kubernetes, no clock, no goroutines and
 // no caller's wire format. A front door (opi/api is the first) converts its
-// requests into these values and calls Validate; a back end (k8s) turns valid
-// values into objects.
+// requests into these values, calls Normalize where there is one, and then Validate; a
+// back end (k8s) turns valid values into objects.
 //
 // The JSON tags are the stored form of a value. The back end keeps an LRP in
 // that form for as long as the LRP runs, so a tag may be added but never

@@ -88,6 +88,9 @@ func FuzzNormalizeDestinations(f *testing.F) {
 		if err := got.Validate(); err != nil {
 			t.Fatal(err)
 		}
+		if lrp.Validate() == nil && (odd != nil || got.EgressRules[0].Destinations[0] != text) {
+			t.Fatal("a valid rule was changed: ", got.EgressRules, odd)
+		}
 		if len(got.EgressRules) == 0 && odd == nil {
 			t.Fatal("the rule was lost silently")
 		}

@@ -4,7 +4,8 @@
 //
 // What it promises, after the contract with Cloud Controller: a write answers success only
 // when the back end has committed it; a request that can't be honoured changes
-// nothing and says in JSON which field is wrong and why; the lists of LRPs
+// nothing and says in JSON which field is wrong and why; an odd value that the LRP can do
+// without is left out or put right, and logged; the lists of LRPs
 // and of tasks are complete or not a list at all. Bodies are JSON whatever their content type says,
 // because Cloud Controller labels them as forms.
 //

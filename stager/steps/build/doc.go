@@ -29,7 +29,8 @@
 // what the last one's bin/release printed, then from the app's Procfile; a later one
 // replaces an earlier one of its type. Processes of a launch.yml that are
 // sidecar_for others are sidecars. The name and version of a buildpack come from its
-// config.yml in DEPS.
+// config.yml in DEPS. In all of these a key may stand more than once: the last one
+// counts, and the user is warned.
 //
 // Scripts run in their own process group with standard input closed, in HOME, with
 // the step's own environment and in it CF_STACK, BUILDPACKS_DIR, HOME, USER, and
