@@ -7,13 +7,16 @@ import "time"
 type InstanceState string
 
 const (
-	// InstanceUnclaimed has no cell yet; with a placement error it can't get one.
+	// InstanceUnclaimed has no cell yet; with a placement error it can't get one at
+	// present.
 	InstanceUnclaimed InstanceState = "UNCLAIMED"
 	// InstanceClaimed has a cell and is starting.
 	InstanceClaimed InstanceState = "CLAIMED"
 	// InstanceRunning has passed its startup check.
 	InstanceRunning InstanceState = "RUNNING"
-	// InstanceCrashed has ended, or can't be started on its cell, and is tried again.
+	// InstanceCrashed has ended, or can't be started on its cell, and is tried again;
+	// or it was refused for good. An instance that ends again and again before it has
+	// been ready for the first time stays in this state.
 	InstanceCrashed InstanceState = "CRASHED"
 	// InstanceUnknown runs on a cell that has not been heard of for a while.
 	InstanceUnknown InstanceState = "UNKNOWN"

@@ -63,6 +63,7 @@ func instanceState(pod *Pod, node silence, seen failedChecks, now time.Time, los
 		return instance
 	}
 	container := &pod.Container
+	last, passed, failed := failedToStart(pod)
 
 	switch {
 	case pod.OverDisk():
@@ -92,14 +93,6 @@ func instanceState(pod *Pod, node silence, seen failedChecks, now time.Time, los
 		instance.State = opi.InstanceUnknown
 		since(node.since)
 
-	case container.Running && container.Started && !neverReady(pod):
-		instance.State = opi.InstanceRunning
-		since(container.RunningSince, pod.ContainersReady.Since)
-
-	case container.Running:
-		instance.State = opi.InstanceClaimed
-		since(container.RunningSince, pod.Scheduled.Since)
-
 	case container.Terminated != nil:
 		return crashed(container.crash(container.Terminated, container.Passed, seen), container.Terminated.FinishedAt)
 
@@ -108,6 +101,20 @@ func instanceState(pod *Pod, node silence, seen failedChecks, now time.Time, los
 			return crashed(container.crash(last, container.Passed, seen), last.FinishedAt)
 		}
 		return crashed(waitingEnd(container.Waiting))
+
+	case failed && last == nil:
+		return crashed("ended again and again before it was ready")
+
+	case failed:
+		return crashed(container.crash(last, passed, seen), last.FinishedAt)
+
+	case container.Running && container.Started && !neverReady(pod):
+		instance.State = opi.InstanceRunning
+		since(container.RunningSince, pod.ContainersReady.Since)
+
+	case container.Running:
+		instance.State = opi.InstanceClaimed
+		since(container.RunningSince, pod.Scheduled.Since)
 
 	default:
 		instance.State = opi.InstanceClaimed

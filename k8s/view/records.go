@@ -39,27 +39,18 @@ func instanceRecord(pod *Pod, silent bool, seen failedChecks) opi.InstanceRecord
 // crashes counts how often the app's container has died by itself, and says how the last
 // time; nil if nobody knows. A container that ends because its pod is to end has not
 // crashed.
-//
-// A status holds the present run, whose number is the restart count, and how the run
-// before it ended. While a kubelet waits to start another one, the run that ended last
-// stands for both: it keeps its number until the next begins.
 func crashes(pod *Pod, seen failedChecks) (count int, last *opi.Crash) {
 	if pod.OverDisk() {
 		return overDiskCrash(pod)
 	}
 	c := &pod.Container
-	count = int(c.RestartCount)
-	ended, passed := c.LastTermination, c.LastPassed
-	switch {
-	case c.Terminated != nil:
-		if !endedInOrder(pod, c.Terminated) {
-			count, ended, passed = count+1, c.Terminated, c.Passed
-		}
-	case c.Waiting != nil && !starting(c.Waiting.Reason) && ended != nil && ended.Reason != reasonStatusUnknown:
-		if endedInOrder(pod, ended) {
+	count, ended, passed := c.ends()
+	if count > int(c.RestartCount) && endedInOrder(pod, ended) {
+		count--
+		if c.Terminated == nil {
 			return count, nil
 		}
-		count, passed = count+1, c.Passed
+		ended, passed = c.LastTermination, c.LastPassed
 	}
 	if count == 0 || ended == nil {
 		return count, nil

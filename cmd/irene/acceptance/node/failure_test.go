@@ -102,6 +102,17 @@ var _ = Describe("an app in trouble", func() {
 		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(And(
 			HavePrefix("failed health check: port 8080 "), HaveSuffix("(not passed within 2s of the start)"))))
 		Expect(a.restarts(0)(ctx)).To(BeNumerically(">=", 1))
+
+		By("staying so once it has failed to start three times, also while it runs again")
+		Eventually(a.restarts(0)).WithContext(ctx).Should(BeNumerically(">=", 3))
+		Eventually(a.states).WithContext(ctx).Should(Equal([]string{"CRASHED"}))
+		Eventually(func(ctx context.Context) (int32, error) {
+			instance, err := a.instance(0)(ctx)
+			if err == nil && instance.State != "CRASHED" {
+				return 0, StopTrying("it is " + instance.State)
+			}
+			return a.restarts(0)(ctx), err
+		}).WithContext(ctx).Should(BeNumerically(">=", 4))
 	}, SpecTimeout(2*time.Minute))
 
 	It("is CRASHED with the reason when its image can't be pulled", func(ctx SpecContext) {
