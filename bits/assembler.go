@@ -183,7 +183,8 @@ type Assembled struct {
 //	opi.ErrUnavailable  registry, stack or droplet source can't be had at present, or
 //	                    the work is not done yet; it goes on
 //
-// and its text is kept for LastFailure, unless it only says that the work goes on.
+// and its text is kept for LastFailure, unless it only says that the work goes on. Those
+// that wrap opi.ErrUnavailable have an opi.Message.
 func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Assembled, error) {
 	doing := "assemble the image of droplet " + request.Droplet.GUID
 	if err := a.check(request); err != nil {
@@ -194,9 +195,12 @@ func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Asse
 		return known, nil
 	}
 	if failure, ok := a.held(request); ok {
-		return Assembled{}, fmt.Errorf("%s: %w: %s", doing, opi.ErrRefused, failure.Reason)
+		return Assembled{}, opi.WithMessage(fmt.Errorf("%s: %w: %s", doing, opi.ErrRefused, failure.Reason), "%s", failure.Reason)
 	}
 	assembled, err := a.join(ctx, request, false)
+	if errors.Is(err, opi.ErrUnavailable) && opi.Message(err) == "" {
+		err = opi.WithMessage(err, "the platform can't get the app's image ready at present; it goes on trying")
+	}
 	if err != nil {
 		return Assembled{}, fmt.Errorf("%s: %w", doing, err)
 	}

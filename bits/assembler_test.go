@@ -133,7 +133,9 @@ func TestConcurrentCallersShareTheWork(t *testing.T) {
 		return 0
 	}).Should(Equal(51))
 	leave()
-	g.Eventually(left).Should(Receive(failWith(opi.ErrUnavailable, "it goes on in the background, at present with asking the registry")))
+	g.Eventually(left).Should(Receive(And(
+		failWith(opi.ErrUnavailable, "it goes on in the background, at present with asking the registry"),
+		WithTransform(opi.Message, Equal("the app's image is not ready yet; the platform is still asking the registry")))))
 	close(gate)
 	others.Wait()
 	close(results)
@@ -240,6 +242,7 @@ func TestRefusals(t *testing.T) {
 				_, err := c.assembler.Assemble(context.Background(), request)
 				g.Expect(err).To(failWith(opi.ErrRefused, example.reason))
 				g.Expect(err).NotTo(MatchError(opi.ErrUnavailable))
+				g.Expect(opi.Message(err)).NotTo(Or(ContainSubstring("assemble the image"), ContainSubstring(opi.ErrRefused.Error())))
 			}
 			g.Expect(asked.Load()).To(Equal(example.fetches), "a refusal that cost a download holds for a while")
 			failure, known := c.assembler.LastFailure(example.droplet.Droplet)
@@ -282,6 +285,7 @@ func TestWhatIsUnavailableIsTriedAgain(t *testing.T) {
 	})))
 	_, err := c.assemble(d)
 	g.Expect(err).To(failWith(opi.ErrUnavailable, "the blobstore sleeps"))
+	g.Expect(opi.Message(err)).To(Equal("the platform can't get the app's image ready at present; it goes on trying"))
 	failure, known := c.assembler.LastFailure(d.Droplet)
 	g.Expect(known).To(BeTrue())
 	g.Expect(failure.Refused).To(BeFalse())

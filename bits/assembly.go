@@ -112,7 +112,7 @@ func (a *Assembler) assemble(ctx context.Context, f *flight, stack Stack, target
 func (a *Assembler) fetch(ctx context.Context, f *flight, renew bool) (StoredDroplet, error) {
 	checksum := f.request.Droplet.Checksum
 	if a.options.Source == nil {
-		return StoredDroplet{}, fmt.Errorf("%w: droplet %s is not in the registry, and this platform fetches droplets from nowhere else; stage the app again", opi.ErrRefused, checksum.Value)
+		return StoredDroplet{}, dropletGone(fmt.Errorf("%w: droplet %s is not in the registry, and this platform fetches droplets from nowhere else; stage the app again", opi.ErrRefused, checksum.Value))
 	}
 	f.at("waiting for other droplets to be fetched")
 	release, err := occupy(ctx, a.fetches)
@@ -142,6 +142,11 @@ func (a *Assembler) fetch(ctx context.Context, f *flight, renew bool) (StoredDro
 	}
 	a.registry.metrics.fetches.WithLabelValues(outcome).Inc()
 	return stored, err
+}
+
+// dropletGone adds the message for a droplet that is nowhere.
+func dropletGone(err error) error {
+	return opi.WithMessage(err, "this platform does not have the app's droplet any more; stage the app again")
 }
 
 type countedContent struct {

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,9 @@ func (a *Assembler) join(ctx context.Context, request AssemblyRequest, repair bo
 	case <-f.done:
 		return f.result, f.err
 	case <-ctx.Done():
-		return Assembled{}, fmt.Errorf("%w: it goes on in the background, at present with %s: %w", opi.ErrUnavailable, *f.stage.Load(), ctx.Err())
+		stage := *f.stage.Load()
+		return Assembled{}, opi.WithMessage(fmt.Errorf("%w: it goes on in the background, at present with %s: %w", opi.ErrUnavailable, stage, ctx.Err()),
+			"the app's image is not ready yet; the platform is still %s", stage)
 	}
 }
 
@@ -147,7 +150,7 @@ func (a *Assembler) LastFailure(droplet opi.Droplet) (Failure, bool) {
 }
 
 func (a *Assembler) keep(f *flight) {
-	reason := strings.TrimPrefix(f.err.Error(), opi.ErrRefused.Error()+": ")
+	reason := cmp.Or(opi.Message(f.err), strings.TrimPrefix(f.err.Error(), opi.ErrRefused.Error()+": "))
 	failure := Failure{Reason: opi.PlainText(reason, maxReasonBytes), Refused: errors.Is(f.err, opi.ErrRefused), At: time.Now()}
 	if failure.Refused && f.costly {
 		failure.holds = requestKey(f.request)

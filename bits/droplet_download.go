@@ -121,7 +121,7 @@ func (d *download) connect() error {
 		d.failures++
 		switch {
 		case answered && (answer.code == http.StatusNotFound || answer.code == http.StatusGone):
-			return fmt.Errorf("%s: %w: no such droplet there (%w)", d.doing, opi.ErrRefused, err)
+			return dropletGone(fmt.Errorf("%s: %w: no such droplet there (%w)", d.doing, opi.ErrRefused, err))
 		case answered && !slices.Contains(retriedCodes, answer.code),
 			answered && answer.wait > maxRetryAfter,
 			errors.As(err, new(*permanent)),
@@ -192,7 +192,8 @@ func (d *download) skip(response *http.Response) error {
 }
 
 func (d *download) tooLarge(size string) error {
-	return fmt.Errorf("%s: %w: the droplet has %s bytes, the limit is %d", d.doing, opi.ErrRefused, size, d.source.options.MaxBytes)
+	message := fmt.Sprintf("the droplet has %s bytes, the limit is %d", size, d.source.options.MaxBytes)
+	return opi.WithMessage(fmt.Errorf("%s: %w: %s", d.doing, opi.ErrRefused, message), "%s", message)
 }
 
 // validatorOf is what If-Range takes: a strong ETag or, without, the time of change.

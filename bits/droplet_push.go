@@ -222,13 +222,16 @@ func (r *Registry) tagDroplet(ctx context.Context, stored StoredDroplet, result 
 	return manifest.digest, nil
 }
 
-// asRefusal tells the world's word for a droplet that is at fault from all others.
+// asRefusal makes errors about a droplet that is at fault wrap opi.ErrRefused.
 func asRefusal(err error) error {
-	if errors.Is(err, droplet.ErrRefused) || errors.Is(err, droplet.ErrChecksum) {
-		return fmt.Errorf("%w: %w", opi.ErrRefused, err)
+	if fault, ok := errors.AsType[*droplet.Refusal](err); ok {
+		return opi.WithMessage(fmt.Errorf("%w: %w", opi.ErrRefused, err), "%s", fault)
 	}
-	if len(opi.FieldErrors(err)) > 0 {
-		return fmt.Errorf("%w: %w", opi.ErrRefused, err)
+	if fault, ok := errors.AsType[*droplet.Mismatch](err); ok {
+		return opi.WithMessage(fmt.Errorf("%w: %w", opi.ErrRefused, err), "%s; stage the app again", fault)
+	}
+	if fields := opi.FieldErrors(err); len(fields) > 0 {
+		return opi.WithMessage(fmt.Errorf("%w: %w", opi.ErrRefused, err), "the droplet can't be used: %s", fields[0].Reason)
 	}
 	return err
 }

@@ -116,7 +116,8 @@ func (s *Stacks) Current(ctx context.Context, name string) (Stack, error) {
 		name = s.Default()
 	}
 	if !slices.Contains(s.options.Names, name) {
-		return Stack{}, fmt.Errorf("%w: there is no stack %q on this platform, only %s", opi.ErrRefused, name, strings.Join(s.options.Names, ", "))
+		message := fmt.Sprintf("there is no stack %q on this platform, only %s", name, strings.Join(s.options.Names, ", "))
+		return Stack{}, opi.WithMessage(fmt.Errorf("%w: %s", opi.ErrRefused, message), "%s", message)
 	}
 	if state := s.state(name); state.Revision != "" {
 		return state.Stack, nil

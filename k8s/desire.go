@@ -125,7 +125,7 @@ func (l *LRPs) nameTaken(ctx context.Context, lrp opi.LRP, name string) error {
 	case taken.DeletionTimestamp != nil:
 		return fmt.Errorf("desire LRP %s: StatefulSet %s is still being deleted: %w", lrp, name, opi.ErrUnavailable)
 	case taken.Annotations[keys.ProcessGUID] != lrp.ProcessGUID():
-		return fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name)
+		return opi.WithMessage(fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name), "%s", NameTaken)
 	}
 	if !isSubset(selector(lrp.LRPIdentifier), taken.Labels) {
 		if taken, err = l.relabel(ctx, taken, selector(lrp.LRPIdentifier)); err != nil {

@@ -10,6 +10,12 @@ import (
 	"github.com/distribution/reference"
 )
 
+// Reasons for which a docker image can't be started, for app developers.
+const (
+	ImageRunsAsRoot   = "the image runs as root, which this platform does not allow; give it a USER that is not root"
+	ImageHasNoCommand = "the image has neither ENTRYPOINT nor CMD, and the app has no start command; give it one"
+)
+
 // Validate checks that the reference is one that kubelet and containerd accept, and
 // that credentials are complete.
 func (i Image) Validate() error {

@@ -1,6 +1,7 @@
 package stager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,8 @@ func (s *Stager) soon(ctx context.Context, do func(context.Context) error) error
 	defer cancel()
 	err := do(ctx)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%w: not done within %s: %w", opi.ErrUnavailable, s.RequestPatience, err)
+		return opi.WithMessage(fmt.Errorf("%w: not done within %s: %w", opi.ErrUnavailable, s.RequestPatience, err),
+			"the platform could not take the build on within %s; try again later", s.RequestPatience)
 	}
 	return err
 }
@@ -62,7 +64,7 @@ func (s *Stager) objects(ctx context.Context, build opi.Build) (Objects, error) 
 	}
 	images, err := s.Images.Ensure(ctx, build.Source.Stack)
 	if errors.Is(err, opi.ErrRefused) {
-		return Objects{}, opi.Invalid("source.stack", "%v", err)
+		return Objects{}, opi.Invalid("source.stack", "%s", cmp.Or(opi.Message(err), err.Error()))
 	}
 	if err != nil {
 		return Objects{}, fmt.Errorf("make the images to stage in: %w", err)

@@ -58,7 +58,7 @@ func (s Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	case err != nil:
 		return nil, fmt.Errorf("look for Job %s: %w", name, k8s.Classify(err))
 	case job.Labels[keys.SourceType] != s.Kind || job.Labels[keys.GUID] != guid:
-		return nil, fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.What)
+		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.What), "%s", k8s.NameTaken)
 	}
 	return job, nil
 }

@@ -29,8 +29,8 @@ func (h *appsHandler) desire(w http.ResponseWriter, r *http.Request, params http
 		err = h.desireLRP(r, processGUID, wire)
 	}
 	if err != nil {
-		h.refusals.keep(processGUID, wire.Instances, reason(err))
-		h.fail(w, "desire", processGUID, err)
+		h.refusals.keep(processGUID, wire.Instances, userMessage("start the app", err), status(err) < http.StatusInternalServerError)
+		h.fail(w, "start the app", "desire", processGUID, err)
 		return
 	}
 	h.refusals.forget(processGUID)
@@ -62,7 +62,7 @@ func (h *appsHandler) update(w http.ResponseWriter, r *http.Request, params http
 		err = h.updateLRP(r, params.ByName(guidParameter), wire)
 	}
 	if err != nil {
-		h.fail(w, "update", params.ByName(guidParameter), err)
+		h.fail(w, "change the app", "update", params.ByName(guidParameter), err)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
@@ -87,7 +87,7 @@ func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.
 	lrps, err := h.lrps.List(r.Context())
 	if err != nil {
 		h.logger.Error("list-failed", err)
-		http.Error(w, reason(err), status(err))
+		http.Error(w, logReason(err), status(err))
 		return
 	}
 	respond(w, http.StatusOK, newListResponse(lrps))
@@ -99,7 +99,7 @@ func (h *appsHandler) get(w http.ResponseWriter, r *http.Request, params httprou
 	id := identifier(params)
 	lrp, err := h.lrps.Get(r.Context(), id)
 	if err != nil {
-		h.fail(w, "get", id.ProcessGUID(), err)
+		h.fail(w, "look at the app", "get", id.ProcessGUID(), err)
 		return
 	}
 	respond(w, http.StatusOK, newGetResponse(lrp))
@@ -116,7 +116,7 @@ func (h *appsHandler) instances(w http.ResponseWriter, r *http.Request, params h
 		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.instances(id.ProcessGUID())))
 	case err != nil:
 		h.logger.Error("instances-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
-		respond(w, status(err), instancesResponse{ProcessGUID: id.ProcessGUID(), Error: reason(err), Instances: []instanceResponse{}})
+		respond(w, status(err), instancesResponse{ProcessGUID: id.ProcessGUID(), Error: userMessage("look at the app's instances", err), Instances: []instanceResponse{}})
 	default:
 		respond(w, http.StatusOK, newInstancesResponse(id, instances))
 	}
@@ -126,7 +126,7 @@ func (h *appsHandler) instances(w http.ResponseWriter, r *http.Request, params h
 func (h *appsHandler) stop(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 	id := identifier(params)
 	if err := h.lrps.Stop(r.Context(), id); err != nil {
-		h.fail(w, "stop", id.ProcessGUID(), err)
+		h.fail(w, "stop the app", "stop", id.ProcessGUID(), err)
 		return
 	}
 	h.refusals.forget(id.ProcessGUID())
@@ -137,7 +137,7 @@ func (h *appsHandler) stopInstance(w http.ResponseWriter, r *http.Request, param
 	id := identifier(params)
 	index, err := strconv.ParseUint(params.ByName(indexParameter), 10, 31)
 	if err != nil {
-		h.fail(w, "stop-instance", id.ProcessGUID(), malformed("index", fmt.Sprintf("%q is not a number of 0 or more", params.ByName(indexParameter))))
+		h.fail(w, "stop the instance", "stop-instance", id.ProcessGUID(), malformed("index", fmt.Sprintf("%q is not a number of 0 or more", params.ByName(indexParameter))))
 		return
 	}
 	err = h.lrps.StopInstance(r.Context(), id, int(index))
@@ -146,16 +146,17 @@ func (h *appsHandler) stopInstance(w http.ResponseWriter, r *http.Request, param
 		err = &malformedError{fields: opi.FieldErrors(err)}
 	}
 	if err != nil {
-		h.fail(w, "stop-instance", id.ProcessGUID(), err)
+		h.fail(w, "stop the instance", "stop-instance", id.ProcessGUID(), err)
 		return
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-func (h *appsHandler) fail(w http.ResponseWriter, action, processGUID string, err error) {
+// fail logs err and answers it; doing says what the caller wanted, for userMessage.
+func (h *appsHandler) fail(w http.ResponseWriter, doing, action, processGUID string, err error) {
 	code := status(err)
 	logFailure(h.logger, action, lager.Data{"process_guid": processGUID}, code, err)
-	respondError(w, code, reason(err))
+	respondError(w, code, userMessage(doing, err))
 }
 
 // logFailure tells faults of the platform from refusals.
@@ -165,7 +166,7 @@ func logFailure(logger lager.Logger, action string, data lager.Data, code int, e
 		logger.Error(action+"-failed", err, data)
 		return
 	}
-	data["reason"] = reason(err)
+	data["reason"] = logReason(err)
 	logger.Info(action+"-refused", data)
 }
 

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -254,7 +256,7 @@ func TestDesireRefusals(t *testing.T) {
 			g.Expect(json.Unmarshal(shown.Body.Bytes(), &body)).To(Succeed())
 			g.Expect(body.Error).To(BeEmpty())
 			g.Expect(body.Instances).To(HaveLen(1))
-			g.Expect(body.Instances[0].State).To(Equal("UNCLAIMED"))
+			g.Expect(body.Instances[0].State).To(Equal("CRASHED"))
 			g.Expect(body.Instances[0].PlacementError).To(HavePrefix(test.message))
 			g.Expect(body.Instances[0].Since).To(BeNumerically(">", 0))
 		})
@@ -308,6 +310,55 @@ func TestBackEndErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A refusal that lasts ends cf push at once; what may pass by itself does not. Neither tells
+// app developers of hosts, Kubernetes objects or guids.
+func TestInstancesAfterAFailedDesire(t *testing.T) {
+	internal := fmt.Errorf("desire LRP g-v: assemble the image of droplet d: POST https://10.0.0.1/v2/")
+	for name, test := range map[string]struct {
+		err            error
+		state, message string
+	}{
+		"refused":               {fmt.Errorf("%w: %w", internal, opi.ErrRefused), "CRASHED", "the platform can't start the app; its operators find the reason in the log"},
+		"refused with message":  {opi.WithMessage(fmt.Errorf("%w: %w", internal, opi.ErrRefused), "stage the app again"), "CRASHED", "stage the app again"},
+		"a field":               {fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot)), "CRASHED", "lifecycle.docker_lifecycle.image: " + opi.ImageRunsAsRoot},
+		"too large":             {&http.MaxBytesError{Limit: 5}, "CRASHED", "body: has more than 5 bytes"},
+		"unavailable":           {fmt.Errorf("%w: %w", internal, opi.ErrUnavailable), "UNCLAIMED", "the platform can't start the app at present; it may be able to later"},
+		"unavailable, with why": {fmt.Errorf("%w: %w", internal, opi.WithMessage(opi.ErrUnavailable, "the image is not ready yet")), "UNCLAIMED", "the image is not ready yet"},
+		"anything else":         {internal, "UNCLAIMED", "the platform can't start the app; its operators find the reason in the log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			b := &backEnd{err: test.err}
+			handler := b.handler()
+			response := callHandler(handler, http.MethodPut, goldenPath, golden(t, map[string]any{"instances": 2}))
+			g.Expect(message(response)).To(Equal(test.message))
+
+			b.err = opi.ErrNotFound
+			shown := callHandler(handler, http.MethodGet, "/apps/1c559be1-5534-4bc2-a11e-357a462edf7b/b06cbcf3-595e-43f2-857a-a2dd6ba6a78d/instances", "")
+			var body struct {
+				Instances []struct {
+					State          string
+					PlacementError string `json:"placement_error"`
+				}
+			}
+			g.Expect(json.Unmarshal(shown.Body.Bytes(), &body)).To(Succeed())
+			g.Expect(body.Instances).To(HaveLen(2))
+			g.Expect(body.Instances).To(HaveEach(And(HaveField("State", test.state), HaveField("PlacementError", test.message))))
+		})
+	}
+}
+
+// A connection that breaks says nothing about the request.
+func TestDesireWhoseBodyBreaksOff(t *testing.T) {
+	g := NewWithT(t)
+	handler := (&backEnd{err: opi.ErrNotFound}).handler()
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequest(http.MethodPut, goldenPath, io.MultiReader(strings.NewReader("{"), iotest.ErrReader(io.ErrUnexpectedEOF))))
+	g.Expect(response.Code).To(Equal(http.StatusServiceUnavailable))
+	shown := callHandler(handler, http.MethodGet, "/apps/1c559be1-5534-4bc2-a11e-357a462edf7b/b06cbcf3-595e-43f2-857a-a2dd6ba6a78d/instances", "")
+	g.Expect(shown.Body.String()).To(ContainSubstring(`"state":"UNCLAIMED"`))
 }
 
 func TestUpdate(t *testing.T) {

@@ -15,6 +15,10 @@
 // predecessor had, 503 where the same request may
 // succeed later, 500 otherwise.
 //
+// Texts are for app developers, who see them through Cloud Controller: they name fields of
+// the request, or are an opi.Message; what else an error says goes to the log.
+//
 // The handler holds no goroutine. Its only state is a bounded memory of refusals,
-// by which an app that can't start says why.
+// by which an app that can't start says why: CRASHED for what is refused for good,
+// UNCLAIMED for what may succeed later.
 package api

@@ -84,17 +84,46 @@ func status(err error) int {
 	}
 }
 
-// reason is an error's text for the caller, with fields under the names that the
-// caller used.
-func reason(err error) string {
+// userMessage returns an error's text for the caller, who shows it to app developers: the
+// fields that are wrong, under the caller's names, or the message that the error carries.
+// Errors without either speak of hosts, objects and guids, which is for logs: of them the
+// text says what could not be done, and whether it may be done later. doing completes
+// "the platform can't …".
+func userMessage(doing string, err error) string {
+	if text := faults(err); text != "" {
+		return text
+	}
+	if message := opi.Message(err); message != "" {
+		return message
+	}
+	switch {
+	case errors.Is(err, opi.ErrNotFound):
+		return "not found: this platform has nothing of that guid"
+	case errors.Is(err, opi.ErrUnavailable):
+		return "the platform can't " + doing + " at present; it may be able to later"
+	}
+	return "the platform can't " + doing + "; its operators find the reason in the log"
+}
+
+// logReason returns the text of an error for the log.
+func logReason(err error) string {
+	if text := faults(err); text != "" {
+		return text
+	}
+	return err.Error()
+}
+
+// faults describes what is wrong with the request itself; "" if nothing is.
+func faults(err error) string {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return fmt.Sprintf("body: has more than %d bytes", tooLarge.Limit)
 	}
-	if fields := fieldErrors(err); len(fields) > 0 {
-		return describe(fields)
+	var unreadable *malformedError
+	if errors.As(err, &unreadable) {
+		return unreadable.Error()
 	}
-	return err.Error()
+	return describe(fieldErrors(err))
 }
 
 // fieldErrors finds the fields that are wrong, also below what the back end has

@@ -19,7 +19,8 @@ func readJSON(r *http.Request, into any) error {
 		return err
 	}
 	if err != nil {
-		return malformed("body", "can't be read: "+err.Error())
+		// The connection broke. Nothing is known of the request, which may come again.
+		return fmt.Errorf("%w: read the body: %w", opi.ErrUnavailable, err)
 	}
 	err = json.Unmarshal(content, into)
 	var wrongType *json.UnmarshalTypeError

@@ -19,12 +19,16 @@ const (
 // that answer, so without it an app that can't start would never say why. It is a
 // help for people, not a promise: each replica has its own and a restart empties it.
 // The key is the process guid as paths have it, "<guid>-<version>".
+//
+// A lasting refusal is shown as CRASHED, on which cf push ends at once; a failure that
+// may pass by itself as UNCLAIMED, since the next sync desires the LRP again.
 type refusals struct {
 	cache *lru.Cache[string, refusal]
 }
 
 type refusal struct {
 	reason    string
+	state     opi.InstanceState
 	instances int
 	since     time.Time
 }
@@ -37,16 +41,21 @@ func newRefusals() *refusals {
 	return &refusals{cache: cache}
 }
 
-// keep remembers a refusal. When the same reason is given again, as by every sync,
-// the time of the first stays.
-func (r *refusals) keep(processGUID string, instances int32, reason string) {
+// keep remembers a refusal and whether it lasts. When the same reason is given again, as
+// by every sync, the time of the first stays.
+func (r *refusals) keep(processGUID string, instances int32, reason string, lasting bool) {
 	reason = opi.PlainText(reason, maxRefusalBytes)
 	since := time.Now()
 	if earlier, known := r.cache.Get(processGUID); known && earlier.reason == reason {
 		since = earlier.since
 	}
+	state := opi.InstanceUnclaimed
+	if lasting {
+		state = opi.InstanceCrashed
+	}
 	r.cache.Add(processGUID, refusal{
 		reason:    reason,
+		state:     state,
 		instances: min(max(1, int(instances)), maxRefusedInstances),
 		since:     since,
 	})
@@ -54,7 +63,7 @@ func (r *refusals) keep(processGUID string, instances int32, reason string) {
 
 func (r *refusals) forget(processGUID string) { r.cache.Remove(processGUID) }
 
-// instances shows a refusal as instances that can't be placed.
+// instances returns the instances that stand for a refusal, nil if there is none.
 func (r *refusals) instances(processGUID string) []opi.Instance {
 	refused, known := r.cache.Get(processGUID)
 	if !known {
@@ -64,7 +73,7 @@ func (r *refusals) instances(processGUID string) []opi.Instance {
 	for index := range refused.instances {
 		instances = append(instances, opi.Instance{
 			Index:          index,
-			State:          opi.InstanceUnclaimed,
+			State:          refused.state,
 			Since:          refused.since,
 			PlacementError: refused.reason,
 		})

@@ -38,7 +38,7 @@ func (h *stageHandler) stage(w http.ResponseWriter, r *http.Request, params http
 		err = wire.rename(h.stageBuild(r.Context(), guid, wire))
 	}
 	if err != nil {
-		h.fail(w, "stage", guid, err)
+		h.fail(w, "stage the app", "stage", guid, err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -71,7 +71,7 @@ func (h *stageHandler) cancel(w http.ResponseWriter, r *http.Request, params htt
 		return
 	}
 	if err != nil {
-		h.fail(w, "cancel-staging", guid, err)
+		h.fail(w, "cancel the build", "cancel-staging", guid, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -83,8 +83,8 @@ func (h *stageHandler) completed(w http.ResponseWriter, _ *http.Request, _ httpr
 	respond(w, http.StatusGone, errorMessage{Message: "builds don't report here; their end is seen in Kubernetes"})
 }
 
-func (h *stageHandler) fail(w http.ResponseWriter, action, guid string, err error) {
+func (h *stageHandler) fail(w http.ResponseWriter, doing, action, guid string, err error) {
 	code := status(err)
 	logFailure(h.logger, action, lager.Data{stagingParameter: guid}, code, err)
-	respond(w, code, errorMessage{Message: reason(err)})
+	respond(w, code, errorMessage{Message: userMessage(doing, err)})
 }

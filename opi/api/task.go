@@ -49,7 +49,7 @@ func (h *taskHandler) desire(w http.ResponseWriter, r *http.Request, params http
 		err = taskNames.rename(h.desireTask(r.Context(), guid, wire))
 	}
 	if err != nil {
-		h.fail(w, "desire-task", guid, err)
+		h.fail(w, "run the task", "desire-task", guid, err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -71,7 +71,7 @@ func (h *taskHandler) desireTask(ctx context.Context, guid string, wire taskRequ
 func (h *taskHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
 	guids, err := h.tasks.List(r.Context())
 	if err != nil {
-		h.fail(w, "list-tasks", "", err)
+		h.fail(w, "list tasks", "list-tasks", "", err)
 		return
 	}
 	tasks := make([]taskResponse, 0, len(guids))
@@ -85,7 +85,7 @@ func (h *taskHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.
 func (h *taskHandler) get(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 	guid := params.ByName(taskParameter)
 	if err := h.tasks.Get(r.Context(), guid); err != nil {
-		h.fail(w, "get-task", guid, err)
+		h.fail(w, "look at the task", "get-task", guid, err)
 		return
 	}
 	respond(w, http.StatusOK, taskResponse{GUID: guid})
@@ -95,14 +95,14 @@ func (h *taskHandler) get(w http.ResponseWriter, r *http.Request, params httprou
 func (h *taskHandler) cancel(w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 	guid := params.ByName(taskParameter)
 	if err := h.tasks.Cancel(r.Context(), guid); err != nil {
-		h.fail(w, "cancel-task", guid, err)
+		h.fail(w, "cancel the task", "cancel-task", guid, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (h *taskHandler) fail(w http.ResponseWriter, action, guid string, err error) {
-	code, text := status(err), reason(err)
+func (h *taskHandler) fail(w http.ResponseWriter, doing, action, guid string, err error) {
+	code, text := status(err), userMessage(doing, err)
 	if errors.Is(err, opi.ErrNotFound) {
 		text = fmt.Sprintf("there is no task %q", guid)
 	}

@@ -223,7 +223,7 @@ func TestListTasks(t *testing.T) {
 	for _, path := range []string{"/tasks", taskPath} {
 		response = b.call(http.MethodGet, path, "")
 		g.Expect(response.Code).To(Equal(http.StatusServiceUnavailable))
-		g.Expect(stageMessage(response)).To(ContainSubstring("unavailable"))
+		g.Expect(stageMessage(response)).To(ContainSubstring("at present"))
 	}
 }
 

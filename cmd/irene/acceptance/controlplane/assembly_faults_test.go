@@ -19,6 +19,9 @@ import (
 	"github.com/irene-cf/irene/fixtures/registryserver"
 )
 
+// imageNotReady matches what users are told while the platform can't make an app's image.
+var imageNotReady = Equal("the platform can't get the app's image ready at present; it goes on trying")
+
 // maxUnpacked is what droplets of these specs may have unpacked.
 const maxUnpacked = 4 << 20
 
@@ -48,23 +51,23 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		Entry("and closes the connection", patience, registryserver.Fault(registryserver.Hangup), 3),
 	)
 
-	It("is there when the registry answers again, and until then everybody is told what is wrong", func(ctx context.Context) {
+	It("is there when the registry answers again, and until then users are told that it is being tried", func(ctx context.Context) {
 		var group sync.WaitGroup
 		faults := map[string]registryserver.Fault{}
 		examples := []struct {
-			what, message string
-			fault         registryserver.Fault
-			quick         bool
+			what  string
+			fault registryserver.Fault
+			quick bool
 		}{
-			{"unauthorized", "the registry refuses Irene's credentials", registryserver.Status(http.StatusUnauthorized), true},
-			{"forbidden", "the registry refuses Irene's credentials", registryserver.Status(http.StatusForbidden), true},
-			{"not found", "Not Found", registryserver.Status(http.StatusNotFound), true},
-			{"busy", "429", registryserver.Busy(0), false},
-			{"busy for long", "429", registryserver.Busy(3600), true},
-			{"failing", "500", registryserver.Status(http.StatusInternalServerError), false},
-			{"gone", "EOF", registryserver.Hangup, false},
-			{"failing when blobs come", "a fault is played", registryserver.Status(http.StatusInternalServerError).On(registryserver.Method(http.MethodPost)), false},
-			{"gone when the manifest comes", "EOF", registryserver.Fault(registryserver.Hangup).On(registryserver.Method(http.MethodPut)), false},
+			{"unauthorized", registryserver.Status(http.StatusUnauthorized), true},
+			{"forbidden", registryserver.Status(http.StatusForbidden), true},
+			{"not found", registryserver.Status(http.StatusNotFound), true},
+			{"busy", registryserver.Busy(0), false},
+			{"busy for long", registryserver.Busy(3600), true},
+			{"failing", registryserver.Status(http.StatusInternalServerError), false},
+			{"gone", registryserver.Hangup, false},
+			{"failing when blobs come", registryserver.Status(http.StatusInternalServerError).On(registryserver.Method(http.MethodPost)), false},
+			{"gone when the manifest comes", registryserver.Fault(registryserver.Hangup).On(registryserver.Method(http.MethodPut)), false},
 		}
 		droplets := map[string]droplet.Droplet{}
 		for _, example := range examples {
@@ -91,8 +94,8 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 				took := time.Since(began)
 				Expect(err).NotTo(HaveOccurred())
 				Expect(answer).To(answered(http.StatusServiceUnavailable), example.what)
-				Expect(answer.Message()).To(ContainSubstring(example.message), example.what)
-				place.shows(ctx, desired, answer.Message())
+				Expect(answer.Message()).To(imageNotReady, example.what)
+				place.shows(ctx, desired, answer)
 				Expect(place.statefulSets(ctx, desired.GUID())).To(BeEmpty())
 				Expect(place.Tags(ctx, d.GUID)).To(BeEmpty())
 				Expect(took < 2*time.Second).To(Equal(example.quick), "%s took %s", example.what, took)
@@ -112,7 +115,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		d := place.newDroplet()
 		desired := place.app("stalled", d)
 		place.Irene.Fail(registryserver.Fault(registryserver.Silence).On(registryserver.Path("/" + d.GUID + "/")))
-		took := place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("it goes on in the background"))
+		took := place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("the app's image is not ready yet"))
 		Expect(took).To(BeNumerically("~", time.Second, 500*time.Millisecond))
 		place.Irene.Heal() // cuts what stood still
 		Eventually(func() ([]string, error) { return place.Tags(ctx, d.GUID) }).Should(HaveLen(1))
@@ -125,7 +128,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		d := place.newDroplet(droplet.Entry{Name: "./app/noise", Content: noise()})
 		desired := place.app("slow-registry", d)
 		place.Irene.Fail(registryserver.Slow(1 << 20).On(registryserver.Method(http.MethodPatch)))
-		place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("it goes on in the background"))
+		place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("the app's image is not ready yet"))
 		Eventually(func() ([]string, error) { return place.Tags(ctx, d.GUID) }).Should(HaveLen(1))
 		place.runs(ctx, desired, d)
 		Expect(place.Droplets.Requests(d.GUID)).To(Equal(1))
@@ -137,7 +140,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		d := place.newDroplet()
 		desired := place.app("rotated", d)
 		Eventually(place.Admits).WithContext(ctx).WithArguments(place.Writer).Should(BeFalse())
-		place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("the registry refuses Irene's credentials"))
+		place.fails(ctx, desired, d, http.StatusServiceUnavailable, imageNotReady)
 		Expect(place.Writer.Tell("rotated")).To(Succeed())
 		place.runs(ctx, desired, d)
 	}, patience)
@@ -156,7 +159,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		d = place.newDroplet(droplet.Entry{Name: "./app/noise", Content: noise()})
 		desired := place.app("cut-always", d)
 		place.Irene.Fail(cut.On(uploads))
-		place.fails(ctx, desired, d, http.StatusServiceUnavailable, ContainSubstring("push droplet "+d.Hash))
+		place.fails(ctx, desired, d, http.StatusServiceUnavailable, imageNotReady)
 		Expect(place.Droplets.Requests(d.GUID)).To(Equal(3))
 		place.Irene.Heal()
 		place.runs(ctx, desired, d)
@@ -167,7 +170,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 			bad := droplet.Of(content())
 			place.Droplets.Put(bad)
 			desired := place.app("bad", bad).With("instances", 2)
-			message := And(ContainSubstring(reason), ContainSubstring(bad.GUID))
+			message := And(HavePrefix("the droplet"), ContainSubstring(reason), Not(ContainSubstring(bad.GUID)))
 			place.fails(ctx, desired, bad, http.StatusUnprocessableEntity, message)
 			place.fails(ctx, desired, bad, http.StatusUnprocessableEntity, message)
 			Expect(place.Droplets.Requests(bad.GUID)).To(Equal(1), "it is not read again and again")
@@ -198,7 +201,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		place.fails(ctx, desired, other, http.StatusUnprocessableEntity,
 			ContainSubstring("the droplet's sha1 is "+d.Hash+", but "+other.Hash+" was promised"))
 		none := droplet.Of([]byte("never stored"))
-		place.fails(ctx, place.app("none", none), none, http.StatusUnprocessableEntity, ContainSubstring("no such droplet there"))
+		place.fails(ctx, place.app("none", none), none, http.StatusUnprocessableEntity, Equal("this platform does not have the app's droplet any more; stage the app again"))
 	}, patience)
 
 	It("waits for a droplet that is slow in coming, and for a source that fails", func(ctx context.Context) {
@@ -208,14 +211,14 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 			_, _ = w.Write(slow.Content) // irene may be gone
 		})))
 		desired := place.app("slow", slow)
-		place.fails(ctx, desired, slow, http.StatusServiceUnavailable, ContainSubstring("it goes on in the background, at present with fetching the droplet"))
+		place.fails(ctx, desired, slow, http.StatusServiceUnavailable, Equal("the app's image is not ready yet; the platform is still fetching the droplet"))
 		Eventually(func() ([]string, error) { return place.Tags(ctx, slow.GUID) }).Should(HaveLen(1))
 		place.runs(ctx, desired, slow)
 
 		failing := place.newDroplet()
 		place.Droplets.Fail(failing.GUID, status(http.StatusForbidden))
 		desired = place.app("failing", failing)
-		place.fails(ctx, desired, failing, http.StatusServiceUnavailable, ContainSubstring("answers 403 Forbidden"))
+		place.fails(ctx, desired, failing, http.StatusServiceUnavailable, imageNotReady)
 		place.Droplets.Fail(failing.GUID, nil)
 		place.runs(ctx, desired, failing)
 	}, patience)

@@ -78,19 +78,24 @@ func (a *assembling) fails(ctx context.Context, d cloudcontroller.Desire, from d
 	Expect(err).NotTo(HaveOccurred())
 	Expect(answer).To(answered(status))
 	Expect(answer.Message()).To(message)
-	a.shows(ctx, d, answer.Message())
+	a.shows(ctx, d, answer)
 	Expect(a.statefulSets(ctx, d.GUID())).To(BeEmpty())
 	Expect(a.secrets(ctx, d.GUID())).To(BeEmpty())
 	a.invisible(ctx, from)
 	return took
 }
 
-// shows wants a text where Cloud Controller looks for it on behalf of users.
-func (a *assembling) shows(ctx context.Context, d cloudcontroller.Desire, message string) {
+// shows wants an answer where Cloud Controller looks for it on behalf of users: a refusal
+// as CRASHED, what may pass as UNCLAIMED.
+func (a *assembling) shows(ctx context.Context, d cloudcontroller.Desire, answer cloudcontroller.Answer) {
 	GinkgoHelper()
+	state := "UNCLAIMED"
+	if answer.Status == http.StatusUnprocessableEntity {
+		state = "CRASHED"
+	}
 	instances, err := a.irene.Instances(ctx, d.GUID(), d.Version())
 	Expect(err).NotTo(HaveOccurred())
-	Expect(instances).To(HaveEach(And(HaveField("State", "UNCLAIMED"), HaveField("PlacementError", message))))
+	Expect(instances).To(HaveEach(And(HaveField("State", state), HaveField("PlacementError", answer.Message()))))
 	Expect(instances).To(HaveLen(instancesOf(d)))
 }
 

@@ -38,7 +38,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Expect(err).NotTo(HaveOccurred())
 		Expect(instances).NotTo(BeEmpty())
 		for _, instance := range instances {
-			Expect(instance.State).To(Equal("UNCLAIMED"))
+			Expect(instance.State).To(Equal("CRASHED"))
 			Expect(instance.PlacementError).To(Equal(answer.Message()))
 			Expect(instance.SinceTime()).NotTo(BeZero())
 		}

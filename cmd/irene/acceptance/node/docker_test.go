@@ -44,7 +44,7 @@ var _ = Describe("a docker app", func() {
 		refused := &app{Desire: desire, home: cloud}
 		instance, err := refused.instance(0)(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(instance.State).To(Equal("UNCLAIMED"))
+		Expect(instance.State).To(Equal("CRASHED"))
 		Expect(instance.PlacementError).To(Equal(answer.Message()))
 		Expect(refused.objects(ctx)).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
