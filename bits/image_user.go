@@ -31,6 +31,13 @@ const (
 // see other images, but not, in practice, other users.
 var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
+// ImageRun is how an image runs where nobody says otherwise.
+type ImageRun struct {
+	User
+	// HasCommand reports whether the image has an entrypoint or a command.
+	HasCommand bool
+}
+
 // User is as whom an image runs.
 type User struct {
 	// Name is USER as the image's config has it: "", "node", "1000:1000",
@@ -56,7 +63,7 @@ type unknownUser struct{ user, reason string }
 func (e *unknownUser) Error() string        { return fmt.Sprintf("USER %q %s", e.user, e.reason) }
 func (e *unknownUser) Is(target error) bool { return target == ErrUnknownUser }
 
-// ImageUsers asks registries for the users of images. It may be used by many
+// ImageUsers asks registries for the users and commands of images. It may be used by many
 // goroutines.
 //
 // Answers are remembered by the image's digest, so an image given by digest is
@@ -74,17 +81,17 @@ type ImageUsers struct {
 // keeping those.
 type imageKey [sha256.Size]byte
 
-// answer is what one image says, which stays true: a user or an unknownUser.
+// answer is what one image says, which stays true: how it runs, or an unknownUser.
 type answer struct {
-	user    User
+	run     ImageRun
 	unknown *unknownUser
 }
 
-func (a answer) result() (User, error) {
+func (a answer) result() (ImageRun, error) {
 	if a.unknown != nil {
-		return User{}, a.unknown
+		return ImageRun{}, a.unknown
 	}
-	return a.user, nil
+	return a.run, nil
 }
 
 // Option changes how ImageUsers works.
@@ -110,14 +117,14 @@ func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 	return u
 }
 
-// Lookup says as whom image runs, on the platform that this process runs on. With
+// Lookup returns how image runs, on the platform that this process runs on. With
 // errors.Is(err, ErrUnknownUser) the image is at fault; otherwise its registry
 // could not be asked: not reached in time, image missing, credentials refused
 // (errors.As finds go-containerregistry's *transport.Error).
-func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (User, error) {
+func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, error) {
 	reference, err := parseImage(image.Reference)
 	if err != nil {
-		return User{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
+		return ImageRun{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 	}
 	if digest, ok := reference.(name.Digest); ok {
 		if known, ok := u.answers.Get(keyOf(digest, image.Credentials)); ok {
@@ -146,7 +153,7 @@ func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (User, error) 
 			return outcome.Val.(answer).result()
 		}
 	}
-	return User{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
+	return ImageRun{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 }
 
 // ask finds the answer for reference, remembered or not.
@@ -219,7 +226,7 @@ func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answe
 	if unknown, ok := errors.AsType[*unknownUser](err); ok {
 		return answer{unknown: unknown}, nil
 	}
-	return answer{user: user}, err
+	return answer{run: ImageRun{User: user, HasCommand: len(config.Config.Entrypoint)+len(config.Config.Cmd) > 0}}, err
 }
 
 // readConfig fetches an image's manifest and config; of an index, those of our platform.

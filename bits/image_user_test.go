@@ -122,7 +122,31 @@ func TestLookup(t *testing.T) {
 				return
 			}
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(got).To(Equal(User{Name: user, UID: want.uid, GID: want.gid}))
+			g.Expect(got.User).To(Equal(User{Name: user, UID: want.uid, GID: want.gid}))
+		})
+	}
+}
+
+func TestLookupOfCommands(t *testing.T) {
+	registry := newRegistry(t, "")
+	users := NewImageUsers(time.Minute)
+	for name, c := range map[string]struct {
+		config v1.Config
+		want   bool
+	}{
+		"neither":    {v1.Config{User: "1000"}, false},
+		"empty":      {v1.Config{User: "1000", Entrypoint: []string{}, Cmd: []string{}}, false},
+		"entrypoint": {v1.Config{User: "1000", Entrypoint: []string{"/run"}}, true},
+		"command":    {v1.Config{User: "1000", Cmd: []string{"serve"}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			image, err := mutate.Config(imageOf(t, ""), c.config)
+			g.Expect(err).NotTo(HaveOccurred())
+			got, err := users.Lookup(context.Background(), opi.Image{Reference: registry.push("org/command:"+name, image)})
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(got.HasCommand).To(Equal(c.want))
+			g.Expect(*got.UID).To(Equal(int64(1000)))
 		})
 	}
 }
@@ -158,7 +182,7 @@ func TestLookupRemembersByDigest(t *testing.T) {
 	tag := registry.push("app:1", image)
 	digest, err := image.Digest()
 	g.Expect(err).NotTo(HaveOccurred())
-	lookup := func(reference string) User {
+	lookup := func(reference string) ImageRun {
 		user, err := users.Lookup(context.Background(), opi.Image{Reference: reference})
 		g.Expect(err).NotTo(HaveOccurred())
 		return user

@@ -27,7 +27,7 @@ type AppImage struct {
 	Stack string
 }
 
-// ImageUsers finds out whom a docker image runs as.
+// ImageUsers finds out whom a docker image runs as, and whether it has a command.
 type ImageUsers interface {
 	// User returns the image's user. An error that wraps opi.ErrRefused says that
 	// the image can't run; any other error that it could not be found out, which
@@ -40,6 +40,8 @@ type ImageUser struct {
 	// UID is nil when the image's own user is to be left alone.
 	UID *int64
 	GID *int64
+	// NoCommand reports that the image has neither an entrypoint nor a command.
+	NoCommand bool
 }
 
 // ResolvedImage is what must be known of an LRP's image before its objects are made.
@@ -72,6 +74,9 @@ func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (ImageUser, error) {
 	user, err := l.Users.User(ctx, *lrp.RootFS.Image)
 	if errors.Is(err, opi.ErrRefused) {
 		return ImageUser{}, fmt.Errorf("find out the image's user: %w", err)
+	}
+	if err == nil && user.NoCommand && len(lrp.MainProcess().Command) == 0 {
+		return ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageHasNoCommand))
 	}
 	if err != nil {
 		l.Logger.Session("image-user").Info("not-found-out", lager.Data{"process_guid": lrp.ProcessGUID(), "image": lrp.RootFS.Image.Reference, "reason": err.Error()})

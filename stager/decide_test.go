@@ -21,6 +21,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
@@ -32,6 +33,8 @@ type registries struct {
 	config  ImageConfig
 	asked   []opi.Image
 	err     error
+	// userErr is what is found out about an image's user.
+	userErr error
 }
 
 func (r *registries) Result(_ context.Context, digest string) ([]byte, error) {
@@ -46,6 +49,10 @@ func (r *registries) Config(_ context.Context, image opi.Image) (ImageConfig, er
 	return r.config, r.err
 }
 
+func (r *registries) User(context.Context, opi.Image) (k8s.ImageUser, error) {
+	return k8s.ImageUser{}, r.userErr
+}
+
 type world struct {
 	*Stager
 	registries *registries
@@ -58,7 +65,7 @@ func newWorld(t *testing.T, objects ...runtime.Object) world {
 	w := world{registries: &registries{results: map[string]string{}}, client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now)}
 	var err error
 	w.Stager, err = New(Options{
-		Settings: testSettings(), Client: w.client, Results: w.registries, Configs: w.registries,
+		Settings: testSettings(), Client: w.client, Results: w.registries, Configs: w.registries, Users: w.registries,
 		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(), Clock: w.clock,
 	})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -159,7 +166,11 @@ func TestDecideReadsWhyThereIsNoPod(t *testing.T) {
 // imageWorld has the record of a docker image.
 func imageWorld(t *testing.T) (world, *batchv1.Job) {
 	t.Helper()
-	build := testBuild()
+	return imageWorldOf(t, testBuild())
+}
+
+func imageWorldOf(t *testing.T, build opi.Build) (world, *batchv1.Job) {
+	t.Helper()
 	build.Source, build.Image = nil, &opi.Image{Reference: "docker.io/some/image", Credentials: &opi.RegistryCredentials{Username: "u", Password: "p"}}
 	objects, err := testSettings().Render(build, PodImages{}, Credentials{})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -200,6 +211,62 @@ func TestDecideImageWithoutAnything(t *testing.T) {
 	outcome, _, err := w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(outcome.Body)).To(ContainSubstring(`"execution_metadata":"{\"cmd\":[],\"ports\":[]}"`))
+}
+
+// Staging reports a user that the platform does not run images as.
+func TestDecideImageOfAUserThatCantRun(t *testing.T) {
+	g := NewWithT(t)
+	w, job := imageWorld(t)
+	w.registries.config = ImageConfig{Command: []string{"serve"}}
+	decide := func() *opi.Outcome {
+		outcome, _, err := w.Decide(context.Background(), job, nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		return outcome
+	}
+	w.registries.userErr = fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
+	outcome := decide()
+	g.Expect(outcome.Reason).To(Equal("image"))
+	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: ` + opi.ImageRunsAsRoot + `"}}`))
+
+	w.registries.userErr = errors.New("the registry did not answer within 10s")
+	g.Expect(decide().Reason).To(Equal("succeeded"), "the app's start finds it out")
+
+	w.Users = nil
+	w.registries.userErr = opi.ErrRefused
+	g.Expect(decide().Reason).To(Equal("succeeded"), "with user namespaces any user will do")
+}
+
+// An image without any command has no process types where Cloud Controller starts the app
+// with its answer, so that it looks whether the app has a command.
+func TestDecideImageWithoutCommand(t *testing.T) {
+	for name, c := range map[string]struct {
+		query  string
+		config ImageConfig
+		types  string
+	}{
+		"starts, nothing to run": {"?start=true", ImageConfig{}, `{}`},
+		"starts, entrypoint":     {"?start=true", ImageConfig{Entrypoint: []string{"/run"}}, `{"web":""}`},
+		"starts, command":        {"?start=true", ImageConfig{Command: []string{"serve"}}, `{"web":""}`},
+		"stages only":            {"?start=false", ImageConfig{}, `{"web":""}`},
+		"no query":               {"", ImageConfig{}, `{"web":""}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			build := testBuild()
+			build.CompletionCallback = "https://user:password@cc.example:9023/internal/v3/staging/guid/build_completed" + c.query
+			w, job := imageWorldOf(t, build)
+			w.registries.config = c.config
+			outcome, _, err := w.Decide(context.Background(), job, nil)
+			g.Expect(err).NotTo(HaveOccurred())
+			var body struct {
+				Result struct {
+					ProcessTypes json.RawMessage `json:"process_types"`
+				} `json:"result"`
+			}
+			g.Expect(json.Unmarshal(outcome.Body, &body)).To(Succeed())
+			g.Expect(body.Result.ProcessTypes).To(MatchJSON(c.types))
+		})
+	}
 }
 
 func TestDecideImageFailures(t *testing.T) {

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,7 +50,7 @@ func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcom
 	default:
 		return nil, awaitTurn, nil
 	}
-	image, err := s.recordedImage(ctx, job)
+	image, startsApp, err := s.recordedImage(ctx, job)
 	if apierrors.IsNotFound(err) {
 		outcome, err := failed("internal", stagerError, "Staging was interrupted: somebody deleted its Secret in Kubernetes").outcome()
 		return outcome, 0, err
@@ -57,29 +59,61 @@ func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcom
 		return nil, 0, err
 	}
 	config, err := s.Configs.Config(ctx, image)
+	if err == nil {
+		err = s.checkUser(ctx, image)
+	}
 	switch {
 	case err == nil:
-		outcome, err := imageOutcome(image.Reference, config)
+		outcome, err := imageOutcome(image.Reference, config, startsApp)
 		return outcome, 0, err
 	case ctx.Err() != nil:
 		return nil, 0, ctx.Err()
 	case errors.Is(err, opi.ErrRefused), s.Clock.Since(job.CreationTimestamp.Time) > s.Settings.DockerPatience:
-		outcome, err := failed("image", stagingError, "The image can't be used: %s", err).outcome()
+		outcome, err := failed("image", stagingError, "The image can't be used: %s", imageFault(err)).outcome()
 		return outcome, 0, err
 	}
 	return nil, askAgain, nil
 }
 
-func (s *Stager) recordedImage(ctx context.Context, job *batchv1.Job) (opi.Image, error) {
+// checkUser returns an error that wraps opi.ErrRefused if the platform does not run the
+// image as its user. Where that can't be found out, the app's start decides.
+func (s *Stager) checkUser(ctx context.Context, image opi.Image) error {
+	if s.Users == nil {
+		return nil
+	}
+	_, err := s.Users.User(ctx, image)
+	if err != nil && !errors.Is(err, opi.ErrRefused) {
+		s.Logger.Info("image-user-not-found-out", lager.Data{"image": image.Reference, "reason": err.Error()})
+		return nil
+	}
+	return err
+}
+
+// imageFault returns what is wrong with an image, for its owner.
+func imageFault(err error) string {
+	if fields := opi.FieldErrors(err); len(fields) > 0 {
+		return fields[0].Reason
+	}
+	if message := opi.Message(err); message != "" {
+		return message
+	}
+	return strings.Replace(err.Error(), opi.ErrRefused.Error()+": ", "", 1)
+}
+
+// recordedImage returns the image of a record, and whether Cloud Controller starts the app
+// as soon as it is told of a success.
+func (s *Stager) recordedImage(ctx context.Context, job *batchv1.Job) (image opi.Image, startsApp bool, err error) {
 	secret, err := s.Client.CoreV1().Secrets(job.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
 	if err != nil {
-		return opi.Image{}, fmt.Errorf("read Secret %s: %w", job.Name, k8s.Classify(err))
+		return opi.Image{}, false, fmt.Errorf("read Secret %s: %w", job.Name, k8s.Classify(err))
 	}
 	var record imageRecord
 	if err := json.Unmarshal(secret.Data[imageFile], &record); err != nil {
-		return opi.Image{}, fmt.Errorf("read %s in Secret %s: it is not what was written there", imageFile, job.Name)
+		return opi.Image{}, false, fmt.Errorf("read %s in Secret %s: it is not what was written there", imageFile, job.Name)
 	}
-	return record.image(), nil
+	// Validate has parsed it before.
+	callback, err := url.Parse(string(secret.Data[keys.CallbackKey]))
+	return record.image(), err == nil && callback.Query().Get("start") == "true", nil
 }
 
 // imagePort is a port in the form that Cloud Controller reads.
@@ -99,7 +133,17 @@ type executionMetadata struct {
 
 // imageOutcome is the result for an image (contract 2.3). The web process has no command
 // of its own, which makes the image's count, whatever shell it has or has not.
-func imageOutcome(reference string, config ImageConfig) (*opi.Outcome, error) {
+//
+// An image without any command needs the app's start command, which no request for a
+// build carries. Cloud Controller knows it: where it starts the app at once, it fails a
+// build without process types unless the app has a start command. Where it only stages,
+// the command may be set later, and Cloud Controllers before 2021 would fail builds of
+// apps that have one; the app's start tells then.
+func imageOutcome(reference string, config ImageConfig, startsApp bool) (*opi.Outcome, error) {
+	processTypes := map[string]string{"web": ""}
+	if startsApp && len(config.Entrypoint)+len(config.Command) == 0 {
+		processTypes = map[string]string{}
+	}
 	ports, err := parsePorts(config.Ports)
 	if err != nil {
 		return failed("image", stagingError, "The image can't be used: %s", err).outcome()
@@ -114,7 +158,7 @@ func imageOutcome(reference string, config ImageConfig) (*opi.Outcome, error) {
 	result, err := json.Marshal(map[string]any{
 		"lifecycle_type":     "docker",
 		"lifecycle_metadata": map[string]string{"docker_image": reference},
-		"process_types":      map[string]string{"web": ""},
+		"process_types":      processTypes,
 		"execution_metadata": string(execution),
 	})
 	if err != nil {

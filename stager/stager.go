@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
 
+	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
@@ -73,6 +74,9 @@ type Options struct {
 	Buildpacks BuildpackImages
 	Results    Results
 	Configs    ImageConfigs
+	// Users finds images that the platform does not run as their users; nil where it
+	// runs all.
+	Users k8s.ImageUsers
 
 	Logger     lager.Logger
 	Registerer prometheus.Registerer

@@ -22,7 +22,9 @@ import (
 // noBuilds answers for a platform that stages nothing.
 type noBuilds struct{}
 
-var errNoBuilds = fmt.Errorf("%w: this platform stages no apps (registry.address is not configured, or stager.enabled is false)", opi.ErrRefused)
+var errNoBuilds = opi.WithMessage(
+	fmt.Errorf("%w: this platform stages no apps (registry.address is not configured, or stager.enabled is false)", opi.ErrRefused),
+	"this platform does not stage apps")
 
 // Stage implements api.Builds.
 func (noBuilds) Stage(context.Context, opi.Build) error { return errNoBuilds }
@@ -51,6 +53,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
+	dockerImages := bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)
 	options := stager.Options{
 		Settings: settings,
 		Credentials: stager.CredentialFiles{
@@ -67,9 +70,12 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 		Metadata:        clients.Metadata,
 		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
 		Results:         buildResults{images.registry},
-		Configs:         imageConfigs{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
+		Configs:         imageConfigs{dockerImages},
 		Logger:          logger,
 		Registerer:      metrics,
+	}
+	if !translation.UserNamespaces {
+		options.Users = imageUsers{dockerImages}
 	}
 	if mounted != nil {
 		options.Buildpacks = buildpackImages{images: mounted, pullAddress: config.Registry.PullAddress}

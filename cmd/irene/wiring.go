@@ -260,8 +260,7 @@ func (u imageUsers) User(ctx context.Context, image opi.Image) (k8s.ImageUser, e
 	case err != nil:
 		return k8s.ImageUser{}, err
 	case user.UID != nil && *user.UID == 0:
-		return k8s.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image",
-			"the image runs as root, which this platform does not allow; give it a USER that is not root"))
+		return k8s.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
 	}
-	return k8s.ImageUser{UID: user.UID, GID: user.GID}, nil
+	return k8s.ImageUser{UID: user.UID, GID: user.GID, NoCommand: !user.HasCommand}, nil
 }

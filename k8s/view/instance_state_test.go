@@ -233,6 +233,22 @@ func TestInstanceState(t *testing.T) {
 			pod:   []func(*corev1.Pod){placed(false, waiting("CreateContainerConfigError", `secret "s" not found`))},
 			state: opi.InstanceCrashed, since: 20, reason: `can't be started: secret "s" not found`,
 		},
+		"the image runs as root": {
+			pod: []func(*corev1.Pod){placed(false, waiting("CreateContainerConfigError",
+				`container has runAsNonRoot and image will run as root (pod: "app-0_cf-apps(1b1f)", container: opi)`))},
+			state: opi.InstanceCrashed, since: 20, reason: "can't be started: " + opi.ImageRunsAsRoot,
+		},
+		"the image names its user": {
+			pod: []func(*corev1.Pod){placed(false, waiting("CreateContainerConfigError",
+				`container has runAsNonRoot and image has non-numeric user (node), cannot verify user is non-root (pod: "app-0_cf-apps(1b1f)", container: opi)`))},
+			state: opi.InstanceCrashed, since: 20,
+			reason: "can't be started: the image names its user instead of giving its number, and the platform could not look it up; give USER as a number",
+		},
+		"the image has no command": {
+			pod: []func(*corev1.Pod){placed(false, waiting("CreateContainerError",
+				`failed to generate container "63d1" spec: failed to generate spec: no command specified`))},
+			state: opi.InstanceCrashed, since: 20, reason: "can't be started: " + opi.ImageHasNoCommand,
+		},
 		"container can't be created": {
 			pod:   []func(*corev1.Pod){placed(false, waiting("CreateContainerError", "no space left on device"))},
 			state: opi.InstanceCrashed, since: 20, reason: "can't be started: no space left on device",

@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/irene-cf/irene/opi"
 )
@@ -33,9 +34,18 @@ func isPullFailure(reason string) bool {
 	return false
 }
 
-// waitingEnd says in a user's words why a container can't be started.
+// waitingEnd says in a user's words why a container can't be started. Kubelets (package
+// kuberuntime) and containerd speak of pods and containers where an image is at fault.
 func waitingEnd(waiting *Waiting) string {
 	text := orReason(waiting.Message, waiting.Reason)
+	switch {
+	case strings.Contains(text, "image will run as root"):
+		text = opi.ImageRunsAsRoot
+	case strings.Contains(text, "image has non-numeric user"):
+		text = "the image names its user instead of giving its number, and the platform could not look it up; give USER as a number"
+	case strings.HasSuffix(text, "no command specified"):
+		text = opi.ImageHasNoCommand
+	}
 	if isPullFailure(waiting.Reason) {
 		return "image pull failed: " + text
 	}

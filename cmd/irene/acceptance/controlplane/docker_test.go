@@ -23,12 +23,12 @@ import (
 )
 
 var _ = Describe("A docker image", func() {
-	// push puts an image with that USER into a registry of this process.
-	push := func(user string) string {
+	// push puts an image with that USER and command into a registry of this process.
+	push := func(user string, command ...string) string {
 		GinkgoHelper()
 		server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 		DeferCleanup(server.Close)
-		image, err := mutate.Config(empty.Image, v1.Config{User: user})
+		image, err := mutate.Config(empty.Image, v1.Config{User: user, Cmd: command})
 		Expect(err).NotTo(HaveOccurred())
 		reference, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/org/app:v1")
 		Expect(err).NotTo(HaveOccurred())
@@ -62,6 +62,7 @@ var _ = Describe("A docker image", func() {
 			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 			Expect(err).NotTo(HaveOccurred())
 			Expect(instances).To(HaveLen(1))
+			Expect(instances[0].State).To(Equal("CRASHED"))
 			Expect(instances[0].PlacementError).To(Equal(answer.Message()))
 			Expect(common.statefulSets(ctx, d.GUID())).To(BeEmpty())
 		},
@@ -69,6 +70,21 @@ var _ = Describe("A docker image", func() {
 		Entry("by not naming anybody", patience, ""),
 		Entry("with a group of its own", patience, "0:1000"),
 	)
+
+	It("without a command is refused unless the app has one", func(ctx context.Context) {
+		reference := push("1234")
+		d := cloudcontroller.NewDocker("commandless", reference)
+		answer, err := irene.Desire(ctx, d)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer).To(answered(422))
+		Expect(answer.Message()).To(SatisfyAll(HavePrefix("lifecycle.docker_lifecycle.image: "), ContainSubstring("neither ENTRYPOINT nor CMD")))
+		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(instances).To(HaveExactElements(And(HaveField("State", "CRASHED"), HaveField("PlacementError", answer.Message()))))
+
+		run(ctx, irene, cloudcontroller.NewDocker("commanded", reference, "/bin/server"))
+		run(ctx, irene, cloudcontroller.NewDocker("with-its-own", push("1234", "/bin/server")))
+	}, patience)
 
 	It("may run as root where nodes have user namespaces", func(ctx context.Context) {
 		place := alone(ctx, direct())

@@ -119,6 +119,10 @@ var _ = Describe("an app that is staged from source", Ordered, ContinueOnFailure
 		missing.failed(ctx, "StagingError", HavePrefix("The image can't be used: "))
 		missing.toldOnce()
 		missing.keptItsSecrets(ctx)
+
+		By("or it runs as root")
+		place.stage(ctx, standin.Build{AppName: "rooted", Image: images.root}).
+			failed(ctx, "StagingError", And(HavePrefix("The image can't be used: "), ContainSubstring("runs as root")))
 	}, SpecTimeout(time.Minute))
 })
 
