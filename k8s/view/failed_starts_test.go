@@ -103,14 +103,14 @@ func TestInstanceThatNeverGetsReady(t *testing.T) {
 				var crashedAt time.Time
 				for kubelet.clock.Now().Before(start.Add(watched + c.within)) {
 					kubelet.step()
+					if len(kubelet.ends) < 3 {
+						continue
+					}
 					// A replica that has just started has to find the same.
 					v, now := idleView(t)
 					now.SetTime(kubelet.clock.Now())
 					list(g, v.pods, 10, kubelet.pod)
 					instance := v.Instances(LRP{UID: "uid-a", Instances: 1, Created: start})[0]
-					if len(kubelet.ends) < 3 {
-						continue
-					}
 					if crashedAt.IsZero() {
 						crashedAt = now.Now()
 					}
