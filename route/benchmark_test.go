@@ -42,7 +42,7 @@ func BenchmarkEventToPublish(b *testing.B) {
 			}
 			e := startEmitter(b, "a", NATS{Servers: []string{url}})
 			e.Set(many(size))
-			e.Lead(true)
+			e.Know(Knowledge{Fresh: true})
 			for range size {
 				<-others
 			}
@@ -76,7 +76,7 @@ func BenchmarkRefresh(b *testing.B) {
 	url := startNATS(b, nil).ClientURL()
 	e := startEmitter(b, "a", NATS{Servers: []string{url}})
 	e.Set(many(100_000))
-	e.Lead(true)
+	e.Know(Knowledge{Fresh: true})
 	published := func() float64 { return e.gauges().registers }
 	for published() < 100_000 {
 		time.Sleep(10 * time.Millisecond)
@@ -116,7 +116,7 @@ func BenchmarkHeap(b *testing.B) {
 	for range b.N {
 		r := newRecording("me")
 		r.send = func(string, []byte) error { return nil }
-		r.lead(true, r.now)
+		r.elect()
 		r.told(many(10_000)...)
 		r.pass(5 * time.Second)
 		kept = append(kept, r)

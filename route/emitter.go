@@ -107,10 +107,15 @@ func (e *Emitter) Update(states ...State) {
 	e.inbox.put(func(m *mail) { m.update(states, now) })
 }
 
-// Lead says whether this replica leads, that is, holds the Lease and was given
-// all states of a synced view by Set. A replica that leads registers and
-// refreshes. One that leads no more goes on doing so until it hears another
-// announce itself.
+// Know takes over what the states given so far speak for. From the first call on,
+// which must come after Set with all states of a synced view, this replica may
+// register. It should be called again whenever that changes.
+func (e *Emitter) Know(knowledge Knowledge) {
+	e.inbox.put(func(m *mail) { m.knowledge = &knowledge })
+}
+
+// Lead tells the emitter whether this replica holds the Lease. That matters only next
+// to replicas of the version before, which register while they hold it.
 func (e *Emitter) Lead(leads bool) {
 	e.inbox.put(func(m *mail) { m.lead = &leads })
 }
@@ -150,6 +155,7 @@ func (e *Emitter) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			e.step(e.clock.Now())
+			e.schedule.resign(e.clock.Now())
 			if connection.IsConnected() {
 				_ = connection.FlushTimeout(time.Second) // the repeats of other replicas cover what gets lost
 			}

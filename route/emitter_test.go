@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	"code.cloudfoundry.org/lager/v3/lagertest"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/irene-cf/irene/fixtures/natsserver"
 )
 
 // startNATS starts a server; port -1 is any.
@@ -67,6 +70,16 @@ func startRouter(t testing.TB, url string, interval int, options ...nats.Option)
 	return r
 }
 
+func startGate(t testing.TB, url string) *natsserver.Gate {
+	t.Helper()
+	gate, err := natsserver.StartGate(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gate.Stop)
+	return gate
+}
+
 func startEmitter(t testing.TB, replica string, settings NATS) *Emitter {
 	t.Helper()
 	settings.ReconnectWait = 20 * time.Millisecond
@@ -98,7 +111,7 @@ func TestEmitterAndRouter(t *testing.T) {
 	router := startRouter(t, url, 5)
 	e := startEmitter(t, "a", NATS{Servers: []string{url}})
 	e.Set([]State{demo("dora", "dora.example.com").with(0, "10.0.0.1").with(1, "10.0.0.2")})
-	e.Lead(true)
+	e.Know(Knowledge{Fresh: true})
 	g.Eventually(router.endpoints).Should(HaveLen(2))
 	g.Expect(e.Connected()).To(Succeed())
 	g.Eventually(func() time.Duration { return e.gauges().interval }).Should(Equal(5 * time.Second))
@@ -136,7 +149,7 @@ func TestNATSAway(t *testing.T) {
 	e := startEmitter(t, "a", NATS{Servers: []string{url}})
 	g.Eventually(e.Connected).Should(MatchError(ContainSubstring("NATS")))
 	e.Set([]State{demo("dora", "dora.example.com").with(0, "10.0.0.1")})
-	e.Lead(true)
+	e.Know(Knowledge{Fresh: true})
 	second := startNATS(t, at)
 	g.Eventually(e.Connected).WithTimeout(10 * time.Second).Should(Succeed())
 	// The router may have missed the first table; greeted or not, it says so.
@@ -161,26 +174,63 @@ func TestNATSAway(t *testing.T) {
 
 func TestTakeover(t *testing.T) {
 	g := NewWithT(t)
-	url := startNATS(t, nil).ClientURL()
+	g.SetDefaultEventuallyTimeout(20 * time.Second)
+	server := startNATS(t, nil)
+	url := server.ClientURL()
 	router := startRouter(t, url, 1)
-	a := startEmitter(t, "a", NATS{Servers: []string{url}})
-	b := startEmitter(t, "b", NATS{Servers: []string{url}})
+	gate := startGate(t, url)
+	a := startEmitter(t, "a", NATS{Servers: []string{gate.URL()}})
 	state := demo("dora", "dora.example.com").with(0, "10.0.0.1")
-	for _, e := range []*Emitter{a, b} {
-		e.Set([]State{state})
-		g.Eventually(e.Connected).Should(Succeed())
+	know := func(e *Emitter, revision uint64) {
+		e.Know(Knowledge{Seen: Revision{revision, revision}, Changed: Revision{revision, revision}, Fresh: true})
 	}
-	a.Lead(true)
+	active := func(e *Emitter) func() bool { return func() bool { return e.gauges().active } }
+	a.Set([]State{state})
+	know(a, 1)
 	g.Eventually(router.endpoints).Should(HaveLen(1))
-	a.Lead(false)
-	g.Eventually(router.takeLog).WithTimeout(5 * time.Second).Should(ContainElement("register 10.0.0.1 dora.example.com"))
-	g.Expect(a.gauges().active).To(BeTrue(), "holds on")
-	b.Lead(true)
-	g.Eventually(func() bool { return a.gauges().active }).Should(BeFalse())
+	b := startEmitter(t, "b", NATS{Servers: []string{url}})
+	b.Set([]State{state})
+	know(b, 1)
+	g.Eventually(b.Connected).Should(Succeed())
+	g.Eventually(active(a)).Should(BeTrue())
+
+	// a loses NATS.
+	gate.Cut()
+	g.Eventually(active(b)).Should(BeTrue())
+	b.Update(demo("dora", "dora.example.com").with(0, "10.0.0.2"))
+	g.Eventually(router.endpoints).Should(HaveKey(Triple{Router, "10.0.0.2", 8080, "dora.example.com"}))
+	g.Expect(gate.Open()).To(Succeed())
+	g.Eventually(a.Connected).Should(Succeed())
+	g.Eventually(active(a)).Should(BeFalse())
 	g.Expect(b.gauges().active).To(BeTrue())
 
+	// b loses the API server: a knows more.
+	a.Update(demo("dora", "dora.example.com").with(0, "10.0.0.3"))
+	know(a, 2)
+	g.Eventually(active(a)).Should(BeTrue())
+	g.Eventually(active(b)).Should(BeFalse())
+	g.Eventually(router.endpoints).Should(HaveKey(Triple{Router, "10.0.0.3", 8080, "dora.example.com"}))
+
+	b.Update(demo("dora", "dora.example.com"))
 	a.Update(demo("dora", "dora.example.com"))
-	g.Eventually(router.endpoints).Should(BeEmpty(), "who does not lead unregisters at once")
+	g.Eventually(router.endpoints).Should(BeEmpty())
+}
+
+// NATS answers for routers that are not there.
+func TestGreetWithoutRouters(t *testing.T) {
+	g := NewWithT(t)
+	logger := lagertest.NewTestLogger("test")
+	e, err := New(Options{NATS: NATS{Servers: []string{startNATS(t, nil).ClientURL()}}, Installation: "test", Replica: "a", Logger: logger})
+	g.Expect(err).NotTo(HaveOccurred())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- e.Run(ctx) }()
+	g.Eventually(logger.LogMessages).WithTimeout(20 * time.Second).Should(ContainElement(HaveSuffix("no-router-greeted")))
+	cancel()
+	g.Expect(<-done).To(Succeed())
+	for _, entry := range logger.Logs() {
+		g.Expect(entry.LogLevel).To(BeNumerically("<", lager.ERROR), entry.Message)
+	}
 }
 
 func TestOptionsAreChecked(t *testing.T) {

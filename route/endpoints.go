@@ -148,7 +148,7 @@ func (g *routeGroup) message(common payload, instance Instance, before []*Messag
 	}
 	p.Protocol, p.RouteServiceURL = g.protocol, g.routeServiceURL
 	p.IsolationSegment, p.Options = g.isolationSegment, g.options
-	return &Message{Audience: Router, Instance: p.InstanceID, Host: p.Host, Port: p.dialled(), URIs: p.URIs, Payload: p.marshal()}
+	return &Message{Audience: Router, Instance: p.InstanceID, Host: p.Host, Port: p.dialled(), Segment: p.IsolationSegment, URIs: p.URIs, Payload: p.marshal()}
 }
 
 // discoveryURIs are the names of one instance: all instances' and its own.

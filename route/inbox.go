@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -28,12 +29,14 @@ type mail struct {
 	// noted is when the first change that is not yet handled of an LRP came.
 	noted map[opi.LRPIdentifier]time.Time
 
-	lead       *bool
-	announced  bool
-	starts     []routerStart
-	greeted    []routerStart
-	connection *bool
-	heard      []*Unregistration
+	knowledge *Knowledge
+	lead      *bool
+	// announcements has the last one of each replica.
+	announcements []announcement
+	starts        []routerStart
+	greeted       []routerStart
+	connection    *bool
+	heard         []*Unregistration
 	// missed is set when something from NATS was lost.
 	missed bool
 }
@@ -84,8 +87,18 @@ func (m *mail) note(id opi.LRPIdentifier, now time.Time) {
 	}
 }
 
-// maxStarts is far beyond the number of routers there are.
-const maxStarts = 1000
+// maxStarts and maxAnnouncements are far beyond the number of routers, and replicas,
+// that there are.
+const maxStarts, maxAnnouncements = 1000, 100
+
+func (m *mail) announced(a announcement) {
+	same := func(other announcement) bool { return other.sender() == a.sender() }
+	if i := slices.IndexFunc(m.announcements, same); i >= 0 {
+		m.announcements[i] = a
+	} else if len(m.announcements) < maxAnnouncements {
+		m.announcements = append(m.announcements, a)
+	}
+}
 
 func (m *mail) started(start routerStart) {
 	if len(m.starts) < maxStarts {
@@ -107,18 +120,19 @@ func (m *mail) hear(u *Unregistration) {
 	m.heard = append(m.heard, u)
 }
 
-// deliver hands the mail to the schedule. What the caller says comes before what
-// was heard, except that the loss of the lead must be known first.
+// deliver hands the mail to the schedule. Announcements come first, so that a replica
+// that has to yield publishes no more registrations.
 func (m *mail) deliver(s *schedule, now time.Time) Changes {
+	s.begin(now)
 	if m.connection != nil {
-		s.connection(false, now)
-		s.connection(*m.connection, now)
+		s.setConnected(false, now)
+		s.setConnected(*m.connection, now)
 	}
-	if m.lead != nil && !*m.lead {
-		s.lead(false, now)
+	if m.lead != nil {
+		s.leads = *m.lead
 	}
-	if m.announced {
-		s.announced()
+	for _, a := range m.announcements {
+		s.announcement(a, now)
 	}
 	for _, start := range m.greeted {
 		s.wishes.add(start)
@@ -130,13 +144,13 @@ func (m *mail) deliver(s *schedule, now time.Time) Changes {
 		s.everything(now)
 	}
 	changes := m.applyTo(s.table)
-	// The table first: what a new leader announces is what it knows now.
 	s.apply(changes, now)
-	if m.lead != nil && *m.lead {
-		s.lead(true, now)
+	// The table first: the knowledge speaks for it.
+	if m.knowledge != nil {
+		s.know(*m.knowledge)
 	}
 	for _, u := range m.heard {
-		s.heard(u, now)
+		s.unregistered(u, now)
 	}
 	return changes
 }

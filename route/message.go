@@ -49,6 +49,9 @@ type Message struct {
 	// Port is the one that the router dials: the TLS port where there is one. The
 	// router tells endpoints apart by host and this port.
 	Port uint16
+	// Segment is the isolation segment whose routers serve the URIs; "" for the
+	// shared one.
+	Segment string
 	// URIs are in lower case, sorted, each once.
 	URIs []string
 	// Payload is the register message.
@@ -172,4 +175,8 @@ func (u *Unregistration) marshal(emitter string) []byte {
 
 func (u *Unregistration) triple(uri string) Triple {
 	return Triple{Audience: u.Audience, Host: u.Host, Port: u.Port, URI: uri}
+}
+
+func (u *Unregistration) removal(uri string) removal {
+	return removal{u.triple(uri), u.payload.IsolationSegment}
 }

@@ -63,7 +63,7 @@ func (m *metrics) tell(s *schedule) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gauges = gauges{counts: s.counts, endpoints: s.table.Len(), pending: s.pending.len(),
-		dropped: s.pending.dropped, interval: s.wishes.refresh(), active: s.active}
+		dropped: s.pending.dropped, interval: s.wishes.refresh(), active: s.registrar}
 }
 
 // Describe is part of prometheus.Collector.

@@ -23,7 +23,6 @@ type world struct {
 	names    int
 	apps     []*modelApp
 	replicas []*modelReplica
-	leader   int
 	routers  []*routerModel
 	natsAway bool
 	// forgot is set when a process ended that had unregisters pending, or had not
@@ -33,8 +32,9 @@ type world struct {
 }
 
 type modelApp struct {
-	name      string
-	hosts     map[string]bool
+	name string
+	// hosts have the isolation segment of each route.
+	hosts     map[string]string
 	internal  bool
 	instances []*Instance
 	revision  Revision
@@ -47,19 +47,28 @@ type modelReplica struct {
 	schedule *schedule
 	mail     mail
 	away     bool // from NATS
-	// seen is what it knows of each app. Routes and instances come by different
-	// ways, of which one may lag.
-	seen map[int]State
+	frozen   bool
+	// seen is what it knows of each app. Routes and instances come by watches of
+	// their own, either of which may have stalled.
+	seen                            map[int]State
+	routesStalled, instancesStalled bool
+	knowledge                       Knowledge
 }
+
+const sharded = "sharded"
 
 var errAway = errors.New("away")
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0)}
-	w.routers = []*routerModel{newRouterModel(), newRouterModel()}
+	for _, segments := range [][]string{nil, nil, {""}, {sharded}} {
+		router := newRouterModel()
+		router.segments = segments
+		w.routers = append(w.routers, router)
+	}
 	for _, name := range []string{"red", "green", "blue"} {
 		// All have one route in common, as in a rolling deployment.
-		w.apps = append(w.apps, &modelApp{name: name, hosts: map[string]bool{"common.example.com": true, name + ".example.com": true}})
+		w.apps = append(w.apps, &modelApp{name: name, hosts: map[string]string{"common.example.com": "", name + ".example.com": ""}})
 	}
 	for range 3 {
 		w.replicas = append(w.replicas, &modelReplica{world: w})
@@ -67,7 +76,6 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for i := range w.replicas {
 		w.restart(i)
 	}
-	w.lead(0)
 	return w
 }
 
@@ -90,7 +98,9 @@ func (r *modelReplica) send(subject string, data []byte) error {
 			}
 		}
 		if subject == announcementSubject("x") {
-			other.mail.announced = true
+			if a, err := parseAnnouncement(data, other.id); err == nil && a != nil {
+				other.mail.announced(*a)
+			}
 		}
 	}
 	return nil
@@ -98,48 +108,87 @@ func (r *modelReplica) send(subject string, data []byte) error {
 
 func (w *world) restart(i int) {
 	r := w.replicas[i]
-	if r.schedule != nil && (r.schedule.pending.len() > 0 || len(r.mail.noted) > 0 || w.behind(r)) {
+	if r.schedule != nil && (r.frozen || r.schedule.pending.len() > 0 || len(r.mail.noted) > 0 || w.behind(r)) {
 		w.forgot = true
 	}
 	w.names++
 	r.id = fmt.Sprintf("replica-%d-%d", i, w.names)
 	r.schedule, r.mail, r.seen = newSchedule(r.id, announcementSubject("x"), 1000, r.send), newMail(), map[int]State{}
+	r.frozen, r.routesStalled, r.instancesStalled = false, false, false
+	r.knowledge = Knowledge{}
 	var states []State
-	for n := range w.apps {
+	for n, app := range w.apps {
 		r.seen[n] = w.state(n)
 		states = append(states, r.seen[n])
+		// A list does not show deletions.
+		if app.revision.LRP > 0 && w.random.IntN(4) > 0 {
+			r.knowledge.Changed = r.knowledge.Changed.and(app.revision)
+		}
 	}
 	r.mail.set(states, w.now)
+	r.know()
 	if !r.away && !w.natsAway {
 		r.connected(true)
-	}
-	if i == w.leader {
-		w.lead((i + 1) % len(w.replicas))
 	}
 }
 
 func (r *modelReplica) connected(up bool) { r.mail.connection = &up }
 
-func (w *world) lead(i int) {
-	yes, no := true, false
-	for n, r := range w.replicas {
-		if n == i {
-			w.catchUp(r)
-			r.mail.lead = &yes
-		} else {
-			r.mail.lead = &no
-		}
+// know passes on how far the replica has followed its watches.
+func (r *modelReplica) know() {
+	if !r.routesStalled {
+		r.knowledge.Seen.LRP = r.world.revision
 	}
-	w.leader = i
+	if !r.instancesStalled {
+		r.knowledge.Seen.Instances = r.world.revision
+	}
+	// A stalled watch is found out late.
+	r.knowledge.Fresh = !r.routesStalled && !r.instancesStalled || r.world.random.IntN(2) == 0
+	knowledge := r.knowledge
+	r.mail.knowledge = &knowledge
 }
 
-func (w *world) catchUp(r *modelReplica) {
-	for n, app := range w.apps {
-		if r.seen[n].Revision != app.revision {
-			r.seen[n] = w.state(n)
-			r.mail.update([]State{r.seen[n]}, w.now)
-		}
+// see shows the replica the routes and instances of an app, as far as its watches go.
+func (r *modelReplica) see(n int) {
+	if r.frozen {
+		return
 	}
+	is, seen := r.world.state(n), r.seen[n]
+	if !r.routesStalled {
+		seen.LRP, seen.Revision.LRP = is.LRP, is.Revision.LRP
+		r.knowledge.Changed.LRP = max(r.knowledge.Changed.LRP, is.Revision.LRP)
+	}
+	if !r.instancesStalled {
+		seen.Instances, seen.Revision.Instances = is.Instances, is.Revision.Instances
+		r.knowledge.Changed.Instances = max(r.knowledge.Changed.Instances, is.Revision.Instances)
+	}
+	r.seen[n] = seen
+	r.mail.update([]State{seen}, r.world.now)
+	r.know()
+}
+
+func (r *modelReplica) seeAll() {
+	for n := range r.world.apps {
+		r.see(n)
+	}
+}
+
+// thaw lets a frozen process go on. What the others published meanwhile waits in its
+// connection, and comes after its first step.
+func (r *modelReplica) thaw() {
+	waiting := r.mail
+	r.mail = newMail()
+	r.frozen = false
+	r.step()
+	r.mail = waiting
+	r.seeAll()
+}
+
+func (r *modelReplica) step() {
+	mail := r.mail
+	r.mail = newMail()
+	mail.deliver(r.schedule, r.world.now)
+	r.schedule.due(r.world.now)
 }
 
 // behind is whether a replica has not seen everything.
@@ -152,36 +201,32 @@ func (w *world) behind(r *modelReplica) bool {
 	return false
 }
 
-// routesChanged and instancesChanged tell an app's change to some replicas; the
-// others lag behind.
+// routesChanged and instancesChanged show an app's change to all replicas whose
+// watches go on.
 func (w *world) routesChanged(n int) {
 	w.revision++
 	w.apps[n].revision.LRP = w.revision
-	w.tell(n, func(seen *State, is State) { seen.LRP, seen.Revision.LRP = is.LRP, is.Revision.LRP })
+	w.show(n)
 }
 
 func (w *world) instancesChanged(n int) {
 	w.revision++
 	w.apps[n].revision.Instances = w.revision
-	w.tell(n, func(seen *State, is State) {
-		seen.Instances, seen.Revision.Instances = is.Instances, is.Revision.Instances
-	})
+	w.show(n)
 }
 
-func (w *world) tell(n int, see func(seen *State, is State)) {
+func (w *world) show(n int) {
 	for _, r := range w.replicas {
-		if w.random.IntN(4) > 0 {
-			seen := r.seen[n]
-			see(&seen, w.state(n))
-			r.seen[n] = seen
-			r.mail.update([]State{seen}, w.now)
-		}
+		r.see(n)
 	}
 }
 
 func (w *world) state(n int) State {
 	app := w.apps[n]
 	s := demo(app.name, slices.Sorted(maps.Keys(app.hosts))...)
+	for i := range s.LRP.HTTP {
+		s.LRP.HTTP[i].IsolationSegment = app.hosts[s.LRP.HTTP[i].Hostname]
+	}
 	if app.internal {
 		s.LRP.Internal = []opi.InternalRoute{{Hostname: app.name + ".apps.internal"}}
 	}
@@ -192,18 +237,21 @@ func (w *world) state(n int) State {
 	return s
 }
 
-// truth is computed without the table.
-func (w *world) truth() map[Triple]string {
+// truth returns what a router should know. It is computed without the table.
+func (w *world) truth(router *routerModel) map[Triple]string {
 	result := map[Triple]string{}
 	for _, app := range w.apps {
 		for _, i := range app.instances {
 			if !i.Ready || i.Terminating {
 				continue
 			}
-			for host := range app.hosts {
+			for host, segment := range app.hosts {
+				if !router.serves(segment) {
+					continue
+				}
 				result[Triple{Router, i.Address, 8080, host}] = i.GUID
 			}
-			if app.internal {
+			if app.internal && router.serves("") {
 				result[Triple{ServiceDiscovery, i.Address, 0, app.name + ".apps.internal"}] = i.GUID
 				result[Triple{ServiceDiscovery, i.Address, 0, fmt.Sprintf("%d.%s.apps.internal", i.Index, app.name)}] = i.GUID
 			}
@@ -235,7 +283,7 @@ func (w *world) event() {
 		instance = app.instances[w.random.IntN(len(app.instances))]
 	}
 	replica := w.random.IntN(len(w.replicas))
-	what := w.random.IntN(16)
+	what := w.random.IntN(20)
 	w.history = append(w.history, fmt.Sprintf("%s event %d app %s replica %d", w.now.Format("04:05.000"), what, app.name, replica))
 	switch what {
 	case 0, 1: // create
@@ -267,15 +315,20 @@ func (w *world) event() {
 		}
 	case 9, 10: // routes
 		host := fmt.Sprintf("%d.example.com", w.random.IntN(3))
-		if app.hosts[host] = !app.hosts[host]; !app.hosts[host] {
+		if _, there := app.hosts[host]; there {
 			delete(app.hosts, host)
+		} else {
+			app.hosts[host] = w.segment()
 		}
 		app.internal = w.random.IntN(2) == 0
 		w.routesChanged(n)
 	case 11:
 		w.restart(replica)
-	case 12:
-		w.lead(replica)
+	case 12: // a route moves to another isolation segment
+		for host := range app.hosts {
+			app.hosts[host] = w.segment()
+		}
+		w.routesChanged(n)
 	case 13: // a replica's connection
 		r := w.replicas[replica]
 		r.away = !r.away
@@ -287,11 +340,33 @@ func (w *world) event() {
 		}
 	case 15: // a router starts; its table is empty
 		w.routerStarts(w.random.IntN(len(w.routers)))
+	case 16, 17: // a replica's watch stalls, or goes on
+		r := w.replicas[replica]
+		if what == 16 {
+			r.routesStalled = !r.routesStalled
+		} else {
+			r.instancesStalled = !r.instancesStalled
+		}
+		r.seeAll()
+	case 18, 19: // a process hangs, or goes on
+		if r := w.replicas[replica]; r.frozen {
+			r.thaw()
+		} else {
+			r.frozen = true
+		}
 	}
+}
+
+func (w *world) segment() string {
+	if w.random.IntN(2) == 0 {
+		return sharded
+	}
+	return ""
 }
 
 func (w *world) routerStarts(i int) {
 	w.routers[i].table = map[Triple]registeredEndpoint{}
+	w.routers[i].deafUntil = w.now.Add(50 * time.Millisecond)
 	for _, r := range w.replicas {
 		// A router whose NATS is away says so when it is back.
 		r.mail.started(routerStart{ID: "r", Interval: 20, PruneThreshold: 120})
@@ -302,11 +377,9 @@ func (w *world) routerStarts(i int) {
 func (w *world) run(d, step time.Duration) {
 	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(step) {
 		for _, i := range w.random.Perm(len(w.replicas)) {
-			r := w.replicas[i]
-			mail := r.mail
-			r.mail = newMail()
-			mail.deliver(r.schedule, w.now)
-			r.schedule.due(w.now)
+			if r := w.replicas[i]; !r.frozen {
+				r.step()
+			}
 		}
 		for _, router := range w.routers {
 			router.prune(w.now)
@@ -314,16 +387,21 @@ func (w *world) run(d, step time.Duration) {
 	}
 }
 
-// settle connects everybody, brings the leader up to date and the others for the
-// most part, and compares.
+// settle connects all replicas, of which one at least has watches that go on, lets
+// them agree, and compares.
 func (w *world) settle() bool {
 	w.natsAway = false
 	cutOff := false
+	sees := w.random.IntN(len(w.replicas))
 	for i, r := range w.replicas {
 		r.away = false
-		// Who does not lead may be cut off from the API server for long.
-		if i == w.leader || w.random.IntN(3) > 0 {
-			w.catchUp(r)
+		if r.frozen {
+			r.thaw()
+		}
+		// The others may be cut off from the API server for long.
+		if i == sees || w.random.IntN(3) > 0 {
+			r.routesStalled, r.instancesStalled = false, false
+			r.seeAll()
 		}
 		cutOff = cutOff || w.behind(r)
 		if !r.schedule.connected || r.mail.connection != nil {
@@ -332,18 +410,32 @@ func (w *world) settle() bool {
 	}
 	w.run(3*time.Second, 100*time.Millisecond)
 	if cutOff {
-		// What one who had led registered until it heard of the leader, and the
-		// leader never saw ready, goes when routers prune it.
+		// Two replicas that took turns may wait longer for each other.
+		w.run(lagAllowedAgain, 100*time.Millisecond)
+		// What a registrar without API server registered until another took over, and
+		// that one never saw ready, goes when routers prune it.
 		w.run(160*time.Second, 500*time.Millisecond)
-		// The last word shall be the leader's answer, not the repeat of another.
-		leader := w.replicas[w.leader]
-		leader.mail.deliver(leader.schedule, w.now)
-		leader.mail = newMail()
 	}
-	truth := w.truth()
+	var registrar *modelReplica
+	for _, r := range w.replicas {
+		if r.schedule.registrar {
+			if registrar != nil {
+				w.fail("%s and %s both register", registrar.id, r.id)
+				return false
+			}
+			registrar = r
+		}
+	}
+	if registrar == nil || w.behind(registrar) {
+		w.fail("nobody who knows everything registers")
+		return false
+	}
+	// The last word shall be the registrar's answer, not the repeat of another.
+	registrar.mail.deliver(registrar.schedule, w.now)
+	registrar.mail = newMail()
 	for i, router := range w.routers {
 		found := router.endpoints()
-		for triple, instance := range truth {
+		for triple, instance := range w.truth(router) {
 			if found[triple] != instance {
 				w.fail("router %d lacks %v of %s, has %q", i, triple, instance, found[triple])
 				return false
@@ -355,7 +447,7 @@ func (w *world) settle() bool {
 		w.forgot = false
 	}
 	for i, router := range w.routers {
-		if diff := cmp.Diff(truth, router.endpoints()); diff != "" {
+		if diff := cmp.Diff(w.truth(router), router.endpoints()); diff != "" {
 			w.fail("router %d: %s", i, diff)
 			return false
 		}
@@ -366,7 +458,7 @@ func (w *world) settle() bool {
 func (w *world) fail(format string, arguments ...any) {
 	w.t.Helper()
 	last := w.history[max(0, len(w.history)-25):]
-	w.t.Errorf(format+"\nat %s, leader %d, last events:\n%q", append(arguments, w.now.Format("04:05.000"), w.leader, last)...)
+	w.t.Errorf(format+"\nat %s, last events:\n%q", append(arguments, w.now.Format("04:05.000"), last)...)
 }
 
 func runModel(t *testing.T, seed uint64, rounds int) {

@@ -13,12 +13,19 @@ const (
 	unregisterTimes = 20
 )
 
-// pending is the unregisters that are still to be repeated, next one first.
-// Every triple is in one of them at the most.
+// removal is what an unregister takes away from routers: a triple in one isolation
+// segment. A router ignores unregisters of segments that it does not serve.
+type removal struct {
+	Triple
+	segment string
+}
+
+// pending holds the unregisters that are still to be repeated, next one first.
+// Every removal is in one of them at the most.
 type pending struct {
-	order   *list.List // of *repeat
-	triples map[Triple]*list.Element
-	// limit is how many triples are kept; the oldest give way.
+	order    *list.List // of *repeat
+	removals map[removal]*list.Element
+	// limit is how many removals are kept; the oldest give way.
 	limit   int
 	dropped int
 }
@@ -30,19 +37,19 @@ type repeat struct {
 }
 
 func newPending(limit int) *pending {
-	return &pending{order: list.New(), triples: map[Triple]*list.Element{}, limit: limit}
+	return &pending{order: list.New(), removals: map[removal]*list.Element{}, limit: limit}
 }
 
-// len is the number of triples.
-func (p *pending) len() int { return len(p.triples) }
+// len returns the number of removals.
+func (p *pending) len() int { return len(p.removals) }
 
 // add takes over an unregistration to be sent at once and then as often as the
 // contract asks.
 func (p *pending) add(u *Unregistration, now time.Time) *repeat {
 	for _, uri := range u.URIs {
-		p.cancel(u.triple(uri))
+		p.cancel(u.removal(uri))
 	}
-	for len(p.triples) > 0 && len(p.triples)+len(u.URIs) > p.limit {
+	for len(p.removals) > 0 && len(p.removals)+len(u.URIs) > p.limit {
 		oldest := p.order.Front()
 		p.dropped += len(oldest.Value.(*repeat).unregistration.URIs)
 		p.drop(oldest)
@@ -50,20 +57,20 @@ func (p *pending) add(u *Unregistration, now time.Time) *repeat {
 	r := &repeat{unregistration: u, at: now, left: unregisterTimes + 1}
 	element := p.order.PushBack(r)
 	for _, uri := range u.URIs {
-		p.triples[u.triple(uri)] = element
+		p.removals[u.removal(uri)] = element
 	}
 	return r
 }
 
-// cancel forgets one triple, because it is registered again.
-func (p *pending) cancel(triple Triple) {
-	element, found := p.triples[triple]
+// cancel forgets one removal, because it is registered again.
+func (p *pending) cancel(r removal) {
+	element, found := p.removals[r]
 	if !found {
 		return
 	}
-	delete(p.triples, triple)
+	delete(p.removals, r)
 	u := element.Value.(*repeat).unregistration
-	u.URIs = slices.DeleteFunc(u.URIs, func(uri string) bool { return uri == triple.URI })
+	u.URIs = slices.DeleteFunc(u.URIs, func(uri string) bool { return uri == r.URI })
 	if len(u.URIs) == 0 {
 		p.order.Remove(element)
 	}
@@ -72,7 +79,7 @@ func (p *pending) cancel(triple Triple) {
 func (p *pending) drop(element *list.Element) {
 	u := element.Value.(*repeat).unregistration
 	for _, uri := range u.URIs {
-		delete(p.triples, u.triple(uri))
+		delete(p.removals, u.removal(uri))
 	}
 	p.order.Remove(element)
 }
@@ -87,7 +94,7 @@ func (p *pending) next() *repeat {
 
 // sent notes that r was published.
 func (p *pending) sent(r *repeat, now time.Time) {
-	element := p.triples[r.unregistration.triple(r.unregistration.URIs[0])]
+	element := p.removals[r.unregistration.removal(r.unregistration.URIs[0])]
 	r.left--
 	if r.left <= 0 {
 		p.drop(element)

@@ -10,10 +10,14 @@ import (
 )
 
 // routerModel applies gorouter's rules to messages: a table keyed by URI and
-// dialled address, pruning of plain endpoints by age. It keeps no order of
-// messages and answers nothing.
+// dialled address, pruning of plain endpoints by age, isolation segments. It keeps no
+// order of messages and answers nothing.
 type routerModel struct {
 	threshold time.Duration
+	// segments are the isolation segments that it serves; nil means all.
+	segments []string
+	// deafUntil is when it has subscribed.
+	deafUntil time.Time
 
 	mu    sync.Mutex
 	table map[Triple]registeredEndpoint
@@ -34,7 +38,7 @@ func newRouterModel() *routerModel {
 
 func (r *routerModel) handle(subject string, data []byte, now time.Time) {
 	var p payload
-	if json.Unmarshal(data, &p) != nil {
+	if json.Unmarshal(data, &p) != nil || now.Before(r.deafUntil) || !r.serves(p.IsolationSegment) {
 		return
 	}
 	audience := Router
@@ -56,6 +60,10 @@ func (r *routerModel) handle(subject string, data []byte, now time.Time) {
 		}
 		r.table[triple] = registeredEndpoint{app: p.App, instance: p.InstanceID, tls: p.TLSPort != 0, at: now, times: r.table[triple].times + 1}
 	}
+}
+
+func (r *routerModel) serves(segment string) bool {
+	return r.segments == nil || slices.Contains(r.segments, segment)
 }
 
 func (r *routerModel) prune(now time.Time) {

@@ -2,21 +2,23 @@ package route
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
 const (
-	// announceEvery is how often the leader says that it leads, for those who
-	// missed the first time.
-	announceEvery = 5 * time.Second
-	// holdAfterReconnect is how long one who holds on without the Lease stays
-	// quiet after its connection came back: another may have taken over meanwhile,
-	// and says so within this time.
-	holdAfterReconnect = 2 * announceEvery
-	// muteAtMost is longer than a leader takes to learn that it lost the Lease.
-	muteAtMost = 30 * time.Second
+	// wakeEvery is how often a connected emitter looks around at least, well below
+	// hungAfter.
+	wakeEvery = 500 * time.Millisecond
+	// answerAgainAfter is when router.start is answered a second time: gorouter
+	// publishes it before it subscribes, so the first answer may get lost.
+	answerAgainAfter = 800 * time.Millisecond
+	// muteAtMost bounds how long an endpoint rests although this replica's view is
+	// fresh: the revision that it waits for may be of another history, when etcd was
+	// restored from a backup.
+	muteAtMost = 5 * time.Minute
 	// retryAfter is the pause after a failed publish.
 	retryAfter = time.Second
 	// crossing is how long ago a registration may have been published that comes to
@@ -27,7 +29,6 @@ const (
 // schedule decides what is published when. It has no goroutine, clock or
 // connection of its own, and only one goroutine may use it.
 type schedule struct {
-	id       string
 	announce string // the subject of announcements
 	send     func(subject string, data []byte) error
 	counts   counts
@@ -44,15 +45,15 @@ type schedule struct {
 	// is new is always due.
 	pass uint64
 
-	leads bool
-	// active is whether registrations are ours: since we led, and until another
-	// announces itself.
-	active     bool
+	election
+	// announceAt is when a registrar announces itself next.
 	announceAt time.Time
-	// connected is whether messages can be sent; quietUntil and retryAt put off
-	// registrations, and everything.
-	connected           bool
-	quietUntil, retryAt time.Time
+	// answerAt is when the last router.start is answered again; zero for not at all.
+	answerAt time.Time
+	// retryAt puts off all publishing after a failure.
+	retryAt time.Time
+	// steppedAt is when begin was called last.
+	steppedAt time.Time
 }
 
 // mute is what another replica's newer knowledge took away.
@@ -68,8 +69,17 @@ type counts struct {
 }
 
 func newSchedule(id, announce string, maxPending int, send func(string, []byte) error) *schedule {
-	return &schedule{id: id, announce: announce, send: send, table: NewTable(),
+	return &schedule{announce: announce, send: send, table: NewTable(), election: election{id: id},
 		queue: newQueue(), pending: newPending(maxPending), muted: map[Triple]mute{}, pass: 1}
+}
+
+// begin starts a step. A replica that hung does not know who registers by now, and
+// listens before it goes on.
+func (s *schedule) begin(now time.Time) {
+	if s.connected && now.Sub(s.steppedAt) > hungAfter {
+		s.listen(now)
+	}
+	s.steppedAt = now
 }
 
 // apply takes changes of the table over and publishes what they ask for, as far
@@ -81,56 +91,59 @@ func (s *schedule) apply(changes Changes, now time.Time) {
 	for _, m := range changes.Register {
 		s.queue.add(m)
 		for _, uri := range m.URIs {
-			s.pending.cancel(Triple{m.Audience, m.Host, m.Port, uri})
+			s.pending.cancel(removal{Triple{m.Audience, m.Host, m.Port, uri}, m.Segment})
 		}
 	}
 	s.unmute(now)
 	s.full.grow(now, fullRate, fullBurst)
-	s.publishFull(now)
+	// Unregisters are not held back by the allowance, only charged to it: a
+	// registration that is late costs a moment, an unregister perhaps a request to
+	// another tenant. Those that a registration follows come first, because a router
+	// that serves all segments knows both as one endpoint.
+	var gone []*repeat
 	for _, u := range changes.Unregister {
-		r := s.pending.add(u, now)
-		// Not held back by the allowance, only charged to it: a registration that is
-		// late costs a moment, an unregister perhaps a request to another tenant.
+		if r := s.pending.add(u, now); len(s.moved(u)) > 0 {
+			s.repeat(r, now)
+		} else {
+			gone = append(gone, r)
+		}
+	}
+	s.publishFull(now)
+	for _, r := range gone {
 		s.repeat(r, now)
 	}
 }
 
-// lead says whether this replica holds the Lease and has a synced view.
-func (s *schedule) lead(leads bool, now time.Time) {
-	if leads && !s.leads {
-		s.active, s.quietUntil = true, time.Time{}
-		s.announceAt = now
-		s.everything(now)
-	}
-	s.leads = leads
-}
-
-// announced is told that another replica leads. One who has the Lease does not
-// mind: the other's word is older, or it will learn of its loss.
-func (s *schedule) announced() {
-	if !s.leads {
-		s.active = false
-	}
-}
-
-// routerStarted is told of a router that may know nothing.
+// routerStarted makes everything due, now and once more a moment later, for a router
+// that may know nothing.
 func (s *schedule) routerStarted(start routerStart, now time.Time) {
 	s.wishes.add(start)
 	s.everything(now)
+	s.answerAt = now.Add(answerAgainAfter)
 }
 
-// connection is told when the connection comes and goes.
-func (s *schedule) connection(up bool, now time.Time) {
-	s.connected = up
-	if !up {
-		return
+// setConnected notes that the connection came up or went down.
+func (s *schedule) setConnected(up bool, now time.Time) {
+	s.connection(up, now)
+	if up {
+		s.wishes, s.retryAt = wishes{}, time.Time{}
+		s.everything(now)
 	}
-	s.wishes, s.retryAt = wishes{}, time.Time{}
-	if s.active && !s.leads {
-		s.quietUntil = now.Add(holdAfterReconnect)
+}
+
+// announcement handles what another replica announced.
+func (s *schedule) announcement(a announcement, now time.Time) {
+	if s.heard(a, now) {
+		s.announceAt = now
 	}
-	s.announceAt = now
-	s.everything(now)
+}
+
+// resign tells the other replicas that this one ends, so that they need not wait.
+func (s *schedule) resign(now time.Time) {
+	if s.registering(now) {
+		s.publish(s.announce, announcement{Resigned: s.id}.marshal(), now)
+	}
+	s.registrar = false
 }
 
 // everything makes the whole table due, and all pending unregisters.
@@ -139,14 +152,16 @@ func (s *schedule) everything(now time.Time) {
 	s.pending.again(now)
 }
 
-// heard is told of an unregister by another replica. If that one knows more than
-// we do the endpoint rests until we know as much; if it knows less, or means an
-// instance that had the address before, what it took away is registered again.
+// unregistered handles an unregister by another replica. If that replica knows more
+// than this one, the endpoint rests until this one knows as much, also while this one
+// is not the registrar: it may become that before. If the other replica knows less,
+// or means another instance or isolation segment, the registrar registers again what
+// was taken away.
 //
-// What knows more is published again when we have registered the endpoint lately:
-// that may have been after the other's unregister, which waited in our connection,
-// above all when this process hung. Our own messages keep their order.
-func (s *schedule) heard(u *Unregistration, now time.Time) {
+// An unregister that knows more is published again if this replica registered the
+// endpoint lately: that may have been after the other's unregister, which waited in
+// the connection, above all when this process hung. Our own messages keep their order.
+func (s *schedule) unregistered(u *Unregistration, now time.Time) {
 	if u.Revision == (Revision{}) {
 		return
 	}
@@ -156,12 +171,10 @@ func (s *schedule) heard(u *Unregistration, now time.Time) {
 		m, revision := s.table.registration(u.triple(uri))
 		switch {
 		case m == nil || revision == (Revision{}):
-		case !revision.covers(u.Revision) && m.Instance == u.payload.InstanceID:
+		case !s.knows(revision, u.Revision) && m.Instance == u.payload.InstanceID && m.Segment == u.payload.IsolationSegment:
 			_, rests := s.muted[u.triple(uri)]
 			crossed = crossed || !rests && s.queue.publishedAfter(m, now.Add(-crossing))
-			if s.active {
-				s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
-			}
+			s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
 		case m != restored && s.registering(now):
 			restored = m
 			s.register(m, now)
@@ -176,16 +189,22 @@ func (s *schedule) heard(u *Unregistration, now time.Time) {
 	}
 }
 
-// unmute lets endpoints be registered again of which we know as much by now as
-// the one who took them away did. One who leads has a fresh view: if after a
-// while there is still nothing newer in it, there won't be.
+// knows reports whether a replica whose revision of an LRP is given knows at least as
+// much of it as another one with the other revision. It does as well when its watches
+// have passed that point without a change.
+func (s *schedule) knows(revision, other Revision) bool {
+	return revision.covers(other) || s.knowledge.Seen.covers(other)
+}
+
+// unmute lets endpoints be registered again of which this replica knows as much by
+// now as the one that took them away did.
 func (s *schedule) unmute(now time.Time) {
 	for triple, mute := range s.muted {
 		m, known := s.table.registration(triple)
 		switch {
 		case m == nil:
 			delete(s.muted, triple)
-		case m.Instance != mute.instance || known.covers(mute.revision) || s.leads && now.Sub(mute.at) > muteAtMost:
+		case m.Instance != mute.instance || s.knows(known, mute.revision) || s.knowledge.Fresh && now.Sub(mute.at) > muteAtMost:
 			delete(s.muted, triple)
 			s.queue.remove(m)
 			s.queue.add(m)
@@ -195,17 +214,24 @@ func (s *schedule) unmute(now time.Time) {
 
 // due publishes what it is time for and says when to ask again.
 func (s *schedule) due(now time.Time) time.Time {
+	s.begin(now)
 	interval := s.wishes.refresh()
 	s.full.grow(now, fullRate, fullBurst)
-	switch {
-	case !s.connected:
-		return now.Add(announceEvery)
-	case !s.sending(now):
-		return s.retryAt
+	if s.takeOver(now) {
+		s.announceAt = now
+		s.everything(now)
+	}
+	if !s.answerAt.IsZero() && !now.Before(s.answerAt) {
+		s.answerAt = time.Time{}
+		s.everything(now)
+	}
+	if !s.sending(now) {
+		return now.Add(wakeEvery)
 	}
 	s.unmute(now)
-	if s.leads && !now.Before(s.announceAt) {
-		if s.publish(s.announce, announcement(s.id), now) {
+	if s.registering(now) && !now.Before(s.announceAt) {
+		a := announcement{Emitter: s.id, Term: s.term, Changed: s.knowledge.Changed}
+		if s.publish(s.announce, a.marshal(), now) {
 			s.announceAt = now.Add(announceEvery)
 		}
 	}
@@ -252,7 +278,7 @@ func (s *schedule) publishRefresh(now time.Time, interval time.Duration) {
 }
 
 func (s *schedule) nextDue(now time.Time, interval time.Duration) time.Time {
-	next := now.Add(announceEvery)
+	next := now.Add(wakeEvery)
 	earlier := func(at time.Time) {
 		if at.Before(next) {
 			next = at
@@ -268,11 +294,13 @@ func (s *schedule) nextDue(now time.Time, interval time.Duration) time.Time {
 			earlier(now.Add(s.refresh.until(float64(s.queue.len()) / interval.Seconds())))
 		}
 	}
-	if s.leads {
-		earlier(s.announceAt)
+	if !s.answerAt.IsZero() {
+		earlier(s.answerAt)
 	}
-	if s.active && s.quietUntil.After(now) {
-		earlier(s.quietUntil)
+	if s.registrar {
+		earlier(s.announceAt)
+	} else if s.candidate {
+		earlier(s.silentAt())
 	}
 	if soonest := now.Add(shortestPause); next.Before(soonest) {
 		return soonest
@@ -283,7 +311,7 @@ func (s *schedule) nextDue(now time.Time, interval time.Duration) time.Time {
 func (s *schedule) sending(now time.Time) bool { return s.connected && !now.Before(s.retryAt) }
 
 func (s *schedule) registering(now time.Time) bool {
-	return s.active && s.sending(now) && !now.Before(s.quietUntil)
+	return s.registrar && s.sending(now)
 }
 
 // register publishes a message without the URIs that rest.
@@ -320,9 +348,18 @@ func (s *schedule) withoutMuted(m *Message) []byte {
 	return m.withURIs(uris)
 }
 
+// repeat publishes a pending unregister. If the same endpoint and URI are registered
+// in another isolation segment by now, a router that serves both segments forgets
+// that as well, so the registration follows at once; a replica that is not the
+// registrar leaves both to the one that is.
 func (s *schedule) repeat(r *repeat, now time.Time) bool {
 	if !s.sending(now) {
 		return false
+	}
+	moved := s.moved(r.unregistration)
+	if len(moved) > 0 && !s.registering(now) {
+		s.pending.sent(r, now)
+		return true
 	}
 	s.full.spend()
 	if !s.publish(r.unregistration.Audience.unregisterSubject(), r.unregistration.marshal(s.id), now) {
@@ -330,7 +367,25 @@ func (s *schedule) repeat(r *repeat, now time.Time) bool {
 	}
 	s.counts.unregisters++
 	s.pending.sent(r, now)
+	for _, m := range moved {
+		s.full.spend()
+		if !s.register(m, now) {
+			return false
+		}
+	}
 	return true
+}
+
+// moved returns the messages that register what u takes away, in another isolation
+// segment than that of u.
+func (s *schedule) moved(u *Unregistration) []*Message {
+	var messages []*Message
+	for _, uri := range u.URIs {
+		if m, _ := s.table.registration(u.triple(uri)); m != nil && !slices.Contains(messages, m) {
+			messages = append(messages, m)
+		}
+	}
+	return messages
 }
 
 // publish returns false when the message is to be sent again later. What was

@@ -12,10 +12,12 @@ import (
 // recording is a schedule whose messages are kept, with its own time.
 type recording struct {
 	*schedule
-	now      time.Time
-	subjects map[string]int
-	router   *routerModel
-	failure  error
+	now time.Time
+	// subjects counts messages, announcements apart.
+	subjects      map[string]int
+	announcements []string
+	router        *routerModel
+	failure       error
 }
 
 func newRecording(id string) *recording {
@@ -24,12 +26,25 @@ func newRecording(id string) *recording {
 		if r.failure != nil {
 			return r.failure
 		}
-		r.subjects[subject]++
+		if subject == announcementSubject("x") {
+			r.announcements = append(r.announcements, string(data))
+		} else {
+			r.subjects[subject]++
+		}
 		r.router.handle(subject, data, r.now)
 		return nil
 	})
-	r.connection(true, r.now)
+	r.setConnected(true, r.now)
 	return r
+}
+
+// elect makes the replica the registrar, by the silence of others.
+func (r *recording) elect() {
+	r.know(Knowledge{Fresh: true})
+	r.pass(listenFirst)
+	if !r.registrar {
+		panic("is not the registrar")
+	}
 }
 
 func (r *recording) told(states ...State) { r.apply(r.table.Apply(states...), r.now) }
@@ -64,7 +79,7 @@ func TestUnregisterIsRepeated(t *testing.T) {
 	s := demo("dora", "a.example.com", "b.example.com")
 	r.told(s.with(0, "10.0.0.1"))
 	r.told(s)
-	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.unregister": 1}), "who does not lead unregisters all the same")
+	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.unregister": 1}), "every replica unregisters")
 	r.pass(29 * time.Second)
 	g.Expect(r.takeSubjects()).To(BeEmpty())
 	r.pass(2 * time.Second)
@@ -90,7 +105,7 @@ func TestAnotherTenantsRegistrationCancelsNothing(t *testing.T) {
 func TestRefreshIsFlat(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.lead(true, r.now)
+	r.elect()
 	r.told(many(2000)...)
 	r.pass(time.Second)
 	g.Expect(r.takeSubjects()).To(HaveKeyWithValue("router.register", BeNumerically("<=", 2200)))
@@ -119,7 +134,7 @@ func TestIntervalThatRoutersAskFor(t *testing.T) {
 func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.lead(true, r.now)
+	r.elect()
 	r.told(many(10_000)...)
 	r.pass(5 * time.Second)
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
@@ -129,39 +144,12 @@ func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
 }
 
-func TestHoldsOnUntilAnotherAnnouncesItself(t *testing.T) {
-	g := NewWithT(t)
-	r := newRecording("me")
-	r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
-	r.pass(time.Minute)
-	g.Expect(r.takeSubjects()).To(BeEmpty())
-
-	r.lead(true, r.now)
-	r.pass(time.Second)
-	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"irene.emitter.x": 1, "router.register": 1}))
-	r.lead(false, r.now)
-	r.pass(5 * time.Minute)
-	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.register": 15}), "without the Lease, but nobody else has it")
-
-	// After a disconnection another may have announced itself unheard.
-	r.connection(false, r.now)
-	r.connection(true, r.now)
-	r.pass(9 * time.Second)
-	g.Expect(r.takeSubjects()).To(BeEmpty())
-	r.pass(2 * time.Second)
-	g.Expect(r.takeSubjects()).To(HaveKey("router.register"))
-
-	r.announced()
-	r.pass(5 * time.Minute)
-	g.Expect(r.takeSubjects()).To(BeEmpty())
-}
-
 func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
 	s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
 	s.Revision = Revision{LRP: 3, Instances: 10}
-	r.lead(true, r.now)
+	r.elect()
 	r.told(s)
 	r.pass(time.Second)
 
@@ -171,14 +159,14 @@ func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 		r.router.handle(unregisterSubject, u, r.now)
 		parsed, err := parseUnregister(Router, u, "me")
 		g.Expect(err).NotTo(HaveOccurred())
-		r.heard(parsed, r.now)
+		r.unregistered(parsed, r.now)
 	}
 	foreign(Revision{LRP: 3, Instances: 9}, s.Instances[0].GUID)
 	g.Expect(r.router.endpoints()).To(HaveLen(2), "the other lags: registered again at once")
 	foreign(Revision{LRP: 99, Instances: 99}, "who had the address before")
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 
-	r.lead(false, r.now) // cut off from the API server
+	r.know(Knowledge{}) // cut off from the API server
 	foreign(Revision{LRP: 2, Instances: 11}, s.Instances[0].GUID)
 	r.pass(time.Minute)
 	g.Expect(r.router.endpoints()).To(HaveLen(1), "b is refreshed, a rests")
@@ -191,10 +179,9 @@ func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 // meanwhile.
 func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
 	for name, gone := range map[string]func(r *recording){
-		"still holding on": func(*recording) {},
-		"just told that another leads": func(r *recording) {
-			r.lead(false, r.now)
-			r.announced()
+		"still the registrar": func(*recording) {},
+		"another one took over": func(r *recording) {
+			r.announcement(announcement{Emitter: "other", Term: r.term + 1}, r.now)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,7 +189,7 @@ func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
 			r := newRecording("me")
 			s := demo("dora", "a.example.com").with(0, "10.0.0.1")
 			s.Revision = Revision{LRP: 3, Instances: 10}
-			r.lead(true, r.now)
+			r.elect()
 			r.told(s)
 			r.pass(time.Second)
 
@@ -216,7 +203,7 @@ func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
 			for range 3 {
 				parsed, err := parseUnregister(Router, u, "me")
 				g.Expect(err).NotTo(HaveOccurred())
-				r.heard(parsed, r.now)
+				r.unregistered(parsed, r.now)
 				g.Expect(r.router.endpoints()).To(BeEmpty())
 				r.pass(30 * time.Second)
 			}
@@ -228,7 +215,7 @@ func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
 func TestFailedPublishIsRetried(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.lead(true, r.now)
+	r.elect()
 	r.failure = nats.ErrReconnectBufExceeded
 	r.told(demo("gone", "g.example.com").with(0, "10.0.0.9"))
 	r.told(demo("gone"), demo("dora", "a.example.com").with(0, "10.0.0.1"))
@@ -242,7 +229,7 @@ func TestFailedPublishIsRetried(t *testing.T) {
 func TestPendingIsBounded(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.connection(false, r.now)
+	r.setConnected(false, r.now)
 	for range 3 {
 		r.told(many(1500)...)
 		r.apply(r.table.Replace(), r.now)
@@ -251,4 +238,72 @@ func TestPendingIsBounded(t *testing.T) {
 	g.Expect(r.schedule.pending.order.Len()).To(Equal(1000))
 	g.Expect(r.schedule.pending.dropped).To(BeNumerically(">", 0))
 	g.Expect(r.schedule.queue.len()).To(BeZero())
+}
+
+// gorouter publishes router.start before it subscribes.
+func TestRouterStartIsAnsweredTwice(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	r.told(many(10)...)
+	r.elect()
+	r.pass(21 * time.Second)
+	r.takeSubjects()
+	r.router.table = map[Triple]registeredEndpoint{}
+	r.router.deafUntil = r.now.Add(5 * time.Millisecond)
+	r.routerStarted(routerStart{Interval: 20, PruneThreshold: 120}, r.now)
+	r.due(r.now)
+	g.Expect(r.takeSubjects()["router.register"]).To(Equal(10), "at once")
+	g.Expect(r.router.endpoints()).To(BeEmpty())
+	r.pass(time.Second)
+	g.Expect(r.router.endpoints()).To(HaveLen(10))
+	g.Expect(r.takeSubjects()["router.register"]).To(BeNumerically("<=", 11), "once more")
+}
+
+func TestMovedSegment(t *testing.T) {
+	g := NewWithT(t)
+	r := newRecording("me")
+	shared, shard := newRouterModel(), newRouterModel()
+	shared.segments, shard.segments = []string{""}, []string{"shard"}
+	send := r.send
+	r.send = func(subject string, data []byte) error {
+		shared.handle(subject, data, r.now)
+		shard.handle(subject, data, r.now)
+		return send(subject, data)
+	}
+	in := func(segment string) State {
+		s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
+		s.LRP.HTTP[0].IsolationSegment = segment
+		return s
+	}
+	r.told(in(""))
+	r.elect()
+	g.Expect(shared.endpoints()).To(HaveLen(2))
+
+	r.told(in("shard"))
+	check := func() {
+		t.Helper()
+		g.Expect(shared.endpoints()).To(HaveLen(1))
+		g.Expect(shard.endpoints()).To(HaveLen(1))
+		g.Expect(r.router.endpoints()).To(HaveLen(2), "a router that serves all segments loses nothing")
+	}
+	check()
+	for range 25 { // while the unregister is repeated
+		r.pass(30 * time.Second)
+		check()
+	}
+	r.told(in("shard"), demo("dora"))
+	r.pass(time.Second)
+	for _, router := range []*routerModel{shared, shard, r.router} {
+		g.Expect(router.endpoints()).To(BeEmpty())
+	}
+
+	// A replica that is not the registrar leaves it to the one that is.
+	other := newRecording("other")
+	other.told(in(""))
+	other.told(in("shard"))
+	g.Expect(other.takeSubjects()).To(BeEmpty())
+	other.elect()
+	other.pass(time.Second)
+	g.Expect(other.takeSubjects()).To(HaveKeyWithValue("router.unregister", 1))
+	g.Expect(other.router.endpoints()).To(HaveLen(2))
 }

@@ -10,6 +10,7 @@ import (
 const (
 	startSubject = "router.start"
 	greetSubject = "router.greet"
+	noResponders = "503"
 )
 
 // connect subscribes before the first connection is made: the client makes the
@@ -54,7 +55,13 @@ func (e *Emitter) routerStarted(message *nats.Msg) {
 	}
 }
 
+// routerGreeted handles the answer to router.greet. Without any router NATS itself
+// answers, with an empty message and the status 503.
 func (e *Emitter) routerGreeted(message *nats.Msg) {
+	if len(message.Data) == 0 && message.Header.Get("Status") == noResponders {
+		e.logger.Debug("no-router-greeted")
+		return
+	}
 	if start, ok := e.parseStart(message); ok {
 		e.inbox.put(func(m *mail) { m.greet(start) })
 	}
@@ -70,12 +77,12 @@ func (e *Emitter) parseStart(message *nats.Msg) (routerStart, bool) {
 }
 
 func (e *Emitter) announced(message *nats.Msg) {
-	emitter, err := parseAnnouncement(message.Data)
+	a, err := parseAnnouncement(message.Data, e.replica)
 	switch {
 	case err != nil:
 		e.logger.Error("understand-announcement", err)
-	case emitter != "" && emitter != e.replica:
-		e.inbox.put(func(m *mail) { m.announced = true })
+	case a != nil:
+		e.inbox.put(func(m *mail) { m.announced(*a) })
 	}
 }
 

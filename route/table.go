@@ -41,7 +41,8 @@ type claim struct {
 type Changes struct {
 	// Register are messages that are new or differ from what was registered.
 	Register []*Message
-	// Unregister are the triples that no message of the new table registers.
+	// Unregister are the triples that no message of the new table registers, or only
+	// in another isolation segment. The latter are in messages of their own.
 	Unregister []*Unregistration
 	// Dropped are the messages of the old table that the new one does not have.
 	Dropped []*Message
@@ -160,14 +161,19 @@ func (c *Changes) compare(before, now []*Message, revision Revision) {
 			continue
 		}
 		c.Dropped = append(c.Dropped, old)
-		var gone []string
+		var gone, moved []string
 		for _, uri := range old.URIs {
-			if find(now, old.Audience, old.Port, uri) == nil {
+			switch m := find(now, old.Audience, old.Port, uri); {
+			case m == nil:
 				gone = append(gone, uri)
+			case m.Segment != old.Segment:
+				moved = append(moved, uri)
 			}
 		}
-		if len(gone) > 0 {
-			c.Unregister = append(c.Unregister, old.unregistration(gone, revision))
+		for _, uris := range [][]string{gone, moved} {
+			if len(uris) > 0 {
+				c.Unregister = append(c.Unregister, old.unregistration(uris, revision))
+			}
 		}
 	}
 }

@@ -14,18 +14,19 @@ import (
 	"github.com/irene-cf/irene/route"
 )
 
-// routeFeed tells the emitter what the view shows: everything once the view is
+// freshnessInterval is how often the emitter learns whether the view is still fresh.
+const freshnessInterval = time.Second
+
+// routeFeed passes what the view shows to the emitter: everything once the view is
 // complete, and from then on every LRP that changes. One goroutine reads and
-// tells, so that a later state is never overtaken by an earlier one; changes that
-// come faster are told once.
+// passes on, so that a later state is never overtaken by an earlier one; changes that
+// come faster are passed on once.
 type routeFeed struct {
 	view    *view.View
 	emitter *route.Emitter
 	logger  lager.Logger
 
 	wake chan struct{}
-	// told is closed when the emitter has been told of everything.
-	told chan struct{}
 
 	mu      sync.Mutex
 	changed map[opi.LRPIdentifier]struct{}
@@ -35,7 +36,7 @@ type routeFeed struct {
 func newRouteFeed(appsView *view.View, emitter *route.Emitter, logger lager.Logger) *routeFeed {
 	f := &routeFeed{
 		view: appsView, emitter: emitter, logger: logger.Session("route-feed"),
-		wake: make(chan struct{}, 1), told: make(chan struct{}), changed: map[opi.LRPIdentifier]struct{}{},
+		wake: make(chan struct{}, 1), changed: map[opi.LRPIdentifier]struct{}{},
 	}
 	appsView.Subscribe(func(change view.Change) {
 		switch change.Resource {
@@ -69,36 +70,41 @@ func (f *routeFeed) Run(ctx context.Context) error {
 	if !await(ctx, f.view.Synced) {
 		return nil
 	}
+	progress := f.view.Progress()
 	f.take() // what changed so far is in what follows
 	f.emitter.Set(f.states(f.view.Identities()))
-	close(f.told)
+	f.know(progress)
+	ticker := time.NewTicker(freshnessInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.wake:
+		case <-ticker.C:
 		}
+		// Read before the changes are taken, so that it claims no more than they do.
+		progress := f.view.Progress()
 		changed := f.take()
 		ids := make([]opi.LRPIdentifier, 0, len(changed))
 		for id := range changed {
 			ids = append(ids, id)
 		}
-		f.emitter.Update(f.states(ids)...)
+		if len(ids) > 0 {
+			f.emitter.Update(f.states(ids)...)
+		}
+		f.know(progress)
 	}
 }
 
-// Lead makes the emitter register routes for as long as ctx lasts, which is while
-// this replica leads. It begins when the emitter knows everything that a fresh
-// view shows: what it announces then ends what other replicas hold on to.
+func (f *routeFeed) know(progress view.Progress) {
+	f.emitter.Know(route.Knowledge{
+		Seen: route.Revision(progress.Seen), Changed: route.Revision(progress.Changed), Fresh: f.view.Fresh() == nil,
+	})
+}
+
+// Lead tells the emitter that this replica holds the Lease, for as long as ctx lasts.
 func (f *routeFeed) Lead(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-f.told:
-	}
-	if !await(ctx, func() bool { return f.view.Fresh() == nil }) {
-		return nil
-	}
 	f.emitter.Lead(true)
 	<-ctx.Done()
 	f.emitter.Lead(false)

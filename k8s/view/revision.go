@@ -46,6 +46,26 @@ func (v *View) Revision(id opi.LRPIdentifier) Revision {
 	return revision
 }
 
+// Progress describes how far this process has followed the watches of StatefulSets
+// and pods. Our own writes count once the watch confirms them.
+type Progress struct {
+	// Seen holds the resource versions up to which the watches have delivered
+	// everything, bookmarks included.
+	Seen Revision
+	// Changed holds the resource versions of the last changes among them. Two
+	// processes that have seen the same changes have the same Changed, except that of
+	// an object that was missing in a list only the list's version is known.
+	Changed Revision
+}
+
+// Progress returns the view's progress. Subscribers have been told of all of it.
+func (v *View) Progress() Progress {
+	return Progress{
+		Seen:    Revision{LRP: v.lrps.seen.Load(), Instances: v.pods.seen.Load()},
+		Changed: Revision{LRP: v.lrps.changedAt.Load(), Instances: v.pods.changedAt.Load()},
+	}
+}
+
 // number is 0 for what no API server sends.
 func number(resourceVersion string) uint64 {
 	n, err := strconv.ParseUint(resourceVersion, 10, 64)

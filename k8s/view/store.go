@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -69,6 +70,9 @@ type store[K comparable, P object[P]] struct {
 	progressAt time.Time
 	// listed, where set, is told that a complete list has arrived.
 	listed func()
+	// seen and changed are what Progress returns. The reflector's goroutine sets them
+	// after subscribers were told.
+	seen, changedAt atomic.Uint64
 }
 
 var (
@@ -118,7 +122,14 @@ func (s *store[K, P]) deliver(obj any) error {
 		s.observe(object, c)
 		s.advance(object.version(), c)
 	})
+	s.told(number(object.version()))
 	return nil
+}
+
+// told notes that subscribers know of everything up to progress, and of a change.
+func (s *store[K, P]) told(changed uint64) {
+	s.changedAt.Store(max(s.changedAt.Load(), changed))
+	s.seen.Store(number(s.progress)) // which nobody else writes
 }
 
 // observe merges what the API server told. A write of ours that is no later than
@@ -144,6 +155,7 @@ func (s *store[K, P]) Delete(obj any) error {
 		s.tombstones.drop(object.uid())
 		s.advance(object.version(), c)
 	})
+	s.told(number(object.version()))
 	return nil
 }
 
@@ -160,23 +172,28 @@ func (s *store[K, P]) Replace(objects []any, resourceVersion string) error {
 	if s.listed != nil {
 		s.listed()
 	}
+	var changed uint64
 	s.change(func(c *changes) {
 		// A reflector never lists the past. When it does, etcd was restored from a
 		// backup and what we knew, tombstones included, was in another history.
 		if newer(s.progress, resourceVersion) {
 			s.forget(c)
+			s.changedAt.Store(0)
 		}
 		for uid, held := range s.byUID {
 			if _, present := list[uid]; !present && !newer(s.own[uid], resourceVersion) {
 				s.remove(held, resourceVersion, c)
+				changed = number(resourceVersion)
 			}
 		}
 		for _, object := range list {
 			s.observe(object, c)
+			changed = max(changed, number(object.version()))
 		}
 		s.synced = true
 		s.advance(resourceVersion, c)
 	})
+	s.told(changed)
 	return nil
 }
 
@@ -184,6 +201,7 @@ func (s *store[K, P]) Replace(objects []any, resourceVersion string) error {
 // delivered.
 func (s *store[K, P]) Bookmark(resourceVersion string) error {
 	s.change(func(c *changes) { s.advance(resourceVersion, c) })
+	s.told(0)
 	return nil
 }
 
