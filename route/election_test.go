@@ -174,7 +174,7 @@ func TestARegistrarGoesOnWithWhatItKnows(t *testing.T) {
 	all[0].know(Knowledge{Seen: Revision{LRP: 1, Instances: 1}, Changed: Revision{LRP: 1, Instances: 1}})
 	all[0].takeSubjects()
 	all.pass(5 * time.Minute)
-	g.Expect(all[0].takeSubjects()).To(Equal(map[string]int{"router.register": 15}), "its view is stale, but no other replica has a better one")
+	g.Expect(all[0].takeSubjects()).To(HaveKeyWithValue("router.register", BeNumerically("~", 15, 1)), "its view is stale, but no other replica has a better one")
 
 	// Its connection was away: another one may have taken over unheard.
 	all[0].setConnected(false, all[0].now)
