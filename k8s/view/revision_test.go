@@ -67,3 +67,40 @@ func TestPassedIsBounded(t *testing.T) {
 	}
 	g.Expect(len(p.young) + len(p.old)).To(BeNumerically("<=", 20))
 }
+
+func TestProgress(t *testing.T) {
+	g := NewWithT(t)
+	v, _ := idleView(t)
+	is := func(seen, changed Revision) {
+		t.Helper()
+		g.Expect(v.Progress()).To(Equal(Progress{Seen: seen, Changed: changed}))
+	}
+	is(Revision{}, Revision{})
+	list(g, v.lrps, 10, statefulSet("a", "uid-a", 5))
+	list(g, v.pods, 20, ownedPod("uid-a", "p0", 0, 8), ownedPod("uid-a", "p1", 1, 7))
+	is(Revision{10, 20}, Revision{5, 8})
+	g.Expect(v.pods.Bookmark("30")).To(Succeed())
+	is(Revision{10, 30}, Revision{5, 8})
+	v.NoteStatefulSet(statefulSet("a", "uid-a", 45))
+	is(Revision{10, 30}, Revision{5, 8}) // a write of our own says nothing of the watch
+	g.Expect(v.lrps.Update(statefulSet("a", "uid-a", 45))).To(Succeed())
+	g.Expect(v.pods.Delete(ownedPod("uid-a", "p0", 0, 46))).To(Succeed())
+	is(Revision{45, 46}, Revision{45, 46})
+	list(g, v.pods, 50, ownedPod("uid-a", "p1", 1, 7))
+	is(Revision{45, 50}, Revision{45, 46})
+	list(g, v.pods, 60)
+	is(Revision{45, 60}, Revision{45, 60}) // p1 went at some time until then
+	list(g, v.lrps, 30)
+	is(Revision{30, 60}, Revision{0, 60}) // etcd was restored from a backup
+	list(g, v.lrps, 31, statefulSet("a", "uid-a", 12))
+	is(Revision{31, 60}, Revision{12, 60})
+}
+
+// Subscribers know of all that Progress claims.
+func TestProgressFollowsSubscribers(t *testing.T) {
+	g := NewWithT(t)
+	v, _ := idleView(t)
+	v.Subscribe(func(Change) { g.Expect(v.Progress().Seen.LRP).To(BeZero()) })
+	list(g, v.lrps, 10, statefulSet("a", "uid-a", 5))
+	g.Expect(v.Progress().Seen.LRP).To(BeEquivalentTo(10))
+}
