@@ -1,15 +1,19 @@
 package bits
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 )
 
-// maxManifestBytes bounds a manifest, which is kept in memory as a whole.
-// Registries commonly take no larger ones than 4 MiB.
-const maxManifestBytes = 4 << 20
+const (
+	// maxManifestBytes bounds a manifest, which is kept in memory as a whole.
+	// Registries commonly take no larger ones than 4 MiB.
+	maxManifestBytes = 4 << 20
+	// maxRegistryRedirects is the limit that net/http has by itself. go-containerregistry
+	// has none, because it replaces CheckRedirect (pkg/v1/remote/fetcher.go, v0.22.1).
+	maxRegistryRedirects = 10
+)
 
 // boundedManifests fails the reading of a manifest that is too large; otherwise a
 // hostile registry could fill the memory.
@@ -27,10 +31,33 @@ func (t boundedManifests) RoundTrip(request *http.Request) (*http.Response, erro
 
 // asksForManifest looks at what was asked first: a redirect may lead anywhere.
 func asksForManifest(request *http.Request) bool {
+	return strings.Contains(firstRequest(request).URL.Path, "/manifests/")
+}
+
+// boundedRedirects ends a registry's redirects that lead nowhere.
+type boundedRedirects struct{ inner http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t boundedRedirects) RoundTrip(request *http.Request) (*http.Response, error) {
+	redirects := 0
+	for at := request; at.Response != nil && at.Response.Request != nil; at = at.Response.Request {
+		redirects++
+	}
+	if redirects > maxRegistryRedirects {
+		if request.Body != nil {
+			_ = request.Body.Close()
+		}
+		return nil, &permanent{faultf("its registry redirects more than %d times", maxRegistryRedirects)}
+	}
+	return t.inner.RoundTrip(request)
+}
+
+// firstRequest returns the request before all redirects.
+func firstRequest(request *http.Request) *http.Request {
 	for request.Response != nil && request.Response.Request != nil {
 		request = request.Response.Request
 	}
-	return strings.Contains(request.URL.Path, "/manifests/")
+	return request
 }
 
 type boundedBody struct {
@@ -41,7 +68,7 @@ type boundedBody struct {
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the manifest has more than %d bytes", maxManifestBytes)
+		return 0, faultf("the manifest has more than %d bytes", maxManifestBytes)
 	}
 	return n, err
 }

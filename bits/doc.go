@@ -51,7 +51,7 @@
 // a buildpack's archive is the business of package stager/buildpacks; Registry finds
 // and pushes the outcome.
 //
-// ImageUsers finds out as whom a docker image wants to run.
+// ImageUsers reads what docker images say of themselves, and as whom they run.
 //
 // # Errors
 //
@@ -60,6 +60,11 @@
 // where the registry, a stack or a source is: that may pass, or an operator mends it.
 // What the registry refuses is never a user's fault. Errors hold no credentials and
 // no addresses with signatures.
+//
+// A docker image and its registry are the user's choice. So there it is the other way
+// round: ImageUsers.Config wraps opi.ErrUnavailable only where the reason may pass by
+// itself (no connection, no answer in time, 429, a registry's own failure), and
+// opi.ErrRefused for everything else.
 //
 // # Rules for all
 //

@@ -27,8 +27,8 @@ const (
 	maxConfigBytes = 8 << 20
 )
 
-// platform chooses among the images of an index. Nodes of other architectures
-// see other images, but not, in practice, other users.
+// platform is the nodes' platform unless the configuration says otherwise. Nodes of other
+// architectures use other images of an index, but in practice no other users.
 var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
 // ImageRun is how an image runs where nobody says otherwise.
@@ -73,6 +73,7 @@ func (e *unknownUser) Is(target error) bool { return target == ErrUnknownUser }
 type ImageUsers struct {
 	timeout   time.Duration
 	transport http.RoundTripper
+	platform  v1.Platform
 	answers   *lru.Cache[imageKey, answer]
 	running   singleflight.Group
 }
@@ -102,6 +103,12 @@ func WithTransport(transport http.RoundTripper) Option {
 	return func(u *ImageUsers) { u.transport = transport }
 }
 
+// WithPlatform sets the nodes' platform. The default is linux and this process's own
+// architecture. The variant does not count: nodes know best which of several they run.
+func WithPlatform(platform v1.Platform) Option {
+	return func(u *ImageUsers) { u.platform = platform }
+}
+
 // NewImageUsers makes lookups that take at most timeout each.
 func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 	answers, err := lru.New[imageKey, answer](maxRememberedImages)
@@ -109,15 +116,15 @@ func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 		// Only for a size below 1.
 		panic(err)
 	}
-	u := &ImageUsers{timeout: timeout, transport: remote.DefaultTransport, answers: answers}
+	u := &ImageUsers{timeout: timeout, transport: remote.DefaultTransport, platform: platform, answers: answers}
 	for _, option := range options {
 		option(u)
 	}
-	u.transport = boundedManifests{u.transport}
+	u.transport = boundedRedirects{boundedManifests{markedConnections{u.transport}}}
 	return u
 }
 
-// Lookup returns how image runs, on the platform that this process runs on. With
+// Lookup returns how image runs, on the nodes' platform. With
 // errors.Is(err, ErrUnknownUser) the image is at fault; otherwise its registry
 // could not be asked: not reached in time, image missing, credentials refused
 // (errors.As finds go-containerregistry's *transport.Error).
@@ -170,7 +177,7 @@ func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credenti
 	if known, ok := u.answers.Get(key); ok {
 		return known, nil
 	}
-	found, err := read(ctx, puller, digest)
+	found, err := u.read(ctx, puller, digest)
 	if err != nil {
 		return answer{}, err
 	}
@@ -183,7 +190,6 @@ func (u *ImageUsers) puller(credentials *opi.RegistryCredentials) (*remote.Pulle
 		remote.WithAuth(authenticator(credentials)),
 		remote.WithTransport(u.transport),
 		remote.WithUserAgent("irene"),
-		remote.WithPlatform(platform),
 	)
 }
 
@@ -215,8 +221,8 @@ func resolve(ctx context.Context, puller *remote.Puller, reference name.Referenc
 }
 
 // read fetches the image's config and, if a name stands there, its account files.
-func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answer, error) {
-	image, config, err := readConfig(ctx, puller, digest)
+func (u *ImageUsers) read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answer, error) {
+	image, config, err := u.readConfig(ctx, puller, digest)
 	if err != nil {
 		return answer{}, err
 	}
@@ -227,30 +233,6 @@ func read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answe
 		return answer{unknown: unknown}, nil
 	}
 	return answer{run: ImageRun{User: user, HasCommand: len(config.Config.Entrypoint)+len(config.Config.Cmd) > 0}}, err
-}
-
-// readConfig fetches an image's manifest and config; of an index, those of our platform.
-func readConfig(ctx context.Context, puller *remote.Puller, reference name.Reference) (v1.Image, *v1.ConfigFile, error) {
-	descriptor, err := puller.Get(ctx, reference)
-	if err != nil {
-		return nil, nil, err
-	}
-	image, err := descriptor.Image()
-	if err != nil {
-		return nil, nil, err
-	}
-	manifest, err := image.Manifest()
-	if err != nil {
-		return nil, nil, err
-	}
-	if manifest.Config.Size > maxConfigBytes {
-		return nil, nil, fmt.Errorf("its config has %d bytes, more than %d", manifest.Config.Size, maxConfigBytes)
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, nil, fmt.Errorf("read its config: %w", err)
-	}
-	return image, config, nil
 }
 
 // keyOf separates images and credentials. No separator occurs in a reference or

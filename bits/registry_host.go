@@ -88,7 +88,7 @@ func newRegistryHost(o hostOptions, metrics *registryMetrics) (*registryHost, er
 	if !plain {
 		chain = encrypted{chain}
 	}
-	chain = retrying{inner: boundedManifests{chain}, firstBackoff: o.firstBackoff}
+	chain = retrying{inner: boundedRedirects{boundedManifests{chain}}, firstBackoff: o.firstBackoff}
 	return &registryHost{
 		name: host, auth: o.auth, platform: o.platform, logins: logins,
 		transport: transport.NewUserAgent(chain, userAgent),

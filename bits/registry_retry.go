@@ -2,7 +2,6 @@ package bits
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -77,8 +76,7 @@ func repeatable(request *http.Request) bool {
 
 func worthRepeating(ctx context.Context, response *http.Response, err error) bool {
 	if err != nil {
-		wrongPeer := errors.As(err, new(tls.RecordHeaderError)) || errors.As(err, new(*tls.CertificateVerificationError))
-		return ctx.Err() == nil && !wrongPeer && !errors.As(err, new(*permanent))
+		return ctx.Err() == nil && !wrongPeer(err) && !errors.As(err, new(*permanent))
 	}
 	return slices.Contains(retriedCodes, response.StatusCode)
 }

@@ -53,7 +53,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
-	dockerImages := bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)
+	dockerImages := newImageUsers(config)
 	options := stager.Options{
 		Settings: settings,
 		Credentials: stager.CredentialFiles{

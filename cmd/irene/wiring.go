@@ -162,7 +162,7 @@ func newLRPs(config Configuration, clients k8s.Clients, logger lager.Logger, met
 			Logger:        logger,
 		}),
 		Translation: translation(config),
-		Users:       imageUsers{bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration)},
+		Users:       imageUsers{newImageUsers(config)},
 		Logger:      logger,
 		Clock:       clock.RealClock{},
 	}
@@ -246,6 +246,15 @@ func translation(config Configuration) k8s.Translation {
 			Timeout:           apps.Probes.Timeout.Duration,
 		},
 	}
+}
+
+// newImageUsers reads docker images as nodes do, which have the platform of the stacks.
+func newImageUsers(config Configuration) *bits.ImageUsers {
+	var options []bits.Option
+	if platform, err := bits.PlatformOf(config.Stacks.Platform); err == nil { // Validate refuses anything else
+		options = append(options, bits.WithPlatform(*platform))
+	}
+	return bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration, options...)
 }
 
 // imageUsers brings the registry's answer to the back end.
