@@ -33,8 +33,10 @@ func (a *sourceAnswer) Error() string {
 //
 // It is used by one goroutine.
 type download struct {
-	ctx     context.Context
-	source  *HTTPSource
+	ctx    context.Context
+	source *HTTPSource
+	// home is the configured address, whose host may see certificate and password.
+	home    *url.URL
 	address *url.URL
 	doing   string
 
@@ -110,7 +112,7 @@ func (d *download) reconnect(failure error) error {
 // connect asks for what is missing, until there is an answer that says something.
 func (d *download) connect() error {
 	for {
-		response, err := d.source.request(d.ctx, d.address, d.header())
+		response, err := d.source.request(d.ctx, d.home, d.address, d.header())
 		if err == nil {
 			return d.take(response)
 		}
@@ -121,7 +123,7 @@ func (d *download) connect() error {
 		d.failures++
 		switch {
 		case answered && (answer.code == http.StatusNotFound || answer.code == http.StatusGone):
-			return dropletGone(fmt.Errorf("%s: %w: no such droplet there (%w)", d.doing, opi.ErrRefused, err))
+			return dropletGone(fmt.Errorf("%s: %w: %s (%w)", d.doing, opi.ErrRefused, d.source.notThere(), err))
 		case answered && !slices.Contains(retriedCodes, answer.code),
 			answered && answer.wait > maxRetryAfter,
 			errors.As(err, new(*permanent)),
@@ -136,6 +138,15 @@ func (d *download) connect() error {
 			return fmt.Errorf("%s: %w", d.doing, err)
 		}
 	}
+}
+
+// notThere says what 404 means.
+func (s *HTTPSource) notThere() string {
+	if s.options.CloudController != "" {
+		return "Cloud Controller hands droplets out by their SHA-256 only, which it does not name when an app starts; " +
+			"the platform's operator has to configure another source, or the app has to be staged again"
+	}
+	return "no such droplet there"
 }
 
 // header asks for the rest of the same file. "identity" keeps a droplet that is

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,24 +22,29 @@ const (
 	DefaultSourceTimeout = 30 * time.Second
 )
 
-// HTTPSourceOptions is where droplets that the registry lacks are fetched from.
-// Exactly one of URL and CloudController is set.
+// HTTPSourceOptions says where droplets that the registry lacks are fetched from.
+// Exactly one of URL, URLFile and CloudController is set.
 type HTTPSourceOptions struct {
 	// URL is the address of a droplet, with these parts replaced: {droplet_guid},
 	// {hash} (the checksum's value), {process_guid} (without version) and
 	// {partition}, which is "ab/cd" for the droplet guid abcd…, as Cloud Controller
-	// lays out blobstores. What an opi.Droplet has as its URL goes before.
+	// lays out blobstores. If an opi.Droplet has a URL of its own, that is used instead.
 	URL string
+	// URLFile names a file whose first line is such a URL, which may hold credentials: a
+	// user and a password, or a signature. It is read for every droplet.
+	URLFile string
 	// CloudController is the address of Cloud Controller's mTLS port, such as
-	// https://cloud-controller.example:9023.
+	// https://cloud-controller.example:9023. It compares the checksum with the droplet's
+	// SHA-256, or with the SHA-1 if the droplet is so old that it has no SHA-256
+	// (contract/cloud-controller.md, Bits). Apps are desired with the SHA-1, so nearly
+	// every droplet is answered with 404. It stays for configurations that have it.
 	CloudController string
 
-	// CertificateFile and KeyFile, PEM, are shown to the host of URL or
-	// CloudController, and to nobody that it redirects to. They are read for every
-	// connection. Cloud Controller wants them.
+	// CertificateFile and KeyFile, PEM, are shown to the host of the URL, and to no host
+	// that it redirects to. They are read for every connection.
 	CertificateFile, KeyFile string
-	// UsernameFile and PasswordFile are sent to the host of URL or CloudController
-	// alone.
+	// UsernameFile and PasswordFile are sent, as basic authentication, to the host of
+	// the URL alone. They are read for every request.
 	UsernameFile, PasswordFile string
 	// CAFile holds authorities in PEM form that are trusted beside the machine's.
 	CAFile string
@@ -56,12 +62,21 @@ type HTTPSourceOptions struct {
 // HTTPSource is a DropletSource. It may be used by many goroutines.
 type HTTPSource struct {
 	options HTTPSourceOptions
-	// home is who is trusted with certificate and password.
-	home *url.URL
-	// trusted and stranger make requests to home and to everybody else.
+	// trusted and stranger make requests to the host of the URL and to all others.
 	trusted, stranger http.RoundTripper
 	credentials       fileCredentials
 	backoff           time.Duration
+}
+
+// Address returns scheme and host of the configured URL.
+func (s *HTTPSource) Address() (string, error) {
+	template, err := s.template()
+	if err != nil {
+		return "", err
+	}
+	scheme, rest, _ := strings.Cut(template, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host[strings.LastIndex(host, "@")+1:], nil
 }
 
 // cloudControllerPath is Cloud Controller's internal download of droplets.
@@ -70,18 +85,14 @@ const cloudControllerPath = "/internal/v4/droplets/{process_guid}/{hash}/downloa
 // NewHTTPSource checks the options and reads the files that they name; it sends
 // nothing.
 func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
-	if (o.URL == "") == (o.CloudController == "") {
-		return nil, errors.New("droplet source: either a URL or Cloud Controller's address is needed")
+	if given := slices.DeleteFunc([]string{o.URL, o.URLFile, o.CloudController}, func(value string) bool { return value == "" }); len(given) != 1 {
+		return nil, errors.New("droplet source: exactly one of a URL, a file with a URL and Cloud Controller's address is needed")
 	}
 	if o.CloudController != "" {
 		o.URL = strings.TrimSuffix(o.CloudController, "/") + cloudControllerPath
 	}
-	if err := checkTemplate(o); err != nil {
-		return nil, fmt.Errorf("droplet source: %w", err)
-	}
 	s := &HTTPSource{options: o, backoff: o.firstBackoff, credentials: fileCredentials{o.UsernameFile, o.PasswordFile}}
-	var err error
-	if s.home, err = url.Parse(fill(o.URL, opi.Droplet{GUID: "guid", Checksum: opi.Checksum{Value: "hash"}}, "process")); err != nil {
+	if _, err := s.template(); err != nil {
 		return nil, fmt.Errorf("droplet source: %w", err)
 	}
 	if s.backoff == 0 {
@@ -96,37 +107,55 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 	if _, err := newFileCredentials(o.UsernameFile, o.PasswordFile); err != nil {
 		return nil, fmt.Errorf("droplet source: %w", err)
 	}
+	var err error
 	if s.trusted, s.stranger, err = sourceNetworks(s.options); err != nil {
 		return nil, fmt.Errorf("droplet source: %w", err)
 	}
 	return s, nil
 }
 
-// checkTemplate finds the mistakes that would otherwise show with the first droplet.
-func checkTemplate(o HTTPSourceOptions) error {
-	known := map[string]bool{"droplet_guid": true, "hash": true, "process_guid": true, "partition": true}
-	for rest := o.URL; ; {
+// template returns the configured URL with its parts not yet replaced.
+func (s *HTTPSource) template() (string, error) {
+	if s.options.URLFile == "" {
+		return s.options.URL, checkTemplate(s.options.URL, s.options)
+	}
+	text, err := readCredential(s.options.URLFile)
+	if err != nil {
+		return "", err
+	}
+	return text, checkTemplate(text, s.options)
+}
+
+// checkTemplate finds the mistakes that would otherwise show with the first droplet. Its
+// errors do not quote the URL, which may hold credentials.
+func checkTemplate(template string, o HTTPSourceOptions) error {
+	for rest := template; ; {
 		_, after, found := strings.Cut(rest, "{")
 		if !found {
 			break
 		}
 		name, tail, closed := strings.Cut(after, "}")
-		if !closed || !known[name] {
-			return fmt.Errorf("{%s in its URL is none of {droplet_guid}, {hash}, {process_guid}, {partition}", after)
+		if !closed || !slices.Contains([]string{"droplet_guid", "hash", "process_guid", "partition"}, name) {
+			return errors.New("what its URL has in braces is none of {droplet_guid}, {hash}, {process_guid}, {partition}")
 		}
 		rest = tail
 	}
-	scheme, rest, found := strings.Cut(o.URL, "://")
+	scheme, rest, found := strings.Cut(template, "://")
 	host, _, _ := strings.Cut(rest, "/")
+	_, err := url.Parse(fill(template, opi.Droplet{GUID: "guid", Checksum: opi.Checksum{Value: "hash"}}, "process"))
 	switch {
-	case !found || scheme != "https" && scheme != "http" || host == "":
+	case !found || scheme != "https" && scheme != "http" || host == "" || strings.HasSuffix(host, "@"):
 		return errors.New("its URL does not begin with https://host/ or http://host/")
 	case scheme == "http" && !o.PlainHTTP:
 		return errors.New("its URL is plain HTTP, which is not allowed by the configuration")
 	case strings.ContainsAny(host, "{}"):
 		return errors.New("its URL's host can't depend on the droplet")
-	case strings.Contains(host, "@"):
-		return errors.New("its URL must not hold credentials; give them as files")
+	case strings.Contains(host, "@") && o.URLFile == "":
+		return errors.New("its URL must not hold credentials; give them as files, or the whole URL as a file")
+	case strings.Contains(host, "@") && o.UsernameFile != "":
+		return errors.New("its URL holds credentials, although there is a user name file; choose one")
+	case err != nil:
+		return errors.New("its URL can't be read as one")
 	}
 	return nil
 }
@@ -148,18 +177,25 @@ func fill(template string, droplet opi.Droplet, processGUID string) string {
 
 // Open implements DropletSource.
 func (s *HTTPSource) Open(ctx context.Context, droplet opi.Droplet, processGUID string) (io.ReadCloser, error) {
-	address := droplet.URL
-	if address == "" {
-		address = fill(s.options.URL, droplet, processGUID)
-	}
-	parsed, err := url.Parse(address)
+	template, err := s.template()
 	if err != nil {
-		// url.Parse quotes the address, which may be signed.
+		return nil, fmt.Errorf("fetch droplet %s: %w: %w", droplet.Checksum.Value, opi.ErrUnavailable, err)
+	}
+	// The checks of template let only URLs pass that can be parsed.
+	home, err := url.Parse(fill(template, droplet, processGUID))
+	if err != nil {
 		return nil, fmt.Errorf("fetch droplet %s: %w: its address can't be read", droplet.Checksum.Value, opi.ErrRefused)
 	}
+	address := home
+	if droplet.URL != "" {
+		if address, err = url.Parse(droplet.URL); err != nil {
+			// url.Parse quotes the address, which may be signed.
+			return nil, fmt.Errorf("fetch droplet %s: %w: its address can't be read", droplet.Checksum.Value, opi.ErrRefused)
+		}
+	}
 	download := &download{
-		ctx: ctx, source: s, address: parsed, total: -1,
-		doing: fmt.Sprintf("fetch droplet %s from %s", droplet.Checksum.Value, parsed.Host),
+		ctx: ctx, source: s, home: home, address: address, total: -1,
+		doing: fmt.Sprintf("fetch droplet %s from %s", droplet.Checksum.Value, address.Host),
 	}
 	if err := download.connect(); err != nil {
 		return nil, err

@@ -46,9 +46,9 @@ func sourceNetworks(o HTTPSourceOptions) (trusted, stranger http.RoundTripper, e
 // request asks for address, follows redirects, and says how it went; the answer's
 // status is 200, 206 or 416. Every hop is a request of its own: no header that was
 // meant for one host reaches another, and neither do certificate and password.
-func (s *HTTPSource) request(ctx context.Context, address *url.URL, header http.Header) (*http.Response, error) {
+func (s *HTTPSource) request(ctx context.Context, home, address *url.URL, header http.Header) (*http.Response, error) {
 	for range maxRedirects + 1 {
-		response, err := s.hop(ctx, address, header)
+		response, err := s.hop(ctx, home, address, header)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *HTTPSource) request(ctx context.Context, address *url.URL, header http.
 	return nil, &permanent{fmt.Errorf("more than %d redirects: %w", maxRedirects, opi.ErrUnavailable)}
 }
 
-func (s *HTTPSource) hop(ctx context.Context, address *url.URL, header http.Header) (*http.Response, error) {
+func (s *HTTPSource) hop(ctx context.Context, home, address *url.URL, header http.Header) (*http.Response, error) {
 	if address.Scheme != "https" && (address.Scheme != "http" || !s.options.PlainHTTP) {
 		return nil, &permanent{fmt.Errorf("%s is asked for over %s, which is not allowed by the configuration: %w", address.Host, address.Scheme, opi.ErrUnavailable)}
 	}
@@ -82,7 +82,7 @@ func (s *HTTPSource) hop(ctx context.Context, address *url.URL, header http.Head
 	request.Header = header.Clone()
 	request.Header.Set("User-Agent", userAgent)
 	network := s.stranger
-	if address.Scheme == s.home.Scheme && strings.EqualFold(hostAndPort(address), hostAndPort(s.home)) {
+	if address.Scheme == home.Scheme && strings.EqualFold(hostAndPort(address), hostAndPort(home)) {
 		network = s.trusted
 		if s.credentials != (fileCredentials{}) {
 			credentials, err := s.credentials.Authorization()

@@ -224,7 +224,8 @@ func TestCancelledDownloads(t *testing.T) {
 }
 
 // cloudController answers with a redirect to a blobstore, and asks for a client
-// certificate, as Cloud Controller does. Both record what they are shown.
+// certificate, as Cloud Controller does. Both record what they are shown. Its droplet has
+// no SHA-256 (the one of package standin has).
 type cloudController struct {
 	*httptest.Server
 	store       *httptest.Server
@@ -290,7 +291,7 @@ func (cc *cloudController) options(t *testing.T) HTTPSourceOptions {
 	}
 }
 
-func TestCloudControllerAsTheSource(t *testing.T) {
+func TestCloudControllerAsTheSourceOfOldDroplets(t *testing.T) {
 	g := NewWithT(t)
 	d := dropletOf(t, "abcdef-guid", 300_000)
 	cc := newCloudController(t, d.content)
@@ -361,22 +362,28 @@ func TestContentThatChangesIsRefused(t *testing.T) {
 func TestHTTPSourceOptions(t *testing.T) {
 	g := NewWithT(t)
 	for complaint, o := range map[string]HTTPSourceOptions{
-		"either a URL or Cloud Controller": {},
-		"or Cloud Controller's address":    {URL: "https://x", CloudController: "https://y"},
-		"{hash in its URL is none of":      {URL: "https://x/{hash"},
-		"{guid}/x in its URL is none of":   {URL: "https://x/{guid}/x"},
-		"does not begin with":              {URL: "x/y"},
-		"does not begin with https":        {URL: "ftp://x/y"},
-		"is plain HTTP":                    {CloudController: "http://x"},
-		"host can't depend":                {URL: "https://{droplet_guid}.x/"},
-		"must not hold credentials":        {URL: "https://u:p@x/"},
-		"belong together":                  {URL: "https://x", CertificateFile: "x"},
-		"read the client certificate":      {URL: "https://x", CertificateFile: "/nowhere", KeyFile: "/nowhere"},
-		"a user name file":                 {URL: "https://x", PasswordFile: "/nowhere"},
-		"read certificate authorities":     {URL: "https://x", CAFile: "/nowhere"},
+		"exactly one of a URL":           {},
+		"and Cloud Controller's address": {URL: "https://x", CloudController: "https://y"},
+		"a file with a URL":              {URL: "https://x", URLFile: "/nowhere"},
+		"has in braces is none of":       {URL: "https://x/{hash"},
+		"is none of {droplet_guid}":      {URL: "https://x/{guid}/x"},
+		"read credentials":               {URLFile: "/nowhere"},
+		"does not begin with":            {URL: "x/y"},
+		"with https://host/":             {URLFile: writeFile(t, "https://user:secret@/x")},
+		"can't be read as one":           {URLFile: writeFile(t, "https://user:secret%@x/y")},
+		"choose one":                     {URLFile: writeFile(t, "https://user:secret@x/y"), UsernameFile: writeFile(t, "user"), PasswordFile: writeFile(t, "secret")},
+		"does not begin with https":      {URL: "ftp://x/y"},
+		"is plain HTTP":                  {CloudController: "http://x"},
+		"host can't depend":              {URL: "https://{droplet_guid}.x/"},
+		"must not hold credentials":      {URL: "https://u:p@x/"},
+		"belong together":                {URL: "https://x", CertificateFile: "x"},
+		"read the client certificate":    {URL: "https://x", CertificateFile: "/nowhere", KeyFile: "/nowhere"},
+		"a user name file":               {URL: "https://x", PasswordFile: "/nowhere"},
+		"read certificate authorities":   {URL: "https://x", CAFile: "/nowhere"},
 	} {
 		_, err := NewHTTPSource(o)
 		g.Expect(err).To(MatchError(ContainSubstring(complaint)))
+		g.Expect(err).NotTo(MatchError(ContainSubstring("secret")))
 	}
 	d := opi.Droplet{GUID: "abcdef", Checksum: opi.Checksum{Value: "a1"}}
 	g.Expect(fill("{partition}/{droplet_guid}/{hash}/{process_guid}", d, "p?q")).To(Equal("ab/cd/abcdef/a1/p%3Fq"))
