@@ -133,9 +133,8 @@ func newAssembler(config Configuration, stacks *bits.Stacks, logger lager.Logger
 	if err != nil {
 		return nil, fmt.Errorf("droplets.source: %w", err)
 	}
-	return bits.NewAssembler(bits.AssemblerOptions{
+	options := bits.AssemblerOptions{
 		Stacks: stacks,
-		Source: source,
 		Conversion: droplet.Options{
 			Compression:          config.Droplets.Compression,
 			MaxUncompressedBytes: config.Droplets.MaxUnpackedBytes,
@@ -145,17 +144,30 @@ func newAssembler(config Configuration, stacks *bits.Stacks, logger lager.Logger
 		ParallelAssemblies: config.Droplets.ParallelAssemblies,
 		ParallelFetches:    config.Droplets.ParallelDownloads,
 		Logger:             logger.Session("assembler"),
-	})
+	}
+	if source != nil {
+		options.Source = source
+	}
+	if config.Droplets.Source.CloudController != "" {
+		logger.Info("droplets-can-not-be-fetched", lager.Data{"key": "droplets.source.cloud_controller", "reason": cloudControllerIsNoSource})
+	}
+	return bits.NewAssembler(options)
 }
 
-// newDropletSource is nil when none is configured.
-func newDropletSource(config Droplets) (bits.DropletSource, error) {
+// cloudControllerIsNoSource explains why a setting that releases up to now took does not do
+// what it was meant for.
+const cloudControllerIsNoSource = "Cloud Controller compares the checksum in its download URL with the droplet's SHA-256, " +
+	"and names only the SHA-1 when it starts an app; set droplets.source.url or url_file to its blobstore instead"
+
+// newDropletSource returns nil if no source is configured.
+func newDropletSource(config Droplets) (*bits.HTTPSource, error) {
 	source := config.Source
-	if source.URL == "" && source.CloudController == "" {
+	if source.URL == "" && source.URLFile == "" && source.CloudController == "" {
 		return nil, nil
 	}
 	return bits.NewHTTPSource(bits.HTTPSourceOptions{
 		URL:             source.URL,
+		URLFile:         source.URLFile,
 		CloudController: source.CloudController,
 		CertificateFile: source.CertificateFile,
 		KeyFile:         source.KeyFile,

@@ -76,12 +76,16 @@ type Droplets struct {
 	Source             DropletSource `json:"source"`
 }
 
-// DropletSource is where droplets are fetched that the registry lacks; with neither
-// URL nor CloudController there is none.
+// DropletSource is where droplets are fetched that the registry lacks. There is none
+// without URL, URLFile and CloudController.
 type DropletSource struct {
 	// URL of a droplet, with {droplet_guid}, {hash}, {process_guid} and {partition}.
 	URL string `json:"url"`
-	// CloudController is the address of Cloud Controller's port for mutual TLS.
+	// URLFile holds such a URL, which may have credentials in it.
+	URLFile string `json:"url_file"`
+	// CloudController is the address of Cloud Controller's port for mutual TLS. It can't
+	// serve most droplets (see bits.HTTPSourceOptions) and is read so that an upgrade
+	// does not keep irene from starting.
 	CloudController string `json:"cloud_controller"`
 	CertificateFile string `json:"certificate_file"`
 	KeyFile         string `json:"key_file"`
@@ -193,8 +197,11 @@ func (d Droplets) validate(wrong *faults) {
 	}
 	wrong.positive("droplets.assembly_timeout", d.AssemblyTimeout)
 	source := d.Source
-	if source.URL != "" && source.CloudController != "" {
-		wrong.add("droplets.source.url", "is given although droplets.source.cloud_controller is; choose one")
+	switch {
+	case source.URL != "" && source.URLFile != "":
+		wrong.add("droplets.source.url", "is given although droplets.source.url_file is; choose one")
+	case (source.URL != "" || source.URLFile != "") && source.CloudController != "":
+		wrong.add("droplets.source.cloud_controller", "is given although there is a URL; remove it: %s", cloudControllerIsNoSource)
 	}
 	for key, address := range map[string]string{"url": source.URL, "cloud_controller": source.CloudController} {
 		if address == "" {
@@ -204,7 +211,7 @@ func (d Droplets) validate(wrong *faults) {
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
 			// The value is not shown: it may hold a password.
-			wrong.add("droplets.source."+key, "must begin with https://host/ (or http://), without a user")
+			wrong.add("droplets.source."+key, "must begin with https://host/ (or http://), without a user; droplets.source.url_file may have one")
 		case u.Scheme == "http" && !source.PlainHTTP:
 			wrong.add("droplets.source."+key, "is without TLS; if that is meant, set droplets.source.plain_http")
 		}

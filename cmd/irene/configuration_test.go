@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3/lagertest"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+
+	"github.com/irene-cf/irene/bits"
 )
 
 // required is what a file has to hold.
@@ -170,6 +174,21 @@ listen: {tls: {key_file: k}, address: "127.0.0.1:1", plaintext: true}
 `, []string{
 			"  listen.plaintext: is true although listen.tls is given; choose one",
 		}},
+		"droplet sources that exclude each other": {required + `
+droplets: {source: {url: "https://blobstore/", url_file: f}}
+`, []string{
+			"  droplets.source.url: is given although droplets.source.url_file is; choose one",
+		}},
+		"a droplet source with a password": {required + `
+droplets: {source: {url: "https://user:secret@blobstore/"}}
+`, []string{
+			"  droplets.source.url: must begin with https://host/ (or http://), without a user; droplets.source.url_file may have one",
+		}},
+		"a droplet source beside the former one": {required + `
+droplets: {source: {url: "https://blobstore/{hash}", cloud_controller: "https://cloud-controller:9023"}}
+`, []string{
+			"  droplets.source.cloud_controller: is given although there is a URL; remove it: Cloud Controller compares",
+		}},
 		"a key given twice":    {required + "log: {level: info}\nlog: {level: debug}\n", []string{"  not valid YAML: line 6: key \"log\" already set in map"}},
 		"no YAML":              {"a: [", []string{"  not valid YAML: "}},
 		"no mapping":           {"- a", []string{"  is not a mapping of keys to values"}},
@@ -187,6 +206,19 @@ listen: {tls: {key_file: k}, address: "127.0.0.1:1", plaintext: true}
 			}
 		})
 	}
+}
+
+// Installations that set it go on, with a line in the log.
+func TestTheFormerDropletSourceIsStillRead(t *testing.T) {
+	g := NewWithT(t)
+	config, err := parseConfiguration([]byte(required + `droplets: {source: {cloud_controller: "https://cloud-controller:9023"}}`))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(config.Droplets.Source.CloudController).To(Equal("https://cloud-controller:9023"))
+	logger := lagertest.NewTestLogger("irene")
+	assembler, err := newAssembler(config, &bits.Stacks{}, logger)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(assembler).NotTo(BeNil())
+	g.Expect(logger).To(gbytes.Say("droplets-can-not-be-fetched.*set droplets.source.url or url_file to its blobstore instead"))
 }
 
 func TestPlaintextNeedsLoopback(t *testing.T) {

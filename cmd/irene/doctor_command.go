@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
 )
 
 // examinationPatience bounds each area of an examination. Whoever can't answer within it
@@ -56,6 +57,9 @@ type examination struct {
 	callerCertificate string
 	// cloudController are addresses beside the configured ones.
 	cloudController []string
+	// droplet is to be fetched from droplets.source; without a guid, those of a few apps
+	// are tried.
+	droplet opi.Droplet
 }
 
 // area is a part of an examination.
@@ -76,6 +80,10 @@ func examine(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.
 	flags.Func("cloud-controller", "another `URL` of Cloud Controller to try, such as that of its uploader; may be repeated", func(address string) error {
 		e.cloudController = append(e.cloudController, address)
 		return nil
+	})
+	flags.Func("droplet", "a droplet to fetch from droplets.source, as `GUID/SHA1`, which is how the keys of Cloud Controller's blobstore end; without, one of an app that is here", func(key string) (err error) {
+		e.droplet, err = dropletOfKey(key)
+		return err
 	})
 	path, err := parseFlags(flags, args, 0, 0)
 	if err != nil {

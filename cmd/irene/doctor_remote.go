@@ -157,37 +157,6 @@ func examineCloudController(ctx context.Context, e examination) []finding {
 	return found
 }
 
-// examineDropletSource looks at where droplets are fetched that the registry lacks.
-func examineDropletSource(ctx context.Context, e examination) []finding {
-	if e.config.Registry.Address == "" {
-		return nil
-	}
-	const check = "droplets.source"
-	source := e.config.Droplets.Source
-	address := source.URL
-	if source.CloudController != "" {
-		address = source.CloudController
-	}
-	if address == "" {
-		return []finding{fine(check, "none: apps run only what was staged here")}
-	}
-	if _, err := newDropletSource(e.config.Droplets); err != nil {
-		return []finding{failed(check, err, "correct the key, or the file that it names")}
-	}
-	files := tlsFiles{
-		section: check, ca: source.CAFile, certificate: source.CertificateFile, key: source.KeyFile, systemAuthorities: true,
-		whatIfRefused: check + ".certificate_file must be one that the source's authority signed, for client authentication",
-		whatIfAway:    "see that it runs and that it can be reached from here; apps whose droplets the registry has start without it",
-	}
-	found := append(files.look(e), files.try(ctx, e, address))
-	for i := range found {
-		if source.PlainHTTP && strings.HasSuffix(found[i].Found, "without TLS") {
-			found[i].Verdict, found[i].Mend = verdictOK, "" // configured so
-		}
-	}
-	return found
-}
-
 // examineStaging looks at what builds are made with.
 func examineStaging(_ context.Context, e examination) []finding {
 	const check = "stager"
