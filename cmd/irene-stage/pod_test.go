@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -106,12 +107,18 @@ func outsideOfTmp(t *testing.T) string {
 	return folder
 }
 
+// appOf is a zip archive as Windows makes it; content "-> target" makes a symbolic link.
 func appOf(t *testing.T, files map[string]string) []byte {
 	t.Helper()
 	var app bytes.Buffer
 	w := zip.NewWriter(&app)
 	for name, content := range files {
-		entry, err := w.Create(name)
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		if target, link := strings.CutPrefix(content, "-> "); link {
+			header.SetMode(fs.ModeSymlink | 0o777)
+			content = target
+		}
+		entry, err := w.CreateHeader(header)
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		_, err = io.WriteString(entry, content)
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())

@@ -53,10 +53,14 @@ func TestFromSourceToDroplet(t *testing.T) {
 	fetched := opi.Buildpack{Name: "static_buildpack", Key: "static-key", URL: c.blob("/static", pack)}
 	build := steps.BuildConfig{Workspace: "/tmp", Stack: "cflinuxfs4", Buildpacks: []steps.BuildBuildpack{{Name: "static_buildpack", Key: "static-key"}}}
 
+	app := appOf(t, map[string]string{
+		"index.html": "hello from the app", `css\site.css`: "a{}", "real/x": "x",
+		"data": "-> /var/vcap/data/0a1b", "abs": "-> /home/vcap/app/real/x", "up": "-> ../../etc",
+	})
 	var cache []byte
 	for round := 1; round <= 2; round++ {
 		p := c.newPod(t)
-		g.Expect(p.fetch(t, appOf(t, map[string]string{"index.html": "hello from the app"}), cache, fetched).Failure).To(BeNil())
+		g.Expect(p.fetch(t, app, cache, fetched).Failure).To(BeNil())
 		g.Expect(p.step(t, steps.BuildStep, build).Failure).To(BeNil(), p.logs.String())
 		outcome := p.push(t)
 		g.Expect(outcome.Failure).To(BeNil(), p.logs.String())
@@ -84,6 +88,14 @@ func TestFromSourceToDroplet(t *testing.T) {
 
 		g.Expect(answerOf(t, droplet, result.ProcessTypes["web"])).To(Equal("hello from the app"))
 		cache = c.taken("/v1/build_artifacts/guid")
+
+		home := t.TempDir()
+		_, err = archive.Unpack(context.Background(), bytes.NewReader(droplet), int64(len(droplet)), home, archive.Rules{Bytes: 1 << 30, Entries: 1000})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(filepath.Join(home, "app/css/site.css")).To(BeARegularFile())
+		for name, target := range map[string]string{"data": "/var/vcap/data/0a1b", "abs": "/home/vcap/app/real/x", "up": "../../etc"} {
+			g.Expect(os.Readlink(filepath.Join(home, "app", name))).To(Equal(target))
+		}
 	}
 }
 
@@ -92,7 +104,7 @@ func answerOf(t *testing.T, droplet []byte, command string) string {
 	t.Helper()
 	g := NewWithT(t)
 	home := t.TempDir()
-	_, err := archive.Unpack(context.Background(), bytes.NewReader(droplet), int64(len(droplet)), home, archive.Rules{Bytes: 1 << 30, Entries: 1000, AnyLinks: true})
+	_, err := archive.Unpack(context.Background(), bytes.NewReader(droplet), int64(len(droplet)), home, archive.Rules{Bytes: 1 << 30, Entries: 1000})
 	g.Expect(err).NotTo(HaveOccurred())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -157,7 +169,7 @@ func TestUserCodeFindsNoKey(t *testing.T) {
 	g.Expect(outcome.Failure).To(BeNil(), p.logs.String())
 	droplet := c.taken("/v1/droplet/guid")
 	home := t.TempDir()
-	_, err := archive.Unpack(context.Background(), bytes.NewReader(droplet), int64(len(droplet)), home, archive.Rules{Bytes: 1 << 30, Entries: 1000, AnyLinks: true})
+	_, err := archive.Unpack(context.Background(), bytes.NewReader(droplet), int64(len(droplet)), home, archive.Rules{Bytes: 1 << 30, Entries: 1000})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(os.Readlink(filepath.Join(home, "app/keys"))).To(Equal(c.folder), "a link stays one")
 }

@@ -222,7 +222,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"another checksum": {content: good, wanted: []byte("other"), why: "checksum is"},
 		"a way out":        {content: zipOf(t, file{"../evil", "x", 0o644}), why: "leads out of the archive"},
-		"a link out":       {content: zipOf(t, file{"bin", "/etc", fs.ModeSymlink | 0o777}), why: "symbolic link to an absolute path"},
+		"through a link":   {content: zipOf(t, file{"bin", "/etc", fs.ModeSymlink | 0o777}, file{"bin/passwd", "x", 0o644}), why: "symbolic link and something else at once"},
 		"too large":        {content: good, limits: steps.Limits{UnpackedBytes: 5}, why: "unpacks to more than 5 bytes"},
 		"too many":         {content: good, limits: steps.Limits{Entries: 2}, why: "more than 2 entries"},
 		"a large archive":  {content: good, limits: steps.Limits{ArchiveBytes: 10}, why: "more than 10 bytes"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,6 +70,31 @@ func TestScriptsAreMendedBeforeTheyCanNotBe(t *testing.T) {
 		ContainElement(HavePrefix("./bin/compile 755 ")), ContainElement(HavePrefix("./bin/helper 644 ")),
 		ContainElement(HavePrefix("./ruby-main/bin/supply 755 ")), ContainElement(HavePrefix("./a/b/bin/detect 644 ")),
 	))
+}
+
+// The layer is made by a process that has the platform's keys.
+func TestLinksOfBuildpacksAreNotFollowed(t *testing.T) {
+	g := NewWithT(t)
+	outside := filepath.Join(t.TempDir(), "bin")
+	g.Expect(os.Mkdir(outside, 0o755)).To(Succeed())
+	victim := filepath.Join(outside, "detect")
+	g.Expect(os.WriteFile(victim, []byte("unharmed"), 0o644)).To(Succeed())
+	const link = fs.ModeSymlink | 0o777
+	for name, archive := range map[string][]byte{
+		"script":   zipOf(t, file{"bin/detect", victim, link}, file{"a/bin/detect", victim, link}),
+		"folder":   zipOf(t, file{"bin", outside, link}, file{"a/bin", outside, link}),
+		"above":    zipOf(t, file{"a", filepath.Dir(outside), link}),
+		"climbing": zipOf(t, file{"bin/detect", "../../../../../../../../../../" + victim, link}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			g.Expect(entries(t, layerOf(t, archive))).To(And(
+				ContainElement(ContainSubstring(filepath.Dir(outside))), Not(ContainElement(ContainSubstring("unharmed")))))
+			info, err := os.Stat(victim)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(info.Mode()).To(Equal(fs.FileMode(0o644)))
+		})
+	}
 }
 
 func TestLeftoversAreCleared(t *testing.T) {

@@ -59,6 +59,17 @@
 // buildpack is its URL, which may hold a password: whoever makes the configurations
 // puts PublicKey of it in its place everywhere.
 //
+// # Links
+//
+// App packages, buildpacks and caches may hold symbolic links to anywhere: what an
+// absolute target means is decided by the container that runs the code. So every link
+// in the volume is hostile. Fetch and push, which have credentials, follow none: archives
+// are unpacked below a descriptor with their links made last, folders are emptied
+// without leaving them, and push opens its files element by element with O_NOFOLLOW.
+// Build follows links as the buildpacks' scripts do. It has no secret and the rights of
+// user code, so a link takes it nowhere that a script could not go, and what it packs are
+// the links themselves.
+//
 // # How a step ends
 //
 // With exit status 0 it succeeded. In any case that it lives to see, a step writes an

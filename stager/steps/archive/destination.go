@@ -154,7 +154,7 @@ func (d *destination) symbolicLink(name, target string) error {
 	if err := d.enter(); err != nil {
 		return err
 	}
-	if err := checkLink(name, target, d.rules); err != nil {
+	if err := checkTarget(name, target); err != nil {
 		return err
 	}
 	d.mutex.Lock()

@@ -12,16 +12,12 @@ import (
 )
 
 // Whatever the bytes are: nothing is written outside of the folder, no more than
-// the rules say, nothing but files, folders and links, and no link leads out.
+// the rules say, and nothing but files, folders and links.
 func fuzzUnpack(f *testing.F, magic string) {
 	rules := Rules{Bytes: 64 << 10, Entries: 50}
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		archive = append([]byte(magic), bytes.TrimPrefix(archive, []byte(magic))...)
-		outside := t.TempDir()
-		folder := filepath.Join(outside, "folder")
-		if err := os.Mkdir(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		outside, folder := newHostileGround(t)
 		_, err := Unpack(context.Background(), bytes.NewReader(archive), int64(len(archive)), folder, rules)
 		var refused *RefusedError
 		if err != nil && !errors.As(err, &refused) {
@@ -31,10 +27,27 @@ func fuzzUnpack(f *testing.F, magic string) {
 	})
 }
 
+// newHostileGround returns a folder to unpack to, and the folder around it with a file
+// "victim" that links can lead to.
+func newHostileGround(t *testing.T) (outside, folder string) {
+	t.Helper()
+	outside = t.TempDir()
+	write(t, outside, "victim", "unharmed", 0o640)
+	folder = filepath.Join(outside, "folder")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return outside, folder
+}
+
 func checkUnpacked(t *testing.T, outside string, rules Rules, complete bool) {
 	left, err := os.ReadDir(outside)
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 2 {
 		t.Fatalf("something was written outside: %v (%v)", left, err)
+	}
+	victim, err := os.Stat(filepath.Join(outside, "victim"))
+	if err != nil || victim.Mode() != 0o640 || !victim.ModTime().Equal(someTime) || content(t, outside, "victim") != "unharmed" {
+		t.Fatalf("a file outside was changed: %v (%v)", victim, err)
 	}
 	var size int64
 	entries := 0
@@ -53,19 +66,6 @@ func checkUnpacked(t *testing.T, outside string, rules Rules, complete bool) {
 			}
 			size += info.Size()
 		case entry.Type() == fs.ModeSymlink:
-			target, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			if filepath.IsAbs(target) {
-				t.Fatalf("%s leads to %s", path, target)
-			}
-			// A link that leads anywhere leads to something in the folder.
-			if resolved, err := filepath.EvalSymlinks(path); err == nil && resolved != folder {
-				if relative, err := filepath.Rel(folder, resolved); err != nil || !filepath.IsLocal(relative) {
-					t.Fatalf("%s leads to %s", path, resolved)
-				}
-			}
 		default:
 			t.Fatalf("%s is a %s", path, entry.Type())
 		}
@@ -87,6 +87,7 @@ func FuzzUnpackZip(f *testing.F) {
 	f.Add(zipOf(f, member{name: "bin/"}, member{name: "bin/x", content: "x", mode: 0o755}, member{name: "l", content: "bin", mode: link}))
 	f.Add(zipOf(f, member{name: "../x"}, member{name: "l", content: "../..", mode: link}))
 	f.Add(zipOf(f, member{name: "s", content: ".", mode: link}, member{name: "t", content: "s/../..", mode: link}))
+	f.Add(zipOf(f, member{name: "l", content: "..", mode: link}, member{name: "l/victim", content: "evil"}, member{name: `w\l`, windows: true}))
 	fuzzUnpack(f, "PK")
 }
 
@@ -101,16 +102,14 @@ func FuzzUnpackPlainTar(f *testing.F) {
 	for _, archive := range [][]byte{
 		tarOf(f, member{name: "d/"}, member{name: "d/x", content: "x"}, member{name: "h", kind: stdtar.TypeLink, target: "d/x"}),
 		tarOf(f, member{name: "l", kind: stdtar.TypeSymlink, target: "d"}, member{name: "l/x"}),
+		tarOf(f, member{name: "l", kind: stdtar.TypeSymlink, target: "../victim"}, member{name: "l", content: "evil"}),
+		tarOf(f, member{name: "l", kind: stdtar.TypeSymlink, target: ".."}, member{name: "h", kind: stdtar.TypeLink, target: "l/victim"}),
 	} {
 		f.Add(gunzipped(f, archive))
 	}
 	rules := Rules{Bytes: 64 << 10, Entries: 50}
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		outside := t.TempDir()
-		folder := filepath.Join(outside, "folder")
-		if err := os.Mkdir(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		outside, folder := newHostileGround(t)
 		archive := gzipped(t, plain)
 		_, err := Unpack(context.Background(), bytes.NewReader(archive), int64(len(archive)), folder, rules)
 		checkUnpacked(t, outside, rules, err == nil)

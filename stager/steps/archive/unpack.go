@@ -14,8 +14,6 @@ type Rules struct {
 	Bytes int64
 	// Entries bounds the number of files, folders and links.
 	Entries int
-	// AnyLinks takes symbolic links that point out of the folder.
-	AnyLinks bool
 }
 
 // Summary is what an archive held.

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,21 +90,116 @@ func TestTarIsUnpacked(t *testing.T) {
 	g.Expect(modeOf(t, folder, "app")).To(Equal(fs.ModeDir | 0o750))
 }
 
-func TestCachesMayHaveAnyLinks(t *testing.T) {
+// What a link leads to means something only in the container, so every target is kept.
+func TestLinksKeepTheirTargets(t *testing.T) {
+	const zipLink = fs.ModeSymlink | 0o777
+	targets := map[string]string{
+		"data":       "/var/vcap/data/0a1b",
+		"abs":        "/home/vcap/app/real/x",
+		"up":         "../../../etc",
+		"a/b/up":     "../../../x",
+		"down-up":    "real/../../x",
+		"root":       "/",
+		"dangling":   "nowhere",
+		"loop":       "loop",
+		"real/above": "..",
+		"odd":        `C:\data`,
+	}
+	var zipMembers, tarMembers []member
+	for _, name := range slices.Sorted(maps.Keys(targets)) {
+		zipMembers = append(zipMembers, member{name: name, content: targets[name], mode: zipLink})
+		tarMembers = append(tarMembers, member{name: name, kind: stdtar.TypeSymlink, target: targets[name]})
+	}
+	// A file behind the links: all links are made after it.
+	file := member{name: "real/x", content: "x"}
+	for kind, archive := range map[string][]byte{
+		"zip": zipOf(t, append(zipMembers, file)...),
+		"tar": tarOf(t, append(tarMembers, file)...),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			g := NewWithT(t)
+			folder, summary, err := unpack(t, archive, usualRules)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(summary.Files).To(Equal(len(targets) + 1))
+			g.Expect(content(t, folder, "real/x")).To(Equal("x"))
+			for name, target := range targets {
+				g.Expect(os.Readlink(filepath.Join(folder, name))).To(Equal(target))
+			}
+		})
+	}
+}
+
+// hostileLinks are archives that would write or read outside of the folder if anybody
+// followed a link. outside is an absolute path to a folder with the file "victim".
+func hostileLinks(t testing.TB, outside string) map[string][]byte {
+	link := fs.ModeSymlink | 0o777
+	victim := filepath.Join(outside, "victim")
+	return map[string][]byte{
+		"zip: file below a link":         zipOf(t, member{name: "l", content: outside, mode: link}, member{name: "l/victim", content: "evil"}),
+		"zip: file below a link's name":  zipOf(t, member{name: "l/victim", content: "evil"}, member{name: "l", content: outside, mode: link}),
+		"zip: folder below a link":       zipOf(t, member{name: "l", content: outside, mode: link}, member{name: "l/new/"}),
+		"zip: folder over a link":        zipOf(t, member{name: "l", content: outside, mode: link}, member{name: "l/", mode: fs.ModeDir | 0o700}),
+		"zip: link below a link":         zipOf(t, member{name: "l", content: outside, mode: link}, member{name: "l/new", content: "x", mode: link}),
+		"zip: file over a link":          zipOf(t, member{name: "l", content: victim, mode: link}, member{name: "./l", content: "evil"}),
+		"tar: file below a link":         tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: outside}, member{name: "l/victim", content: "evil"}),
+		"tar: file over a link":          tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: victim}, member{name: "l", content: "evil"}),
+		"tar: folder over a link":        tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: outside}, member{name: "l/", mode: 0o777}),
+		"tar: hard link through a link":  tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: outside}, member{name: "h", kind: stdtar.TypeLink, target: "l/victim"}),
+		"tar: hard link below a link":    tarOf(t, member{name: "x", content: "evil"}, member{name: "l", kind: stdtar.TypeSymlink, target: outside}, member{name: "l/victim", kind: stdtar.TypeLink, target: "x"}),
+		"tar: link to the parent folder": tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: ".."}, member{name: "l/escaped", content: "evil"}),
+		"tar: chain of links":            tarOf(t, member{name: "a", kind: stdtar.TypeSymlink, target: "b"}, member{name: "b", kind: stdtar.TypeSymlink, target: outside}, member{name: "a/victim", content: "evil"}),
+	}
+}
+
+func TestNothingIsWrittenThroughLinks(t *testing.T) {
+	outside := t.TempDir()
+	write(t, outside, "victim", "unharmed", 0o640)
+	for name, archive := range hostileLinks(t, outside) {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			folder, _, err := unpack(t, archive, usualRules)
+			if err != nil {
+				var refused *RefusedError
+				g.Expect(errors.As(err, &refused)).To(BeTrue(), "%v", err)
+			}
+			g.Expect(os.ReadDir(outside)).To(HaveLen(1))
+			g.Expect(content(t, outside, "victim")).To(Equal("unharmed"))
+			g.Expect(modeOf(t, outside, "victim")).To(Equal(fs.FileMode(0o640)))
+			info, err := os.Stat(filepath.Join(outside, "victim"))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(info.ModTime().Equal(someTime)).To(BeTrue())
+
+			var packed bytes.Buffer
+			_, err = Pack(context.Background(), &packed, []Part{{Name: ".", Folder: openRoot(t, folder)}})
+			g.Expect(err).NotTo(HaveOccurred())
+			_, contents := read(t, packed.Bytes())
+			g.Expect(contents).NotTo(ContainElement("unharmed"), "nor is anything read through one")
+		})
+	}
+}
+
+func TestBackslashesOfWindowsSeparateFolders(t *testing.T) {
 	g := NewWithT(t)
-	rules := usualRules
-	rules.AnyLinks = true
-	folder, _, err := unpack(t, tarOf(t,
-		member{name: "abs", kind: stdtar.TypeSymlink, target: "/etc/passwd"},
-		member{name: "up", kind: stdtar.TypeSymlink, target: "../../../etc"},
-	), rules)
+	folder, summary, err := unpack(t, zipOf(t,
+		member{name: "index.html", content: "hi", windows: true},
+		member{name: `css\site.css`, content: "a{}", windows: true},
+		member{name: `js\lib\`, windows: true},
+		member{name: `js\lib\x.js`, content: "1", windows: true},
+		member{name: `lib/dev\x2dsda.device`, content: "slash", windows: true},
+		member{name: `unix\name`, content: "u"},
+	), usualRules)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(os.Readlink(filepath.Join(folder, "abs"))).To(Equal("/etc/passwd"))
-	_, _, err = unpack(t, tarOf(t,
-		member{name: "up", kind: stdtar.TypeSymlink, target: ".."},
-		member{name: "up/escaped", content: "x"},
-	), rules)
-	g.Expect(err).To(MatchError(ContainSubstring("something else at once")), "nothing is written through them all the same")
+	g.Expect(summary.Files).To(Equal(5))
+	g.Expect(content(t, folder, "css/site.css")).To(Equal("a{}"))
+	g.Expect(content(t, folder, "js/lib/x.js")).To(Equal("1"))
+	g.Expect(modeOf(t, folder, "js/lib")).To(Equal(fs.ModeDir | 0o755))
+	g.Expect(content(t, folder, `lib/dev\x2dsda.device`)).To(Equal("slash"), "where a slash separates, a backslash is part of the name")
+	g.Expect(content(t, folder, `unix\name`)).To(Equal("u"), "elsewhere it is part of the name")
+
+	for name, want := range map[string]string{`..\evil`: "leads out of the archive", `\evil`: "has an absolute path", `a\..\..\evil`: "leads out of the archive"} {
+		_, _, err := unpack(t, zipOf(t, member{name: name, windows: true}), usualRules)
+		g.Expect(err).To(MatchError(ContainSubstring(want)), name)
+	}
 }
 
 func TestHostileArchivesAreRefused(t *testing.T) {
@@ -112,38 +209,34 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 		archive []byte
 		want    string
 	}{
-		"zip: parent":             {zipOf(t, member{name: "../evil"}), `"../evil" leads out of the archive`},
-		"zip: hidden parent":      {zipOf(t, member{name: "a/../../evil"}), "leads out of the archive"},
-		"zip: just parent":        {zipOf(t, member{name: ".."}), "leads out of the archive"},
-		"zip: absolute":           {zipOf(t, member{name: "/etc/evil"}), "has an absolute path"},
-		"zip: NUL":                {zipOf(t, member{name: "a\x00b"}), "NUL"},
-		"zip: long name":          {zipOf(t, member{name: long}), "has too long a name"},
-		"zip: long path":          {zipOf(t, member{name: strings.Repeat("n/", 2100)}), "has too long a name"},
-		"zip: link up":            {zipOf(t, member{name: "l", content: "../x", mode: link}), "points out of the archive"},
-		"zip: link up from below": {zipOf(t, member{name: "a/l", content: "../../x", mode: link}), "points out of the archive"},
-		"zip: absolute link":      {zipOf(t, member{name: "l", content: "/etc/shadow", mode: link}), "absolute path"},
-		"zip: link down and up":   {zipOf(t, member{name: "s", content: ".", mode: link}, member{name: "l", content: "s/s/../../x", mode: link}), "goes up after it went down"},
-		"zip: empty link":         {zipOf(t, member{name: "l", mode: link}), "can't be a path"},
-		"zip: endless link":       {zipOf(t, member{name: "l", content: strings.Repeat("x", 1<<19), mode: link}), "can't be a path"},
-		"zip: through a link":     {zipOf(t, member{name: "l", content: "d", mode: link}, member{name: "l/x"}), "something else at once"},
-		"zip: over a link":        {zipOf(t, member{name: "d/x"}, member{name: "d", content: "x", mode: link}), "something else at once"},
-		"zip: file and folder":    {zipOf(t, member{name: "a", content: "x"}, member{name: "a/b"}), "file and a folder at once"},
-		"zip: device":             {zipOf(t, member{name: "dev", mode: fs.ModeDevice | 0o600}), `"dev" is a device node`},
-		"zip: character device":   {zipOf(t, member{name: "dev", mode: fs.ModeDevice | fs.ModeCharDevice | 0o600}), "is a device node"},
-		"zip: FIFO":               {zipOf(t, member{name: "pipe", mode: fs.ModeNamedPipe | 0o600}), "is a FIFO"},
-		"zip: socket":             {zipOf(t, member{name: "sock", mode: fs.ModeSocket | 0o600}), "is a socket"},
-		"zip: bomb":               {zipOf(t, member{name: "a", content: strings.Repeat("\x00", 1<<20+1)}), "it unpacks to more than 1048576 bytes"},
-		"zip: bomb in pieces":     {zipOf(t, member{name: "a", content: strings.Repeat("\x00", 1<<19)}, member{name: "b", content: strings.Repeat("\x00", 1<<19)}, member{name: "c", content: "x"}), "it unpacks to more than"},
-		"zip: lying bomb":         {lyingZip(t), ""},
-		"zip: too many":           {zipOf(t, many(101)...), "it has more than 100 entries"},
-		"zip: cut off":            {zipOf(t, many(50)...)[:3000], "broken zip"},
-		"zip: encrypted":          {withFlag(zipOf(t, member{name: "a", content: "x"}), 1), "is encrypted"},
-		"zip: unknown method":     {withMethod(zipOf(t, member{name: "a", content: "x"}), 99), "can't be read"},
-		"zip: bad content":        {corrupted(zipOf(t, member{name: "a", content: strings.Repeat("abc", 999)})), "can't be read"},
+		"zip: parent":           {zipOf(t, member{name: "../evil"}), `"../evil" leads out of the archive`},
+		"zip: hidden parent":    {zipOf(t, member{name: "a/../../evil"}), "leads out of the archive"},
+		"zip: just parent":      {zipOf(t, member{name: ".."}), "leads out of the archive"},
+		"zip: absolute":         {zipOf(t, member{name: "/etc/evil"}), "has an absolute path"},
+		"zip: NUL":              {zipOf(t, member{name: "a\x00b"}), "NUL"},
+		"zip: long name":        {zipOf(t, member{name: long}), "has too long a name"},
+		"zip: long path":        {zipOf(t, member{name: strings.Repeat("n/", 2100)}), "has too long a name"},
+		"zip: link with NUL":    {zipOf(t, member{name: "l", content: "a\x00b", mode: link}), "can't be a path"},
+		"zip: empty link":       {zipOf(t, member{name: "l", mode: link}), "can't be a path"},
+		"zip: endless link":     {zipOf(t, member{name: "l", content: strings.Repeat("x", 1<<19), mode: link}), "can't be a path"},
+		"zip: through a link":   {zipOf(t, member{name: "l", content: "d", mode: link}, member{name: "l/x"}), "something else at once"},
+		"zip: over a link":      {zipOf(t, member{name: "d/x"}, member{name: "d", content: "x", mode: link}), "something else at once"},
+		"zip: file and folder":  {zipOf(t, member{name: "a", content: "x"}, member{name: "a/b"}), "file and a folder at once"},
+		"zip: device":           {zipOf(t, member{name: "dev", mode: fs.ModeDevice | 0o600}), `"dev" is a device node`},
+		"zip: character device": {zipOf(t, member{name: "dev", mode: fs.ModeDevice | fs.ModeCharDevice | 0o600}), "is a device node"},
+		"zip: FIFO":             {zipOf(t, member{name: "pipe", mode: fs.ModeNamedPipe | 0o600}), "is a FIFO"},
+		"zip: socket":           {zipOf(t, member{name: "sock", mode: fs.ModeSocket | 0o600}), "is a socket"},
+		"zip: bomb":             {zipOf(t, member{name: "a", content: strings.Repeat("\x00", 1<<20+1)}), "it unpacks to more than 1048576 bytes"},
+		"zip: bomb in pieces":   {zipOf(t, member{name: "a", content: strings.Repeat("\x00", 1<<19)}, member{name: "b", content: strings.Repeat("\x00", 1<<19)}, member{name: "c", content: "x"}), "it unpacks to more than"},
+		"zip: lying bomb":       {lyingZip(t), ""},
+		"zip: too many":         {zipOf(t, many(101)...), "it has more than 100 entries"},
+		"zip: cut off":          {zipOf(t, many(50)...)[:3000], "broken zip"},
+		"zip: encrypted":        {withFlag(zipOf(t, member{name: "a", content: "x"}), 1), "is encrypted"},
+		"zip: unknown method":   {withMethod(zipOf(t, member{name: "a", content: "x"}), 99), "can't be read"},
+		"zip: bad content":      {corrupted(zipOf(t, member{name: "a", content: strings.Repeat("abc", 999)})), "can't be read"},
 
 		"tar: parent":          {tarOf(t, member{name: "../evil"}), "leads out of the archive"},
 		"tar: absolute":        {tarOf(t, member{name: "/etc/evil"}), "has an absolute path"},
-		"tar: link up":         {tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: "../x"}), "points out of the archive"},
 		"tar: through a link":  {tarOf(t, member{name: "l", kind: stdtar.TypeSymlink, target: "d"}, member{name: "l/x"}), "something else at once"},
 		"tar: hard link out":   {tarOf(t, member{name: "l", kind: stdtar.TypeLink, target: "/etc/shadow"}), "is a hard link out of the archive"},
 		"tar: hard link up":    {tarOf(t, member{name: "l", kind: stdtar.TypeLink, target: "../../etc/shadow"}), "is a hard link out of the archive"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -89,6 +90,9 @@ func lastOfEachName(files []*stdzip.File, rules Rules) ([]zipEntry, error) {
 	entries := make([]zipEntry, 0, len(files))
 	var claimed uint64
 	for _, file := range files {
+		if separatesWithBackslashes(file) {
+			file.Name = strings.ReplaceAll(file.Name, `\`, "/")
+		}
 		name, err := localName(file.Name)
 		if err != nil {
 			return nil, err
@@ -133,13 +137,35 @@ func unpackZipFile(entry zipEntry, to *destination, buffer []byte) error {
 	return brokenZip(entry.name, to.file(entry.name, zipMode(entry.File), entry.Modified, content, buffer))
 }
 
+// Systems that made a zip entry (APPNOTE.TXT 4.4.2): the upper byte of "version made by".
+const (
+	makerFAT   = 0
+	makerUnix  = 3
+	makerNTFS  = 10
+	makerVFAT  = 14
+	makerMacOS = 19
+)
+
+func makerOf(file *stdzip.File) uint16 { return file.CreatorVersion >> 8 }
+
+// separatesWithBackslashes reports whether backslashes in the entry's name separate
+// folders. .NET before 4.6.1 and PowerShell 5 write them instead of the slashes that the
+// format demands (4.4.17.1). The rule is unzip's: no file on those systems has a backslash
+// in its name, but other programs claim to be FAT as well, so a slash shows that a
+// backslash is part of a name.
+func separatesWithBackslashes(file *stdzip.File) bool {
+	switch makerOf(file) {
+	case makerFAT, makerNTFS, makerVFAT:
+		return !strings.Contains(file.Name, "/")
+	}
+	return false
+}
+
 // zipMode is an entry's mode, or the usual one where the archive's maker knew no
 // permissions (Windows): such archives seem to forbid their owner everything.
 func zipMode(file *stdzip.File) fs.FileMode {
-	const unix, macOS = 3, 19
-	maker := file.CreatorVersion >> 8
 	mode := file.Mode()
-	if (maker == unix || maker == macOS) && mode.Perm() != 0 {
+	if maker := makerOf(file); (maker == makerUnix || maker == makerMacOS) && mode.Perm() != 0 {
 		return mode
 	}
 	if mode.IsDir() {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -48,6 +50,9 @@ func (b *builder) findBuildpack(wanted steps.BuildBuildpack) (*buildpack, error)
 		found.folder = below
 	}
 	if found.folder == "" {
+		if slices.ContainsFunc(entries, func(entry os.DirEntry) bool { return strings.Contains(entry.Name(), `\`) }) {
+			return nil, fmt.Errorf("buildpack %s has no bin folder: the names in its archive have backslashes where folders end; pack it again with slashes", found)
+		}
 		return nil, fmt.Errorf("buildpack %s has no bin folder", found)
 	}
 	return found, nil

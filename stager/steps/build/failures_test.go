@@ -62,6 +62,7 @@ func TestOtherFailures(t *testing.T) {
 		"no bin/release":    {func(w *workspace) { w.use(t, "a", map[string]string{"compile": ""}) }, steps.ReleaseFailed, "bin/release: there is no such script"},
 		"no bin/supply":     {func(w *workspace) { w.use(t, "a", ok).use(t, "b", ok) }, steps.SupplyFailed, "does not support multi-buildpack apps: buildpack a_buildpack has no bin/supply"},
 		"no bin":            {func(w *workspace) { w.use(t, "a", nil).file(t, steps.BuildpackPath("a")+"/README", "") }, steps.SupplyFailed, "buildpack a_buildpack has no bin folder"},
+		"backslashes":       {func(w *workspace) { w.use(t, "a", nil).file(t, steps.BuildpackPath("a")+`/bin\compile`, "") }, steps.SupplyFailed, "has no bin folder: the names in its archive have backslashes"},
 		"no buildpack":      {func(w *workspace) { w.use(t, "a", nil) }, steps.SupplyFailed, "buildpack a_buildpack is not there"},
 		"killed":            {func(w *workspace) { w.use(t, "a", with("compile", "kill -9 $$")) }, steps.CompileFailed, "bin/compile: signal: killed"},
 		"release not YAML":  {func(w *workspace) { w.use(t, "a", with("release", "echo 'a: [b'")) }, steps.ReleaseFailed, "what it printed can't be read: it is not valid YAML: line 1"},

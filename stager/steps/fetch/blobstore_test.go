@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,6 +40,10 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	for name, content := range files {
 		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
 		header.SetMode(0o755)
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			header.SetMode(fs.ModeSymlink | 0o777)
+			content = target
+		}
 		entry, err := w.CreateHeader(header)
 		g.Expect(err).NotTo(HaveOccurred())
 		_, err = io.WriteString(entry, content)

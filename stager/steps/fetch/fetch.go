@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -67,11 +68,18 @@ func (f *fetcher) path(name string) string { return filepath.Join(f.config.Works
 // prepare makes the folders, empty. The volume may have been used before: a pod that
 // lost its sandbox starts again from its first step, with the old volume.
 func (f *fetcher) prepare() error {
-	if _, err := os.Lstat(f.path(filepath.Join(steps.OutFolder, steps.StartedFile))); err == nil {
+	volume, err := os.OpenRoot(f.config.Workspace)
+	if err != nil {
+		return fmt.Errorf("prepare the shared volume: %w", err)
+	}
+	defer volume.Close()
+	// Any other error comes from something that only user code can have put there, such as
+	// a link out of the volume.
+	if _, err := volume.Lstat(filepath.Join(steps.OutFolder, steps.StartedFile)); !errors.Is(err, fs.ErrNotExist) {
 		return steps.Fail(steps.Interrupted, "the build was interrupted and is not run a second time; push the app again")
 	}
 	for _, folder := range []string{steps.AppFolder, steps.BuildpacksFolder, steps.CacheFolder, steps.OutFolder, steps.ContentsFolder, downloadsFolder} {
-		if err := os.RemoveAll(f.path(folder)); err != nil {
+		if err := volume.RemoveAll(folder); err != nil {
 			return fmt.Errorf("prepare the shared volume: %w", err)
 		}
 		if folder == steps.ContentsFolder {
@@ -81,7 +89,7 @@ func (f *fetcher) prepare() error {
 		if folder == downloadsFolder {
 			mode = 0o700
 		}
-		if err := os.Mkdir(f.path(folder), mode); err != nil {
+		if err := volume.Mkdir(folder, mode); err != nil {
 			return fmt.Errorf("prepare the shared volume: %w", err)
 		}
 	}
@@ -108,7 +116,7 @@ func (f *fetcher) all(ctx context.Context) error {
 func (f *fetcher) app(ctx context.Context) error {
 	began := time.Now()
 	f.log.Line("Downloading app package...")
-	size, err := f.archive(ctx, transfer.Download{What: "the app package", URL: f.config.AppURL, Trusted: true}, steps.AppFolder, false)
+	size, err := f.archive(ctx, transfer.Download{What: "the app package", URL: f.config.AppURL, Trusted: true}, steps.AppFolder)
 	if err != nil {
 		return err
 	}
@@ -123,7 +131,7 @@ func (f *fetcher) cache(ctx context.Context) error {
 	began := time.Now()
 	f.log.Line("Downloading build artifacts cache...")
 	download := transfer.Download{What: "the build artifacts cache", URL: f.config.CacheURL, Trusted: true, Optional: true, Checksum: f.config.CacheChecksum}
-	size, err := f.archive(ctx, download, steps.CacheFolder, true)
+	size, err := f.archive(ctx, download, steps.CacheFolder)
 	if err == nil {
 		f.log.Line("Downloaded build artifacts cache (%s)", steps.Size(size))
 		f.done("cache", began, size)
@@ -150,7 +158,7 @@ func (f *fetcher) buildpack(ctx context.Context, buildpack opi.Buildpack) error 
 	if isRepository(buildpack) {
 		size, err = f.repository(ctx, buildpack, folder)
 	} else {
-		size, err = f.archive(ctx, download(buildpack), folder, false)
+		size, err = f.archive(ctx, download(buildpack), folder)
 	}
 	if err != nil {
 		return err
@@ -162,7 +170,7 @@ func (f *fetcher) buildpack(ctx context.Context, buildpack opi.Buildpack) error 
 
 // archive downloads and unpacks into a folder of the volume, and returns the size of
 // the archive.
-func (f *fetcher) archive(ctx context.Context, download transfer.Download, folder string, anyLinks bool) (int64, error) {
+func (f *fetcher) archive(ctx context.Context, download transfer.Download, folder string) (int64, error) {
 	file, err := f.newDownload()
 	if err != nil {
 		return 0, fmt.Errorf("make a file for %s: %w", download.What, err)
@@ -177,7 +185,7 @@ func (f *fetcher) archive(ctx context.Context, download transfer.Download, folde
 	if err != nil {
 		return 0, steps.Because(steps.DownloadFailed, err, "failed to download")
 	}
-	rules := archive.Rules{Bytes: f.limits.UnpackedBytes, Entries: f.limits.Entries, AnyLinks: anyLinks}
+	rules := archive.Rules{Bytes: f.limits.UnpackedBytes, Entries: f.limits.Entries}
 	if _, err := archive.Unpack(ctx, file, size, f.path(folder), rules); err != nil {
 		return 0, steps.Because(steps.BadArchive, err, "failed to unpack %s", download.What)
 	}

@@ -25,9 +25,9 @@ import (
 func TestEverythingIsFetched(t *testing.T) {
 	g := NewWithT(t)
 	p := steptest.NewPlatform(t)
-	app := zipOf(t, map[string]string{"index.html": "hello", "lib/x": "x"})
+	app := zipOf(t, map[string]string{"index.html": "hello", "lib/x": "x", "data": "-> /var/vcap/data/0a1b"})
 	ruby := zipOf(t, map[string]string{"bin/detect": "ruby"})
-	node := tgzOf(t, map[string]string{"node-buildpack/bin/detect": "node"})
+	node := tgzOf(t, map[string]string{"node-buildpack/bin/detect": "node", "node-buildpack/current": "-> /tmp/deps/0"})
 	custom := zipOf(t, map[string]string{"bin/detect": "custom"})
 	cache := tgzOf(t, map[string]string{"./final/state": "cached", "./final/link": "-> /tmp/contents/deps/0"})
 	store := blobstore(t, p, map[string][]byte{"/private/app": app, "/mutual/ruby": ruby, "/node": node, "/custom.zip": custom, "/cache": cache})
@@ -45,6 +45,8 @@ func TestEverythingIsFetched(t *testing.T) {
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(f.text(t, "app/index.html")).To(Equal("hello"))
+	g.Expect(os.Readlink(filepath.Join(f.folder, "app/data"))).To(Equal("/var/vcap/data/0a1b"))
+	g.Expect(os.Readlink(filepath.Join(f.folder, steps.BuildpackPath("node-key"), "node-buildpack/current"))).To(Equal("/tmp/deps/0"))
 	g.Expect(f.text(t, steps.BuildpackPath("ruby-key"), "bin/detect")).To(Equal("ruby"))
 	g.Expect(f.text(t, steps.BuildpackPath("node-key"), "node-buildpack/bin/detect")).To(Equal("node"))
 	g.Expect(f.text(t, steps.BuildpackPath(store+"/custom.zip"), "bin/detect")).To(Equal("custom"))
@@ -190,6 +192,30 @@ func TestAVolumeThatWasUsed(t *testing.T) {
 	_, err = runIn(t, folder, config)
 	g.Expect(steps.AsFailure(err).Reason).To(Equal(steps.Interrupted))
 	g.Expect(f.text(t, "app/f")).To(Equal("x"), "what the build works on stays")
+}
+
+func TestLinksThatUserCodeLeftAreNotFollowed(t *testing.T) {
+	g := NewWithT(t)
+	p := steptest.NewPlatform(t)
+	store := blobstore(t, p, map[string][]byte{"/app": zipOf(t, map[string]string{"f": "x"})})
+	config := steps.FetchConfig{AppURL: store + "/app", TLS: p.Files()}
+	outside := t.TempDir()
+	g.Expect(os.WriteFile(filepath.Join(outside, "victim"), []byte("unharmed"), 0o644)).To(Succeed())
+	folder := t.TempDir()
+	for _, name := range []string{"app", "buildpacks", "cache", "contents", ".downloads"} {
+		g.Expect(os.Symlink(outside, filepath.Join(folder, name))).To(Succeed())
+	}
+	f, err := runIn(t, folder, config)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(f.text(t, "app/f")).To(Equal("x"))
+	left, err := os.ReadDir(outside)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(left).To(HaveLen(1))
+
+	g.Expect(os.Remove(filepath.Join(folder, "out"))).To(Succeed())
+	g.Expect(os.Symlink(outside, filepath.Join(folder, "out"))).To(Succeed())
+	_, err = runIn(t, folder, config)
+	g.Expect(steps.AsFailure(err).Reason).To(Equal(steps.Interrupted), "only user code makes links there")
 }
 
 func TestFetchingEndsWithItsContext(t *testing.T) {

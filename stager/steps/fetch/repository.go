@@ -72,7 +72,7 @@ func (f *fetcher) repository(ctx context.Context, buildpack opi.Buildpack, folde
 		if err := emptyFolder(f.path(folder)); err != nil {
 			return 0, err
 		}
-		if size, err := f.archive(ctx, download(buildpack), folder, false); err == nil {
+		if size, err := f.archive(ctx, download(buildpack), folder); err == nil {
 			return size, nil
 		}
 	case errors.Is(err, context.DeadlineExceeded):
