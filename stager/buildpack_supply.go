@@ -15,9 +15,11 @@ import (
 	"github.com/irene-cf/irene/stager/steps"
 )
 
-// supply is how a build gets its buildpacks, each key once.
+// supply is how a build gets its buildpacks.
 type supply struct {
-	// fetched and mounted have public keys and names.
+	// wanted are all buildpacks, in the order of the request.
+	wanted []steps.BuildBuildpack
+	// fetched and mounted have keys of the steps and public names, each key once.
 	fetched, mounted []opi.Buildpack
 	// images are those of mounted, in the same order.
 	images []string
@@ -27,12 +29,16 @@ type supply struct {
 func (p PodImages) supply(source opi.Source) supply {
 	var s supply
 	known := map[string]bool{}
-	for _, buildpack := range source.Buildpacks {
+	stepKeys := steps.StepKeys(source.Buildpacks)
+	for i, buildpack := range source.Buildpacks {
 		image := ""
 		if checksum, keyed := buildpacks.Checksum(buildpack); keyed {
 			image = p.Buildpacks[checksum]
 		}
-		buildpack.Name, buildpack.Key = steps.PublicKey(buildpack.Name), steps.PublicKey(buildpack.Key)
+		buildpack.Name, buildpack.Key = steps.PublicKey(buildpack.Name), stepKeys[i].Public
+		s.wanted = append(s.wanted, steps.BuildBuildpack{
+			Name: buildpack.Name, Key: buildpack.Key, SkipDetect: buildpack.SkipDetect, FreshCache: !stepKeys[i].Lasting,
+		})
 		switch {
 		case known[buildpack.Key]:
 		case image != "":

@@ -100,6 +100,34 @@ func TestRenderedBuild(t *testing.T) {
 	g.Expect(again).To(Equal(objects))
 }
 
+// The part of a URL that is not shown is part of the buildpack's identity.
+func TestBuildpacksThatDifferInSecretsAreTwo(t *testing.T) {
+	g := NewWithT(t)
+	build := testBuild()
+	build.Source.Buildpacks = nil
+	for _, name := range []string{"a", "b", "a"} {
+		url := "http://host/dl/archive.zip?path=" + name + ".zip"
+		build.Source.Buildpacks = append(build.Source.Buildpacks, opi.Buildpack{Name: "custom", Key: url, URL: url, SkipDetect: true})
+	}
+	objects, err := testSettings().Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	fetch, err := steps.ParseConfig[steps.FetchConfig](objects.Secrets[0].Data[fetchFile])
+	g.Expect(err).NotTo(HaveOccurred())
+	const one, two = "http://host/dl/archive.zip", "http://host/dl/archive.zip;2"
+	g.Expect(fetch.Buildpacks).To(HaveExactElements(
+		And(HaveField("Key", one), HaveField("URL", "http://host/dl/archive.zip?path=a.zip")),
+		And(HaveField("Key", two), HaveField("URL", "http://host/dl/archive.zip?path=b.zip")),
+	))
+	run, err := steps.ParseConfig[steps.BuildConfig](objects.Secrets[1].Data[buildFile])
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(run.Buildpacks).To(HaveExactElements(
+		steps.BuildBuildpack{Name: "custom", Key: one, SkipDetect: true, FreshCache: true},
+		steps.BuildBuildpack{Name: "custom", Key: two, SkipDetect: true, FreshCache: true},
+		steps.BuildBuildpack{Name: "custom", Key: one, SkipDetect: true, FreshCache: true},
+	))
+	g.Expect(string(objects.Secrets[1].Data[buildFile])).NotTo(ContainSubstring("path="))
+}
+
 // What there is an image of is mounted and not fetched; the rest is.
 func TestRenderedBuildWithImageVolumes(t *testing.T) {
 	g := NewWithT(t)
@@ -211,7 +239,7 @@ func TestStepsReadTheirConfigurations(t *testing.T) {
 	g.Expect(fetch.TLS).To(Equal(steps.TLSFiles{Certificate: "/etc/irene-stage/client.crt", Key: "/etc/irene-stage/client.key", Authorities: []string{"/etc/irene-stage/authorities.pem"}}))
 	build, err := steps.ParseConfig[steps.BuildConfig]([]byte(filesOf(objects, steps.BuildStep)[buildFile]))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(build.Buildpacks[1]).To(Equal(steps.BuildBuildpack{Name: "custom", Key: "https://git.example/x#main", SkipDetect: true}))
+	g.Expect(build.Buildpacks[1]).To(Equal(steps.BuildBuildpack{Name: "custom", Key: "https://git.example/x#main", SkipDetect: true, FreshCache: true}))
 	g.Expect(build.MemoryMiB).To(Equal(int64(1024)))
 	push, err := steps.ParseConfig[steps.PushConfig]([]byte(filesOf(objects, steps.PushStep)[pushFile]))
 	g.Expect(err).NotTo(HaveOccurred())

@@ -51,7 +51,7 @@ var (
 func (s Settings) stepData(build opi.Build, images PodImages, supply supply, credentials Credentials) (private, public map[string][]byte, err error) {
 	private = credentials.files()
 	private[keys.CallbackKey] = []byte(build.CompletionCallback)
-	fetch, configured := s.fetchConfig(build, supply.fetched, private), s.buildConfig(build, images)
+	fetch, configured := s.fetchConfig(build, supply.fetched, private), s.buildConfig(build, images, supply.wanted)
 	push := s.pushConfig(build, images, private)
 	if err := errors.Join(opi.Within("source", fetch.Validate()), opi.Within("source", configured.Validate()), opi.Within("source", push.Validate())); err != nil {
 		return nil, nil, err
@@ -118,17 +118,12 @@ func (s Settings) fetchConfig(build opi.Build, fetched []opi.Buildpack, files ma
 	}
 }
 
-func (s Settings) buildConfig(build opi.Build, images PodImages) steps.BuildConfig {
-	config := steps.BuildConfig{
+func (s Settings) buildConfig(build opi.Build, images PodImages, wanted []steps.BuildBuildpack) steps.BuildConfig {
+	return steps.BuildConfig{
 		Workspace: buildWorkspace, Stack: images.Stack, EnvironmentFile: path.Join(configFolder, environmentFile),
 		MemoryMiB: build.Limits.MemoryMiB, DiskMiB: s.diskMiB(build),
+		Buildpacks: wanted,
 	}
-	for _, buildpack := range build.Source.Buildpacks {
-		config.Buildpacks = append(config.Buildpacks, steps.BuildBuildpack{
-			Name: steps.PublicKey(buildpack.Name), Key: steps.PublicKey(buildpack.Key), SkipDetect: buildpack.SkipDetect,
-		})
-	}
-	return config
 }
 
 func (s Settings) pushConfig(build opi.Build, images PodImages, files map[string][]byte) steps.PushConfig {

@@ -23,7 +23,7 @@ type FetchConfig struct {
 	AppURL string `json:"appURL"`
 	// Buildpacks are fetched into their folders (BuildpackPath). Those that the
 	// build container gets in another way, such as an image volume, are left out.
-	// Keys are public (PublicKey).
+	// Keys are those of StepKeys.
 	Buildpacks []opi.Buildpack `json:"buildpacks,omitempty"`
 	// CacheURL is where the last build's cache is; empty when there is none.
 	CacheURL string `json:"cacheURL,omitempty"`
@@ -41,7 +41,7 @@ type BuildConfig struct {
 	// Workspace is where the shared volume is mounted; /tmp, unless in tests.
 	Workspace string `json:"workspace"`
 	// Buildpacks are tried in order, or all used when every one of them skips
-	// detection. Keys are public (PublicKey).
+	// detection. Keys are those of StepKeys.
 	Buildpacks []BuildBuildpack `json:"buildpacks"`
 	// Stack is the value of CF_STACK; empty leaves the environment's.
 	Stack string `json:"stack,omitempty"`
@@ -62,6 +62,9 @@ type BuildBuildpack struct {
 	Name       string `json:"name"`
 	Key        string `json:"key"`
 	SkipDetect bool   `json:"skipDetect,omitempty"`
+	// FreshCache gives the buildpack an empty cache unless it is the last one: its key
+	// could be another buildpack's in an earlier build (StepKey.Lasting).
+	FreshCache bool `json:"freshCache,omitempty"`
 }
 
 // PushConfig tells push where results go. Like FetchConfig it holds secrets.

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-
-	"github.com/irene-cf/irene/opi"
 )
 
 const (
@@ -90,24 +88,4 @@ func TestDefaultLimits(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(Limits{}.WithDefaults()).To(Equal(Limits{ArchiveBytes: 8 << 30, UnpackedBytes: 16 << 30, Entries: 1_000_000}))
 	g.Expect(Limits{1, 2, 3}.WithDefaults()).To(Equal(Limits{1, 2, 3}))
-}
-
-func TestKeys(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(BuildpackPath("my-buildpack/key/::")).To(Equal("buildpacks/8b2f72a0702aed614f8b5d8f7f5b431b"))
-	for key, want := range map[string]string{
-		"0c9bd1ad-guid_abcdef":                        "0c9bd1ad-guid_abcdef",
-		"https://github.com/x/y#v1":                   "https://github.com/x/y#v1",
-		"https://user:pa%2Fss@host:8443/x.zip?sig=a#": "https://host:8443/x.zip",
-		"https://token@host/x?":                       "https://host/x",
-		"https://user:pa/ss@ho st/x?sig=a":            "https://ho st/x",
-		"https://user:hunter2@host:80x/y":             "https://host:80x/y",
-		"git@github.com:x/y.git":                      "git@github.com:x/y.git",
-	} {
-		g.Expect(PublicKey(key)).To(Equal(want))
-		g.Expect(PublicKey(want)).To(Equal(want))
-	}
-	g.Expect(IsCustom(opi.Buildpack{Key: "https://host/x", URL: "https://u:p@host/x?sig=a"})).To(BeTrue())
-	g.Expect(IsCustom(opi.Buildpack{Key: "https://u:p@host/x", URL: "https://u:p@host/x"})).To(BeTrue())
-	g.Expect(IsCustom(opi.Buildpack{Key: "guid", URL: "https://blobs/guid?sig=a"})).To(BeFalse())
 }

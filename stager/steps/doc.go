@@ -44,6 +44,7 @@
 //	buildpacks/config.json     build: the buildpacks in order
 //	cache/                     fetch: the last build's cache. build: this one's
 //	contents/deps, profile.d   build: more of the droplet
+//	fresh-cache/               build: caches that are not kept
 //	home/                      build: HOME, where the image has none
 //	out/droplet.tgz            build → push: ./app ./deps ./logs ./profile.d
 //	                           ./staging_info.yml ./tmp, gzipped tar, owned by vcap
@@ -57,7 +58,8 @@
 //
 // A buildpack's key names its folder and stands in the result. The key of a custom
 // buildpack is its URL, which may hold a password: whoever makes the configurations
-// puts PublicKey of it in its place everywhere.
+// puts StepKeys in the keys' place everywhere. They hold no secret, and two buildpacks of
+// a build never share one, so that none is taken for another.
 //
 // # Links
 //

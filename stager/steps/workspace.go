@@ -3,11 +3,7 @@ package steps
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"net/url"
 	"path"
-	"strings"
-
-	"github.com/irene-cf/irene/opi"
 )
 
 // Paths in the volume that the steps share, relative to where it is mounted. In
@@ -29,6 +25,9 @@ const (
 	DepsFolder = ContentsFolder + "/deps"
 	// ProfileFolder holds scripts that are sourced before the app starts.
 	ProfileFolder = ContentsFolder + "/profile.d"
+	// FreshCacheFolder holds an empty cache for each buildpack that has FreshCache, by
+	// its index.
+	FreshCacheFolder = "fresh-cache"
 	// HomeFolder is the home of user code where the image has no writable one.
 	HomeFolder = "home"
 	// OutFolder holds what the build hands to push: DropletFile, ResultFile and
@@ -55,30 +54,4 @@ func BuildpackFolder(key string) string {
 // BuildpackPath is BuildpackFolder relative to the volume.
 func BuildpackPath(key string) string {
 	return path.Join(BuildpacksFolder, BuildpackFolder(key))
-}
-
-// IsCustom tells whether a user named the buildpack by its URL. Such a URL is
-// followed with no credential but what it carries itself: a user could point it at
-// something that only the platform may read.
-func IsCustom(buildpack opi.Buildpack) bool {
-	return PublicKey(buildpack.Key) == PublicKey(buildpack.URL)
-}
-
-// PublicKey is a buildpack's key without what is secret. The key of a custom
-// buildpack is its URL and may carry a password or a signed query, which the build
-// must not see. Whoever makes the configurations of the steps puts it in place of
-// the key in all of them.
-func PublicKey(key string) string {
-	scheme, rest, isURL := strings.Cut(key, "://")
-	if !isURL {
-		return key
-	}
-	if parsed, err := url.Parse(key); err == nil {
-		parsed.User = nil
-		parsed.RawQuery, parsed.ForceQuery = "", false
-		return parsed.String()
-	}
-	// What is no URL may have been meant to be one.
-	rest, _, _ = strings.Cut(rest, "?")
-	return scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
 }

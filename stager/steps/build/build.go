@@ -128,10 +128,12 @@ func (b *builder) makeFolders() error {
 	caches := map[string]bool{}
 	for i := range b.used {
 		folders = append(folders, b.deps(i), b.cache(i))
-		caches[filepath.Base(b.cache(i))] = true
+		caches[b.cache(i)] = true
 	}
-	if err := os.RemoveAll(b.path(steps.ContentsFolder)); err != nil {
-		return fmt.Errorf("make the buildpacks' folders: %w", err)
+	for _, old := range []string{steps.ContentsFolder, steps.FreshCacheFolder} {
+		if err := os.RemoveAll(b.path(old)); err != nil {
+			return fmt.Errorf("make the buildpacks' folders: %w", err)
+		}
 	}
 	for _, folder := range folders {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -143,10 +145,11 @@ func (b *builder) makeFolders() error {
 		return fmt.Errorf("tidy up the build cache: %w", err)
 	}
 	for _, entry := range there {
-		if caches[entry.Name()] {
+		cache := b.path(steps.CacheFolder, entry.Name())
+		if caches[cache] {
 			continue
 		}
-		if err := os.RemoveAll(b.path(steps.CacheFolder, entry.Name())); err != nil {
+		if err := os.RemoveAll(cache); err != nil {
 			return fmt.Errorf("tidy up the build cache: %w", err)
 		}
 	}
@@ -160,11 +163,15 @@ func (b *builder) index(i int) string {
 
 func (b *builder) deps(i int) string { return b.path(steps.DepsFolder, b.index(i)) }
 
-// cache is a used buildpack's cache. That of the last doesn't depend on which one
-// it is, so that it outlives a new version of the buildpack.
+// cache returns the folder of a used buildpack's cache. That of the last doesn't depend
+// on which one it is, so that it outlives a new version of the buildpack. What is not in
+// CacheFolder is not kept for the next build.
 func (b *builder) cache(i int) string {
-	if i == len(b.used)-1 {
+	switch {
+	case i == len(b.used)-1:
 		return b.path(steps.CacheFolder, "final")
+	case b.used[i].FreshCache:
+		return b.path(steps.FreshCacheFolder, b.index(i))
 	}
 	return b.path(steps.CacheFolder, steps.BuildpackFolder(b.used[i].Key))
 }

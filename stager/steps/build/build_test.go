@@ -95,6 +95,26 @@ func TestArgumentsAndOrder(t *testing.T) {
 	g.Expect(w.stderr).To(HavePrefix(noFinalize + "\n"))
 }
 
+func TestFreshCachesHoldNothingOfAnotherBuild(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorkspace(t)
+	fill := `[ -z "$(ls -A "$2")" ]; touch "$2/state"; ` + record
+	for _, key := range []string{"https://host/x", "https://host/x;2", "last"} {
+		w.use(t, key, map[string]string{"supply": fill, "finalize": record, "release": "echo '{}'"})
+	}
+	for i := range w.config.Buildpacks {
+		w.config.Buildpacks[i].FreshCache = true
+	}
+	w.file(t, "cache/"+steps.BuildpackFolder("https://host/x")+"/state", "of another buildpack").file(t, "fresh-cache/0/state", "left")
+	w.built(t)
+	g.Expect(strings.Split(w.stdout, "\n")[:3]).To(Equal([]string{
+		"supply /tmp/app /tmp/fresh-cache/0 /tmp/contents/deps 0",
+		"supply /tmp/app /tmp/fresh-cache/1 /tmp/contents/deps 1",
+		"supply /tmp/app /tmp/cache/final /tmp/contents/deps 2",
+	}))
+	g.Expect(w.packed(t, steps.CacheFile)).To(And(HaveKey("./final/state"), HaveLen(3)))
+}
+
 func TestDetectionStopsAtTheFirst(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorkspace(t)

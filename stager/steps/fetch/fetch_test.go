@@ -102,6 +102,33 @@ func nothingSecret(t testing.TB, f fetched) {
 	g.Expect(err).NotTo(HaveOccurred())
 }
 
+// Of the URLs only the query differs, which no key shows.
+func TestBuildpacksThatDifferInTheirQueryAreBothFetched(t *testing.T) {
+	g := NewWithT(t)
+	app := zipOf(t, map[string]string{"f": "x"})
+	server := steptest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		content := app
+		if name := r.URL.Query().Get("path"); name != "" {
+			content = zipOf(t, map[string]string{"bin/detect": name})
+		}
+		_, _ = w.Write(content)
+	})
+	archive := server.URL + "/dl/archive.zip"
+	buildpacks := []opi.Buildpack{{Name: "custom", URL: archive + "?path=a.zip"}, {Name: "custom", URL: archive + "?path=b.zip"}}
+	for i := range buildpacks {
+		buildpacks[i].Key = buildpacks[i].URL
+	}
+	for i, key := range steps.StepKeys(buildpacks) {
+		buildpacks[i].Key = key.Public
+	}
+	f, err := run(t, steps.FetchConfig{AppURL: server.URL + "/app", Buildpacks: buildpacks})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(f.text(t, steps.BuildpackPath(archive), "bin/detect")).To(Equal("a.zip"))
+	g.Expect(f.text(t, steps.BuildpackPath(archive+";2"), "bin/detect")).To(Equal("b.zip"))
+	g.Expect(f.log).To(And(ContainSubstring("Downloading "+archive+"...\n"), ContainSubstring("Downloading "+archive+";2...\n")))
+	g.Expect(f.log).NotTo(ContainSubstring("path="))
+}
+
 func TestAUserGetsNothingWithOurCertificate(t *testing.T) {
 	g := NewWithT(t)
 	p := steptest.NewPlatform(t)
