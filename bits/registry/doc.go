@@ -13,7 +13,8 @@
 //
 //   - Nobody gets in without a user's name and password, on any path, unless
 //     Options.Anonymous is set. Users may be allowed to read only. Passwords are
-//     files, read again when they change.
+//     files, read again when they change. Before the password is checked, a request
+//     costs its headers of at most 16 KiB and a short line of the log.
 //   - Content that a client was told to be there stays for Options.MinAge and is then
 //     kept by the manifests that refer to it; package store says how. Collections need
 //     no pause of the clients.

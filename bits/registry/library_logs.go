@@ -6,6 +6,8 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/sirupsen/logrus"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // AdoptLibraryLogs sends what the distribution library logs to logger, at debug
@@ -30,10 +32,10 @@ func (lagerHook) Levels() []logrus.Level { return logrus.AllLevels }
 // Fire implements logrus.Hook. Of the fields, those stay that name what it is
 // about; others hold whole requests.
 func (h lagerHook) Fire(entry *logrus.Entry) error {
-	data := lager.Data{"level": entry.Level.String(), "message": entry.Message}
+	data := lager.Data{"level": entry.Level.String(), "message": opi.Shorten(entry.Message, maxLogged)}
 	for _, field := range []string{"vars.name", "vars.reference", "vars.digest", "err.code", "err.message", "err.detail", logrus.ErrorKey} {
 		if value, ok := entry.Data[field]; ok {
-			data[field] = fmt.Sprint(value)
+			data[field] = opi.Shorten(fmt.Sprint(value), maxLogged)
 		}
 	}
 	h.logger.Debug("message", data)

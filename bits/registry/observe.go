@@ -8,6 +8,8 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	v2 "github.com/distribution/distribution/v3/registry/api/v2"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // stallTimeout is how long a connection may move nothing within a request. There is
@@ -18,7 +20,7 @@ const stallTimeout = 2 * time.Minute
 func (r *Registry) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		started := r.clock.Now()
-		route, _ := routeOf(request)
+		request, to := withDestination(request)
 		control := http.NewResponseController(w)
 		body := &observedBody{ReadCloser: request.Body, control: control, stall: r.stall}
 		answer := &observedAnswer{ResponseWriter: w, control: control, stall: r.stall}
@@ -39,8 +41,8 @@ func (r *Registry) observe(next http.Handler) http.Handler {
 			case status == 0:
 				status = http.StatusOK
 			}
-			r.metrics.request(route, request.Method, status, body.bytes, answer.bytes)
-			r.log(request, route, status, body, answer, r.clock.Since(started))
+			r.metrics.request(to.route, request.Method, status, body.bytes, answer.bytes)
+			r.log(request, to.route, status, body, answer, r.clock.Since(started))
 		}()
 		next.ServeHTTP(answer, request)
 		finished = true
@@ -50,13 +52,18 @@ func (r *Registry) observe(next http.Handler) http.Handler {
 // statusAborted stands for a request or an answer that was cut off.
 const statusAborted = 499
 
+// maxLogged bounds each text of a request that is logged, in bytes. Whoever reaches the
+// port chooses them.
+const maxLogged = 256
+
 // log writes a line for each request: at info for those that change what can be
 // pulled and those that were refused to somebody with a name, at debug for the many
 // others. The query stays out, since it carries the state of uploads.
 func (r *Registry) log(request *http.Request, route string, status int, body *observedBody, answer *observedAnswer, took time.Duration) {
 	user, _, _ := request.BasicAuth()
 	data := lager.Data{
-		"method": request.Method, "route": route, "path": request.URL.Path, "status": status, "user": user,
+		"method": opi.Shorten(request.Method, maxLogged), "route": route, "path": opi.Shorten(request.URL.Path, maxLogged),
+		"status": status, "user": opi.Shorten(user, maxLogged),
 		"received-bytes": body.bytes, "sent-bytes": answer.bytes, "seconds": took.Seconds(), "remote": request.RemoteAddr,
 	}
 	reads := request.Method == http.MethodGet || request.Method == http.MethodHead

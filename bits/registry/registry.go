@@ -162,8 +162,9 @@ func New(options Options) (*Registry, error) {
 	return r, nil
 }
 
-// serveFrom builds the handler: seen from outside, each request is counted, then
-// asked for its user, then for the room it needs, and then the library's.
+// serveFrom builds the handler. A request is counted, then authenticated, then routed,
+// then checked for the room that it needs, and then passed to the library. Nothing
+// expensive comes before authentication.
 func (r *Registry) serveFrom(users *users) error {
 	app, err := newLibraryHandler(r.store)
 	if err != nil {
@@ -172,7 +173,7 @@ func (r *Registry) serveFrom(users *users) error {
 	if r.metrics, err = newMetrics(r.store, r.options); err != nil {
 		return err
 	}
-	handler := r.guardSpace(app)
+	handler := route(r.guardSpace(app))
 	if users != nil {
 		handler = users.admit(handler)
 	}

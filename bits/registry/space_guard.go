@@ -14,8 +14,8 @@ import (
 // a clear one when the disk got full on the way.
 func (r *Registry) guardSpace(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		route, values := routeOf(request)
-		if err := r.roomFor(route, request); errors.Is(err, store.ErrNoRoom) {
+		to := destinationOf(request)
+		if err := r.roomFor(to.route, request); errors.Is(err, store.ErrNoRoom) {
 			refuseFull(w, err)
 			return
 		} else if err != nil {
@@ -27,11 +27,11 @@ func (r *Registry) guardSpace(next http.Handler) http.Handler {
 		answer := &fullAnswer{ResponseWriter: w, full: full, room: r.store.Room}
 		next.ServeHTTP(answer, request.WithContext(ctx))
 		failed := answer.failed || ctx.Err() != nil
-		if route == v2.RouteNameBlobUploadChunk && (full() || failed && r.store.Tight()) {
+		if to.route == v2.RouteNameBlobUploadChunk && (full() || failed && r.store.Tight()) {
 			// A client that got an error will begin anew, if at all; one that went away
 			// could go on, which the others can't wait for now.
-			if err := r.store.DropUpload(values["name"], values["uuid"]); err != nil {
-				r.logger.Error("drop-upload", err, lager.Data{"repository": values["name"]})
+			if err := r.store.DropUpload(to.values["name"], to.values["uuid"]); err != nil {
+				r.logger.Error("drop-upload", err, lager.Data{"repository": to.values["name"]})
 			}
 		}
 	})
