@@ -1,17 +1,16 @@
 package bits
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/irene-cf/irene/credential"
 )
 
-// fileCredentials reads a user name and a password from files, anew each time, so
-// that a changed Secret counts at once. A file's first line is the value: in the file
-// of a registry's passwords, further ones are those that are good as well.
+// fileCredentials reads a user name and a password from files, again for each login, so
+// that a changed Secret counts at once.
 type fileCredentials struct{ usernameFile, passwordFile string }
 
 // newFileCredentials is anonymous without files. It reads them once, so that a
@@ -32,26 +31,9 @@ func newFileCredentials(usernameFile, passwordFile string) (authn.Authenticator,
 
 // Authorization implements authn.Authenticator.
 func (c fileCredentials) Authorization() (*authn.AuthConfig, error) {
-	username, err := readCredential(c.usernameFile)
+	username, password, err := credential.ReadPair(c.usernameFile, c.passwordFile)
 	if err != nil {
-		return nil, err
-	}
-	password, err := readCredential(c.passwordFile)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read credentials: %w", err)
 	}
 	return &authn.AuthConfig{Username: username, Password: password}, nil
-}
-
-func readCredential(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read credentials: %w", err)
-	}
-	value, _, _ := bytes.Cut(content, []byte("\n"))
-	value = bytes.TrimSuffix(value, []byte("\r"))
-	if len(value) == 0 {
-		return "", fmt.Errorf("read credentials: the first line of %s is empty", file)
-	}
-	return string(value), nil
 }

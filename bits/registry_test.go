@@ -94,7 +94,7 @@ func TestCredentialsComeInPairs(t *testing.T) {
 	for complaint, o := range map[string]RegistryOptions{
 		"belong together":                    {Address: "r", UsernameFile: "x"},
 		"no such file":                       {Address: "r", UsernameFile: writeFile(t, "u"), PasswordFile: "/nowhere"},
-		"file is empty":                      {Address: "r", UsernameFile: writeFile(t, "u"), PasswordFile: writeFile(t, "\n")},
+		"holds no value":                     {Address: "r", UsernameFile: writeFile(t, "u"), PasswordFile: writeFile(t, "\n")},
 		"without scheme":                     {Address: "https://r"},
 		"can't begin a repository's name":    {Address: "r", Prefix: "Cloud"},
 		"holds no certificate":               {Address: "r", CAFile: writeFile(t, "x")},

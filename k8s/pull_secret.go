@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -32,7 +32,7 @@ type PullSecretOptions struct {
 	// PullAddress is the registry's host[:port] as kubelet reaches it.
 	PullAddress string
 	// UsernameFile and PasswordFile are read each time, so that a change of theirs
-	// counts within Interval. Line ends around the values are dropped.
+	// counts within Interval. Package credential describes their form.
 	UsernameFile, PasswordFile string
 	// Interval is DefaultPullSecretInterval when 0.
 	Interval time.Duration
@@ -153,29 +153,13 @@ func (p *PullSecret) create(ctx context.Context, wanted *corev1.Secret) error {
 
 // content is what the Secret should hold.
 func (p *PullSecret) content() ([]byte, error) {
-	username, err := readLine(p.options.UsernameFile)
+	username, password, err := credential.ReadPair(p.options.UsernameFile, p.options.PasswordFile)
 	if err != nil {
-		return nil, fmt.Errorf("read the registry's user name: %w", err)
-	}
-	password, err := readLine(p.options.PasswordFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the registry's password: %w", err)
+		return nil, fmt.Errorf("read what nodes pull with: %w", err)
 	}
 	// Kubelet finds credentials by what an image's name begins with.
 	return dockerConfig(opi.Image{
 		Reference:   p.options.PullAddress + "/droplet",
 		Credentials: &opi.RegistryCredentials{Username: username, Password: password},
 	})
-}
-
-func readLine(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	value := string(bytes.Trim(content, "\r\n"))
-	if value == "" {
-		return "", fmt.Errorf("%s is empty", file)
-	}
-	return value, nil
 }

@@ -1,9 +1,10 @@
 package stager
 
 import (
-	"bytes"
 	"fmt"
 	"os"
+
+	"github.com/irene-cf/irene/credential"
 )
 
 // CredentialFiles are paths of what pods show; "" where there is none.
@@ -19,8 +20,7 @@ func (f CredentialFiles) Read() (Credentials, error) {
 		path    string
 		content *[]byte
 	}{
-		{f.Certificate, &c.Certificate}, {f.Key, &c.Key}, {f.Authorities, &c.Authorities},
-		{f.RegistryUsername, &c.RegistryUsername}, {f.RegistryPassword, &c.RegistryPassword}, {f.RegistryAuthorities, &c.RegistryAuthorities},
+		{f.Certificate, &c.Certificate}, {f.Key, &c.Key}, {f.Authorities, &c.Authorities}, {f.RegistryAuthorities, &c.RegistryAuthorities},
 	} {
 		if file.path == "" {
 			continue
@@ -31,12 +31,13 @@ func (f CredentialFiles) Read() (Credentials, error) {
 		}
 		*file.content = content
 	}
-	// Only the first line counts; a registry's own file has former passwords below.
-	c.RegistryUsername, c.RegistryPassword = firstLine(c.RegistryUsername), firstLine(c.RegistryPassword)
+	if f.RegistryUsername == "" && f.RegistryPassword == "" {
+		return c, nil
+	}
+	username, password, err := credential.ReadPair(f.RegistryUsername, f.RegistryPassword)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("read what staging pods log in with: %w", err)
+	}
+	c.RegistryUsername, c.RegistryPassword = []byte(username), []byte(password)
 	return c, nil
-}
-
-func firstLine(content []byte) []byte {
-	line, _, _ := bytes.Cut(content, []byte("\n"))
-	return bytes.TrimRight(line, "\r")
 }

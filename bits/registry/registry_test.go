@@ -51,7 +51,7 @@ func TestUnusableFilesAreNamed(t *testing.T) {
 		{Name: "b", PasswordFile: writeFile(t, filepath.Join(folder, "empty"), "\n")},
 	}
 	_, err := New(options)
-	g.Expect(err).To(MatchError(And(ContainSubstring("Users[0].PasswordFile: open "), ContainSubstring("Users[1].PasswordFile: "+folder+"/empty holds no password"))))
+	g.Expect(err).To(MatchError(And(ContainSubstring("Users[0].PasswordFile: open "), ContainSubstring("Users[1].PasswordFile: "+folder+"/empty holds no value"))))
 	g.Expect(filepath.Join(folder, "content")).NotTo(BeADirectory())
 
 	_, err = New(usable(filepath.Join(folder, "empty")))

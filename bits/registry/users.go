@@ -1,19 +1,20 @@
 package registry
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/credential"
 )
 
 // passwordCheckInterval is how often, at most, the files are looked at.
@@ -23,9 +24,10 @@ const passwordCheckInterval = time.Second
 type User struct {
 	// Name has no colon, which ends it in a request.
 	Name string
-	// PasswordFile holds one password a line; each of them is good, so that one can be
-	// added before the other goes. It is read again when its content changes. While it
-	// can't be used, the passwords read before stay.
+	// PasswordFile holds the user's passwords, one a line as package credential has it;
+	// each of them is good, so that one can be added before the other goes. It is read
+	// again when its content changes. While it can't be used, the passwords read before
+	// stay.
 	PasswordFile string
 	// ReadOnly allows GET and HEAD alone.
 	ReadOnly bool
@@ -52,8 +54,8 @@ type users struct {
 
 	mu      sync.Mutex
 	checked time.Time
-	// content is what each user's file held when it was last good.
-	content [][]byte
+	// passwords are what each user's file held when it was last good.
+	passwords [][]string
 	// faults is what was last wrong with each file, kept so that it is logged once.
 	faults  []string
 	granted []grant
@@ -68,41 +70,23 @@ type grant struct {
 
 func readUsers(listed []User, logger lager.Logger, clock clock.PassiveClock) (*users, error) {
 	u := &users{listed: listed, logger: logger.Session("users"), clock: clock, checked: clock.Now(),
-		content: make([][]byte, len(listed)), faults: make([]string, len(listed))}
+		passwords: make([][]string, len(listed)), faults: make([]string, len(listed))}
 	var faults []error
 	for i, user := range listed {
-		content, err := readPasswords(user.PasswordFile)
+		passwords, err := credential.ReadAll(user.PasswordFile)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("Users[%d].PasswordFile: %w", i, err))
 		}
-		u.content[i] = content
+		u.passwords[i] = passwords
 	}
 	u.grant()
 	return u, errors.Join(faults...)
 }
 
-func readPasswords(file string) ([]byte, error) {
-	content, err := os.ReadFile(file)
-	if err == nil && len(passwords(content)) == 0 {
-		err = fmt.Errorf("%s holds no password", file)
-	}
-	return content, err
-}
-
-func passwords(content []byte) []string {
-	var all []string
-	for line := range bytes.Lines(content) {
-		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-			all = append(all, string(line))
-		}
-	}
-	return all
-}
-
 func (u *users) grant() {
 	u.granted = nil
 	for i, user := range u.listed {
-		for _, password := range passwords(u.content[i]) {
+		for _, password := range u.passwords[i] {
 			u.granted = append(u.granted, grant{pairDigest(user.Name, password), user.ReadOnly})
 		}
 	}
@@ -127,7 +111,7 @@ func (u *users) current() []grant {
 func (u *users) refresh() {
 	changed := false
 	for i, user := range u.listed {
-		content, err := readPasswords(user.PasswordFile)
+		passwords, err := credential.ReadAll(user.PasswordFile)
 		if err != nil {
 			if u.faults[i] != err.Error() {
 				u.faults[i] = err.Error()
@@ -136,8 +120,8 @@ func (u *users) refresh() {
 			continue
 		}
 		u.faults[i] = ""
-		if !bytes.Equal(content, u.content[i]) {
-			u.content[i], changed = content, true
+		if !slices.Equal(passwords, u.passwords[i]) {
+			u.passwords[i], changed = passwords, true
 			u.logger.Info("reloaded", lager.Data{"user": user.Name})
 		}
 	}

@@ -85,7 +85,7 @@ func TestPasswordsAreReadAgain(t *testing.T) {
 	g.Expect(os.Remove(file)).To(Succeed())
 	s.clock.Step(2 * time.Second)
 	g.Expect(status("omega")).To(Equal(200))
-	g.Expect(s.log).To(gbytes.Say("reload-failed.*holds no password"))
+	g.Expect(s.log).To(gbytes.Say("reload-failed.*holds no value"))
 	g.Expect(s.log.Contents()).NotTo(ContainSubstring("omega"), "passwords are never logged")
 }
 

@@ -17,6 +17,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/irene-cf/irene/credential"
 )
 
 const (
@@ -82,13 +84,13 @@ func (c *cloud) currentStack(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	password, err := os.ReadFile(c.passwordFile(registryReader))
+	password, err := credential.Read(c.passwordFile(registryReader))
 	if err != nil {
 		return "", err
 	}
 	stack, err := remote.Head(registry.Repo(registryPrefix, "stacks", stackName).Tag("latest"), remote.WithContext(ctx),
 		remote.WithTransport(httpClient.Transport),
-		remote.WithAuth(&authn.Basic{Username: registryReader, Password: strings.TrimSpace(string(password))}))
+		remote.WithAuth(&authn.Basic{Username: registryReader, Password: password}))
 	if refusal, ok := errors.AsType[*transport.Error](err); ok && refusal.StatusCode == http.StatusNotFound {
 		return "", nil
 	}

@@ -136,7 +136,7 @@ func TestRegistrySaysWhatItCannotUse(t *testing.T) {
 		"a directory that is a file": {fmt.Sprintf("storage: {directory: %q}\nanonymous: true", file),
 			"irene: open the registry's directory " + file + ": mkdir " + file + ": not a directory\n"},
 		"missing passwords": {fmt.Sprintf("storage: {directory: %q}\nusers: [{name: a, password_file: /nowhere/a}, {name: b, password_file: %q}]", folder.content, file),
-			"irene: configuration " + folder.path + "/registry.yml:\n  users[0].password_file: open /nowhere/a: no such file or directory\n  users[1].password_file: " + file + " holds no password\n"},
+			"irene: configuration " + folder.path + "/registry.yml:\n  users[0].password_file: open /nowhere/a: no such file or directory\n  users[1].password_file: " + file + " holds no value\n"},
 		"missing certificates": {fmt.Sprintf("storage: {directory: %q}\nanonymous: true\nlisten: {tls: {certificate_file: /nowhere/c, key_file: /nowhere/k}}", folder.content),
 			"irene: certificates:\n  listen.tls.certificate_file: open /nowhere/c: no such file or directory\n  listen.tls.key_file: open /nowhere/k: no such file or directory\n"},
 		"a port in use": {fmt.Sprintf("storage: {directory: %q}\nanonymous: true\nlisten: {address: %q}", folder.content, taken.Addr()),

@@ -6,12 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
 )
@@ -91,17 +90,16 @@ func importStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout
 	return nil
 }
 
-// readCredentials is nil without files.
+// readCredentials returns nil without files.
 func readCredentials(usernameFile, passwordFile string) (*opi.RegistryCredentials, error) {
 	if usernameFile == "" && passwordFile == "" {
 		return nil, nil
 	}
-	username, userErr := os.ReadFile(usernameFile)
-	password, passwordErr := os.ReadFile(passwordFile)
-	if err := errors.Join(userErr, passwordErr); err != nil {
-		return nil, fmt.Errorf("read the credentials for the source: %w", err)
+	username, password, err := credential.ReadPair(usernameFile, passwordFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the credentials: %w", err)
 	}
-	return &opi.RegistryCredentials{Username: strings.TrimSpace(string(username)), Password: strings.TrimSpace(string(password))}, nil
+	return &opi.RegistryCredentials{Username: username, Password: password}, nil
 }
 
 // stackParts is what commands about stacks work with. The view is not fed: they look

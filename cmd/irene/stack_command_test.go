@@ -8,7 +8,20 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/opi"
 )
+
+// During a rotation the former password stands below the present one.
+func TestCredentialsAreTheFirstLines(t *testing.T) {
+	g := NewWithT(t)
+	folder := t.TempDir()
+	username, password := filepath.Join(folder, "username"), filepath.Join(folder, "password")
+	g.Expect(os.WriteFile(username, []byte("nodes\n"), 0o600)).To(Succeed())
+	g.Expect(os.WriteFile(password, []byte("new\nold\n"), 0o600)).To(Succeed())
+	g.Expect(readCredentials(username, password)).To(Equal(&opi.RegistryCredentials{Username: "nodes", Password: "new"}))
+	g.Expect(readCredentials("", "")).To(BeNil())
+}
 
 func TestStackCommandLine(t *testing.T) {
 	folder := t.TempDir()
@@ -31,7 +44,7 @@ func TestStackCommandLine(t *testing.T) {
 		"another form":          {[]string{"list", "--config", config, "-o", "xml"}, exitUsage, "", `-o "xml" is neither table nor json`},
 		"no stack":              {[]string{"roll", "--config", config}, exitUsage, "", "--stack NAME is required"},
 		"no apps at a time":     {[]string{"roll", "--config", config, "--stack", "cflinuxfs4", "--parallel", "0"}, exitUsage, "", "--parallel must be at least 1"},
-		"no such credentials":   {[]string{"import", "--config", config, "--source-username-file", "/nowhere", "cflinuxfs4", "x"}, exitFailed, "", "read the credentials for the source: open /nowhere"},
+		"no such credentials":   {[]string{"import", "--config", config, "--source-username-file", "/nowhere", "cflinuxfs4", "x"}, exitFailed, "", "read the credentials: open /nowhere"},
 		"no source":             {[]string{"import", "--config", config, "cflinuxfs4"}, exitUsage, "", "2 arguments besides the flags are wanted, not 1"},
 		"flags at the end":      {[]string{"import", "cflinuxfs4", "rootfs.tar", "--config", config}, exitUsage, "", "--config FILE is required"},
 	} {

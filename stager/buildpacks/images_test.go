@@ -29,6 +29,12 @@ import (
 	"github.com/irene-cf/irene/stager/steps/transfer"
 )
 
+// TestMain gives slow machines their time.
+func TestMain(m *testing.M) {
+	SetDefaultEventuallyTimeout(time.Minute)
+	os.Exit(m.Run())
+}
+
 // shelf is a registry in memory: layers by checksum.
 type shelf struct {
 	mutex  sync.Mutex
