@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -119,7 +120,7 @@ func (s *HTTPSource) template() (string, error) {
 	if s.options.URLFile == "" {
 		return s.options.URL, checkTemplate(s.options.URL, s.options)
 	}
-	text, err := readCredential(s.options.URLFile)
+	text, err := credential.Read(s.options.URLFile)
 	if err != nil {
 		return "", err
 	}
