@@ -35,17 +35,35 @@ func limitedGroup(t *testing.T) (group, mount string) {
 }
 
 func TestOutOfMemory(t *testing.T) {
-	g := NewWithT(t)
-	group, mount := limitedGroup(t)
-	folder, config := volume(t, samples.Classic, true)
-	config.MemoryMiB = 256
-	compile := filepath.Join(folder, steps.BuildpackPath(samples.Classic), "bin/compile")
 	// tail keeps a line of 600 MB in memory.
-	g.Expect(os.WriteFile(compile, []byte("#!/bin/sh\nhead -c 600000000 /dev/zero | tail -n 1 >/dev/null\n"), 0o755)).To(Succeed())
-	p := stage(t, steps.BuildStep, config)
-	script := fmt.Sprintf(`echo $$ >%s/cgroup.procs && %s && exec "$@"`, group, mount)
-	p.cmd.Args = append([]string{"unshare", "--mount", "sh", "-c", script, "sh"}, p.cmd.Args...)
-	p.cmd.Path = "/usr/bin/unshare"
-	g.Expect(p.run(t)).To(Equal(71), p.stderr.String())
-	g.Expect(p.outcome(t, steps.BuildStep).Failure.Message).To(Equal("staging ran out of memory (its limit is 256 MB) while buildpack classic ran bin/compile"))
+	const killed = "head -c 600000000 /dev/zero | tail -n 1 >/dev/null"
+	const line = "a process was killed because there was not enough memory (its limit is 256 MB), while buildpack classic ran bin/compile"
+	for name, c := range map[string]struct {
+		script, message string
+		status          int
+	}{
+		"the script fails with it": {killed, "staging ran out of memory (its limit is 256 MB) while buildpack classic ran bin/compile", 71},
+		"the script fails later":   {killed + "\nexit 7", "Failed to compile droplet: buildpack classic: bin/compile: exit status 7", 223},
+		"the script goes on":       {killed + "\nexit 0", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			group, mount := limitedGroup(t)
+			folder, config := volume(t, samples.Classic, true)
+			config.MemoryMiB = 256
+			compile := filepath.Join(folder, steps.BuildpackPath(samples.Classic), "bin/compile")
+			g.Expect(os.WriteFile(compile, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755)).To(Succeed())
+			p := stage(t, steps.BuildStep, config)
+			script := fmt.Sprintf(`echo $$ >%s/cgroup.procs && %s && exec "$@"`, group, mount)
+			p.cmd.Args = append([]string{"unshare", "--mount", "sh", "-c", script, "sh"}, p.cmd.Args...)
+			p.cmd.Path = "/usr/bin/unshare"
+			g.Expect(p.run(t)).To(Equal(c.status), p.stderr.String())
+			g.Expect(p.stderr.String()).To(ContainSubstring(line))
+			if failure := p.outcome(t, steps.BuildStep).Failure; c.status == 0 {
+				g.Expect(failure).To(BeNil())
+			} else {
+				g.Expect(failure.Message).To(Equal(c.message))
+			}
+		})
+	}
 }

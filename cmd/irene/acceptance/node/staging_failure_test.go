@@ -64,8 +64,6 @@ var _ = Describe("a build that does not succeed", Ordered, ContinueOnFailure, fu
 			{failing("compile"), "BuildpackCompileFailed", ContainSubstring("bin/compile: exit status 7")},
 			{standin.Build{AppName: "greedy", Buildpacks: []string{"greedy"}, MemoryMB: 96}, "StagingError",
 				And(ContainSubstring("out of memory"), ContainSubstring("96"))},
-			{standin.Build{AppName: "tolerant", Buildpacks: []string{"tolerant"}, MemoryMB: 96}, "StagingError",
-				And(ContainSubstring("A process was killed in step build"), ContainSubstring("the memory limit of 96M"))},
 			{standin.Build{AppName: "unlucky", Buildpacks: []string{"unlucky"}, MemoryMB: 96}, "BuildpackCompileFailed",
 				And(ContainSubstring("exit status 7"), ContainSubstring("a process was killed because the memory limit of 96M was exceeded"))},
 			{standin.Build{AppName: "messy", Buildpacks: []string{"messy"}, DiskMB: 64}, "StagingError",
@@ -91,6 +89,14 @@ var _ = Describe("a build that does not succeed", Ordered, ContinueOnFailure, fu
 			b.keptItsSecrets(ctx)
 			b.toldOnce()
 		}
+	}, SpecTimeout(2*time.Minute))
+
+	It("is over when a process was killed for memory, although the buildpack went on", func(ctx SpecContext) {
+		b := place.stage(ctx, standin.Build{Package: source, AppName: "tolerant", Buildpacks: []string{"tolerant"}, MemoryMB: 96})
+		b.failed(ctx, "StagingError", And(ContainSubstring("A process was killed in step build"), ContainSubstring("the memory limit of 96M")))
+		AddReportEntry("failed after "+b.told().Sub(b.asked).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
+		b.toldOnce()
+		Eventually(b.pods).WithContext(ctx).Should(BeEmpty(), "kubelet leaves the pod Pending for ever")
 	}, SpecTimeout(2*time.Minute))
 
 	It("is over when it is canceled, deleted by hand or takes too long", func(ctx SpecContext) {
