@@ -23,7 +23,7 @@ var (
 	intervalMetric = prometheus.NewDesc("irene_route_refresh_interval_seconds",
 		"Interval at which every endpoint is registered again.", nil, nil)
 	activeMetric = prometheus.NewDesc("irene_route_emitter_active",
-		"Whether registrations are published by this replica: 1 or 0.", nil, nil)
+		"Whether this replica publishes registrations, and is connected to do so: 1 or 0.", nil, nil)
 	connectedMetric = prometheus.NewDesc("irene_route_nats_connected",
 		"Whether there is a connection to NATS: 1 or 0.", nil, nil)
 )

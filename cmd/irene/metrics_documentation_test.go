@@ -265,3 +265,21 @@ func TestAlertsUseMetricsThatExistAndHaveARunbook(t *testing.T) {
 		g.Expect(named).To(HaveKey(found[1]), "a section without an alert")
 	}
 }
+
+// Routers forget an app 120 s after the last registration. Scrapes and evaluations take
+// up to a minute of that.
+func TestAlertsOnLostRoutesFireBeforeRoutersForget(t *testing.T) {
+	g := NewWithT(t)
+	urgent := []string{"IreneDown", "IreneNATSAway", "IreneNothingRegisters"}
+	for _, one := range alerts(t) {
+		if !slices.Contains(urgent, one.Alert) {
+			continue
+		}
+		wait, err := time.ParseDuration(one.For)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(wait).To(BeNumerically("<=", 30*time.Second), one.Alert)
+		g.Expect(one.Labels["severity"]).To(Equal("critical"), one.Alert)
+		urgent = slices.DeleteFunc(urgent, func(name string) bool { return name == one.Alert })
+	}
+	g.Expect(urgent).To(BeEmpty())
+}
