@@ -184,6 +184,7 @@ func (e *Emitter) step(now time.Time) time.Time {
 		}
 	}
 	e.metrics.tell(e.schedule)
+	e.schedule.end(e.clock.Now())
 	return next
 }
 

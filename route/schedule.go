@@ -52,7 +52,7 @@ type schedule struct {
 	answerAt time.Time
 	// retryAt puts off all publishing after a failure.
 	retryAt time.Time
-	// steppedAt is when begin was called last.
+	// steppedAt is when the last step began or ended.
 	steppedAt time.Time
 }
 
@@ -82,6 +82,9 @@ func (s *schedule) begin(now time.Time) {
 	s.steppedAt = now
 }
 
+// end ends a step. One that took long is no reason to listen.
+func (s *schedule) end(now time.Time) { s.steppedAt = now }
+
 // apply takes changes of the table over and publishes what they ask for, as far
 // as the allowance goes; the rest follows in due.
 func (s *schedule) apply(changes Changes, now time.Time) {
@@ -100,18 +103,16 @@ func (s *schedule) apply(changes Changes, now time.Time) {
 	// registration that is late costs a moment, an unregister perhaps a request to
 	// another tenant. Those that a registration follows come first, because a router
 	// that serves all segments knows both as one endpoint.
-	var gone []*repeat
-	for _, u := range changes.Unregister {
-		if r := s.pending.add(u, now); len(s.moved(u)) > 0 {
-			s.repeat(r, now)
-		} else {
-			gone = append(gone, r)
+	unregister := func(moved bool) {
+		for _, u := range changes.Unregister {
+			if (len(s.moved(u)) > 0) == moved {
+				s.repeat(s.pending.add(u, now), now)
+			}
 		}
 	}
+	unregister(true)
 	s.publishFull(now)
-	for _, r := range gone {
-		s.repeat(r, now)
-	}
+	unregister(false)
 }
 
 // routerStarted makes everything due, now and once more a moment later, for a router

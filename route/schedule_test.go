@@ -238,6 +238,13 @@ func TestPendingIsBounded(t *testing.T) {
 	g.Expect(r.schedule.pending.order.Len()).To(Equal(1000))
 	g.Expect(r.schedule.pending.dropped).To(BeNumerically(">", 0))
 	g.Expect(r.schedule.queue.len()).To(BeZero())
+
+	r.setConnected(true, r.now)
+	r.elect()
+	r.told(many(1500)...)
+	r.takeSubjects()
+	r.apply(r.table.Replace(), r.now)
+	g.Expect(r.takeSubjects()["router.unregister"]).To(Equal(1500), "each once at least")
 }
 
 // gorouter publishes router.start before it subscribes.
