@@ -14,6 +14,7 @@ import (
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
+	"github.com/irene-cf/irene/k8s/keys"
 )
 
 var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure, func() {
@@ -61,12 +62,6 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	route := func(hostname string, port any) any {
 		return map[string]any{"cf-router": []any{map[string]any{"hostname": hostname, "port": port}}}
 	}
-	rule := func(key string, value any) any {
-		rule := map[string]any{"protocol": "tcp", "destinations": []string{"10.0.0.1"}, "ports": []int{80}}
-		rule[key] = value
-		return []any{rule}
-	}
-
 	DescribeTable("is answered with the field and the reason, and leaves nothing behind",
 		func(ctx context.Context, field string, value any, status int, named string) {
 			d := app("refused")
@@ -97,12 +92,10 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Entry("negative disk", patience, "disk_mb", -1, 422, "disk_mb"),
 		Entry("negative CPU weight", patience, "cpu_weight", -1, 422, "cpu_weight"),
 		Entry("negative start timeout", patience, "start_timeout_ms", -1, 400, "start_timeout_ms"),
-		Entry("negative health check timeout", patience, "health_check_timeout_ms", -1, 400, "health_check_timeout_ms"),
 		Entry("an unknown health check type", patience, "health_check_type", "telepathy", 400, "health_check_type"),
 		Entry("ports as text", patience, "ports", "8080", 400, "ports"),
 		Entry("port 0", patience, "ports", []int{0}, 422, "ports[0]"),
 		Entry("port 65536", patience, "ports", []int{8080, 65536}, 422, "ports[1]"),
-		Entry("a port twice", patience, "ports", []int{8080, 8080}, 422, "ports[1]"),
 		Entry("environment as a list", patience, "environment", []string{"A=B"}, 400, "environment"),
 		Entry("a variable as a number", patience, "environment", map[string]any{"A": 1}, 400, "environment"),
 		Entry("a variable name with an equals sign", patience, "environment", map[string]any{"A=B": "C"}, 422, "environment.A=B"),
@@ -112,6 +105,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Entry("an image with a scheme", patience, "lifecycle", docker("http://example.org/image"), 422, "lifecycle.docker_lifecycle.image"),
 		Entry("an image in capitals", patience, "lifecycle", docker("Org/App"), 422, "lifecycle.docker_lifecycle.image"),
 		Entry("no image", patience, "lifecycle", docker(""), 422, "lifecycle.docker_lifecycle.image"),
+		Entry("an image that ends with a slash", patience, "lifecycle", docker("repo/app/"), 422, "lifecycle.docker_lifecycle.image"),
 		Entry("an image with a bad tag", patience, "lifecycle", docker("org/app:!"), 422, "lifecycle.docker_lifecycle.image"),
 		Entry("a registry password without user", patience, "lifecycle", docker("127.0.0.1:1/app", "registry_password", "p"), 422, "lifecycle.docker_lifecycle.registry_username"),
 		Entry("a droplet hash that is no tag", patience, "lifecycle", map[string]any{"buildpack_lifecycle": map[string]any{"droplet_guid": "g", "droplet_hash": "a/b"}}, 422, "lifecycle.buildpack_lifecycle.droplet_hash"),
@@ -122,9 +116,6 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		Entry("a route port as text", patience, "routes", route("a.example.com", "8080"), 400, "routes.cf-router[0].port"),
 		Entry("an internal route with a wildcard", patience, "routes", internal("*.apps.internal"), 400, "routes.internal-router[0].hostname"),
 		Entry("an internal route as a number", patience, "routes", internal(7), 400, "routes.internal-router[0].hostname"),
-		Entry("an unknown egress protocol", patience, "egress_rules", rule("protocol", "smoke"), 422, "egress_rules[0].protocol"),
-		Entry("an egress destination that is none", patience, "egress_rules", rule("destinations", []string{"example.com"}), 422, "egress_rules[0].destinations[0]"),
-		Entry("an egress port 0", patience, "egress_rules", rule("ports", []int{0}), 422, "egress_rules[0].ports[0]"),
 		Entry("an empty placement tag", patience, "placement_tags", []string{""}, 422, "placement_tags[0]"),
 		Entry("a volume that is no claim", patience, "volume_mounts", []any{map[string]any{"volume_id": "Not A Claim", "mount_dir": "/data"}}, 422, "volume_mounts[0].volume_id"),
 		Entry("a volume at a relative path", patience, "volume_mounts", []any{map[string]any{"volume_id": "claim", "mount_dir": "data"}}, 422, "volume_mounts[0].mount_dir"),
@@ -188,6 +179,25 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		refused(ctx, d.GUID(), d.Version(), 422, "memory_mb", d)
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
+	}, patience)
+
+	It("is not for odd values that no instance depends on", func(ctx context.Context) {
+		rule := func(protocol, destination string, port int) any {
+			return map[string]any{"protocol": protocol, "destinations": []string{destination}, "ports": []int{port}}
+		}
+		mount := map[string]any{"volume_id": "claim", "mount_dir": "/data"}
+		d := app("odd").With("egress_rules", []any{rule("tcp", "010.0.11.0/24", 443), rule("smoke", "10.0.0.1", 1), rule("tcp", "example.com", 1), rule("tcp", "10.0.0.1", 0), "no rule"}).
+			With("ports", []int{8080, 8080}).With("volume_mounts", []any{mount, mount}).
+			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", 1<<40)
+		desire(ctx, irene, d)
+		set := place.statefulSet(ctx, d.GUID())
+		Expect(set.Annotations[keys.LRP]).To(SatisfyAll(ContainSubstring(`"10.0.11.0/24"`), Not(ContainSubstring("example.com")), Not(ContainSubstring("smoke"))))
+		container := set.Spec.Template.Spec.Containers[0]
+		Expect(container.Ports).To(HaveLen(1))
+		Expect(container.VolumeMounts).To(HaveLen(1))
+		Expect(container.StartupProbe.HTTPGet.Path).To(Equal("/health"))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	It("changes nothing of an app that runs", func(ctx context.Context) {
