@@ -27,7 +27,7 @@ func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	connection, err := net.Dial("tcp", address)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { connection.Close() })
+	t.Cleanup(func() { _ = connection.Close() })
 	return connection
 }
 
@@ -65,7 +65,7 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 func TestRunningRequestsAreNotCutOff(t *testing.T) {
 	g := NewWithT(t)
 	entered, release := make(chan struct{}), make(chan struct{})
-	address := serveBounded(t, 2, func(w http.ResponseWriter, r *http.Request) {
+	address := serveBounded(t, 2, func(w http.ResponseWriter, _ *http.Request) {
 		entered <- struct{}{}
 		<-release
 		fmt.Fprint(w, "ok")
