@@ -217,26 +217,13 @@ var _ = Describe("An instance that is over its disk limit", func() {
 	It("waits on when leaders change, and for nobody when there is no irene any more", func(ctx context.Context) {
 		place := newGreedy(ctx, true)
 		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
-		leader := func() int {
-			GinkgoHelper()
-			index := -1
-			Eventually(func() int {
-				for i, replica := range replicas {
-					if replica.Running() && metric(ctx, replica, "irene_leader") == 1 {
-						index = i
-					}
-				}
-				return index
-			}).Should(BeNumerically(">=", 0))
-			return index
-		}
-		killed := leader()
+		killed := place.leader(ctx, replicas)
 		place.irene = replicas[1-killed]
 		d, pod := place.waiting(ctx, "led", 1)
 		counted := place.statefulSet(ctx, d.GUID()).Annotations[diskCrashes]
 		Expect(counted).To(ContainSubstring(`"count":8`))
 		replicas[killed].Kill()
-		Expect(leader()).To(Equal(1 - killed))
+		Expect(place.leader(ctx, replicas)).To(Equal(1 - killed))
 		place.waits(ctx, d, pod)
 		Expect(place.statefulSet(ctx, d.GUID()).Annotations[diskCrashes]).To(Equal(counted), "counted once")
 

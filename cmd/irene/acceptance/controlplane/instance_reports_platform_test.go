@@ -74,6 +74,21 @@ func (t *telling) dies() {
 	t.kills++
 }
 
+// leader waits until one of the replicas leads and returns its index.
+func (t *telling) leader(ctx context.Context, replicas []*ireneprocess.Process) int {
+	GinkgoHelper()
+	index := -1
+	Eventually(func() int {
+		for i, replica := range replicas {
+			if replica.Running() && metric(ctx, replica, "irene_leader") == 1 {
+				index = i
+			}
+		}
+		return index
+	}).Should(BeNumerically(">=", 0))
+	return index
+}
+
 // runs desires an app and waits until its instances run.
 func (t *telling) runs(ctx context.Context, name string, instances int) cloudcontroller.Desire {
 	GinkgoHelper()

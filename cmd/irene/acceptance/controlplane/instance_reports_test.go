@@ -89,23 +89,10 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 	It("that crash while leaders change", func(ctx context.Context) {
 		place = newTelling(ctx, true)
 		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
-		leader := func() int {
-			GinkgoHelper()
-			index := -1
-			Eventually(func() int {
-				for i, replica := range replicas {
-					if metric(ctx, replica, "irene_leader") == 1 {
-						index = i
-					}
-				}
-				return index
-			}).Should(BeNumerically(">=", 0))
-			return index
-		}
 		place.irene = replicas[0]
 		all := pods(ctx, 5)
 		for n := 1; n <= 4; n++ {
-			leads := leader()
+			leads := place.leader(ctx, replicas)
 			before := len(place.told(standin.AppCrashed))
 			place.crashAll(ctx, all, n)
 			Eventually(func() int { return len(place.told(standin.AppCrashed)) }).Should(BeNumerically(">", before))
