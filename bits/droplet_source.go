@@ -122,7 +122,7 @@ func (s *HTTPSource) template() (string, error) {
 	}
 	text, err := credential.Read(s.options.URLFile)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read the URL: %w", err)
 	}
 	return text, checkTemplate(text, s.options)
 }

@@ -367,7 +367,7 @@ func TestHTTPSourceOptions(t *testing.T) {
 		"a file with a URL":              {URL: "https://x", URLFile: "/nowhere"},
 		"has in braces is none of":       {URL: "https://x/{hash"},
 		"is none of {droplet_guid}":      {URL: "https://x/{guid}/x"},
-		"read credentials":               {URLFile: "/nowhere"},
+		"read the URL":                   {URLFile: "/nowhere"},
 		"does not begin with":            {URL: "x/y"},
 		"with https://host/":             {URLFile: writeFile(t, "https://user:secret@/x")},
 		"can't be read as one":           {URLFile: writeFile(t, "https://user:secret%@x/y")},
