@@ -8,8 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 const (
@@ -18,8 +16,9 @@ const (
 
 	// maxAccountFileBytes bounds one account file.
 	maxAccountFileBytes = 1 << 20
-	// maxImageBytes bounds how much of an image is unpacked in search of them.
-	maxImageBytes = 16 << 30
+	// maxImageBytes bounds how much of an image is unpacked in search of them: more than
+	// is unpacked within the usual timeout of a lookup.
+	maxImageBytes = 2 << 30
 
 	whiteoutPrefix = ".wh."
 	opaqueWhiteout = ".wh..wh..opq"
@@ -35,17 +34,13 @@ type accountFile struct {
 	unusable string
 }
 
-// readAccountFiles finds wanted (passwdPath, groupPath) in the image's layers,
+// readAccountFiles finds wanted (passwdPath, groupPath) in an image's layers,
 // from the uppermost down, until each was found or is known not to be there. Links
 // are not followed.
 //
 // go-containerregistry's mutate.Extract shows a flattened image too, but lets a
 // whiteout hide files of its own layer, which runtimes don't.
-func readAccountFiles(image v1.Image, wanted ...string) (accountFiles, error) {
-	layers, err := image.Layers()
-	if err != nil {
-		return nil, fmt.Errorf("list its layers: %w", err)
-	}
+func readAccountFiles(layers []layerSource, wanted ...string) (accountFiles, error) {
 	found := accountFiles{}
 	open := slices.Clone(wanted)
 	budget := int64(maxImageBytes)
@@ -89,7 +84,7 @@ func (v layerView) hides(wanted string) bool {
 
 // scanLayer reads a whole layer: a later entry of a path replaces an earlier one,
 // and only at the layer's end is its digest verified.
-func scanLayer(layer v1.Layer, wanted []string, budget *int64) (layerView, error) {
+func scanLayer(layer layerSource, wanted []string, budget *int64) (layerView, error) {
 	view := layerView{files: map[string]*accountFile{}, hidden: map[string]bool{}}
 	unpacked, err := layer.Uncompressed()
 	if err != nil {
@@ -175,6 +170,8 @@ func readAccountFile(header *tar.Header, content io.Reader) (*accountFile, error
 	return &accountFile{content: all}, nil
 }
 
+var errTooLargeToUnpack = errors.New("the image unpacks to too many bytes")
+
 // budgetReader fails once more than left bytes were read, so that a small archive
 // can't unpack without end.
 type budgetReader struct {
@@ -185,7 +182,7 @@ type budgetReader struct {
 func (r *budgetReader) Read(p []byte) (int, error) {
 	n, err := r.reader.Read(p)
 	if *r.left -= int64(n); *r.left < 0 {
-		return 0, fmt.Errorf("the image unpacks to more than %d bytes", int64(maxImageBytes))
+		return 0, errTooLargeToUnpack
 	}
 	return n, err
 }

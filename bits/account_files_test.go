@@ -118,7 +118,7 @@ func TestAccountFilesAsAContainerSeesThem(t *testing.T) {
 			for _, entries := range example.layers {
 				layers = append(layers, layerOf(t, entries...))
 			}
-			found, err := readAccountFiles(imageOf(t, "", layers...), passwdPath)
+			found, err := readAccountFiles(layersIn(t, imageOf(t, "", layers...)), passwdPath)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(found).NotTo(HaveKey(groupPath), "nobody asked for it")
 			got, there := found[passwdPath]
@@ -140,12 +140,12 @@ func TestAccountFilesAsAContainerSeesThem(t *testing.T) {
 func TestUpperLayersAreEnoughWhenTheyHaveAll(t *testing.T) {
 	g := NewWithT(t)
 	broken := unreadable{layerOf(t, file("etc/passwd", "x"))}
-	found, err := readAccountFiles(imageOf(t, "", broken, layerOf(t, file("etc/passwd", "p")), layerOf(t, file("etc/group", "g"))), passwdPath, groupPath)
+	found, err := readAccountFiles(layersIn(t, imageOf(t, "", broken, layerOf(t, file("etc/passwd", "p")), layerOf(t, file("etc/group", "g")))), passwdPath, groupPath)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(found[passwdPath].content)).To(Equal("p"))
 	g.Expect(string(found[groupPath].content)).To(Equal("g"))
 
-	_, err = readAccountFiles(imageOf(t, "", broken), passwdPath)
+	_, err = readAccountFiles(layersIn(t, imageOf(t, "", broken)), passwdPath)
 	g.Expect(err).To(MatchError(And(ContainSubstring("read its layer sha256:"), ContainSubstring("unexpected EOF"))))
 }
 
@@ -159,4 +159,15 @@ func TestUnpackingIsBounded(t *testing.T) {
 	left := int64(1000)
 	_, err := scanLayer(layerOf(t, file("zeros", strings.Repeat("\x00", 10_000))), []string{passwdPath}, &left)
 	g.Expect(err).To(MatchError(ContainSubstring("unpacks to more than")))
+}
+
+func layersIn(t *testing.T, image v1.Image) []layerSource {
+	t.Helper()
+	layers, err := image.Layers()
+	check(t, err)
+	var sources []layerSource
+	for _, layer := range layers {
+		sources = append(sources, layer)
+	}
+	return sources
 }

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -15,8 +16,9 @@ const (
 	maxRegistryRedirects = 10
 )
 
-// boundedManifests fails the reading of a manifest that is too large; otherwise a
-// hostile registry could fill the memory.
+// boundedManifests reads manifests and fails for one that is too large or has too many
+// values; otherwise a hostile registry could fill the memory. go-containerregistry decodes
+// every manifest, and as a whole (fetchManifest in pkg/v1/remote/fetcher.go, v0.22.1).
 type boundedManifests struct{ inner http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -25,7 +27,15 @@ func (t boundedManifests) RoundTrip(request *http.Request) (*http.Response, erro
 	if err != nil || !asksForManifest(request) {
 		return response, err
 	}
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxManifestBytes}
+	defer response.Body.Close()
+	text, err := io.ReadAll(&boundedBody{ReadCloser: response.Body, left: maxManifestBytes})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkJSON(text, maxManifestValues); err != nil {
+		return nil, faultf("the manifest %v", err)
+	}
+	response.Body = io.NopCloser(bytes.NewReader(text))
 	return response, nil
 }
 

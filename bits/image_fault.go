@@ -2,19 +2,21 @@ package bits
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/outbound"
 )
 
 // imageError explains why an image can't be used. Its text is fit for the image's owner.
@@ -50,16 +52,19 @@ func explainImage(reference string, err error) error {
 		}
 		return explained
 	}
+	if refused, ok := errors.AsType[*outbound.RefusedError](err); ok {
+		explained.reason = "its registry has, or refers to, an address that this platform does not connect to"
+		if refused.NoTLS() {
+			explained.reason = "its registry does not use TLS"
+		}
+		return explained
+	}
 	if failed, ok := errors.AsType[*connectionError](err); ok {
 		explained.reason = connectionReason(failed)
 		if !lasts(failed) {
 			explained.kind = opi.ErrUnavailable
 		}
 		return explained
-	}
-	// url.Error has the whole address, which may be signed.
-	if request, ok := errors.AsType[*url.Error](err); ok {
-		err = request.Err
 	}
 	fault, known := errors.AsType[imageFault](err)
 	switch {
@@ -68,7 +73,8 @@ func explainImage(reference string, err error) error {
 	case errors.Is(err, remote.ErrSchema1):
 		explained.reason = "its manifest has Docker's old format (schema 1), which can't be run; push it again with a current version of its tool"
 	default:
-		explained.reason = "it can't be read: " + err.Error()
+		// The text may hold what a server has answered.
+		explained.reason = "it can't be read"
 	}
 	return explained
 }
@@ -84,12 +90,11 @@ func passes(answer *transport.Error) bool {
 	})
 }
 
-// answerReason says what a registry's answer means for the image.
+// answerReason says what a registry's answer means for the image. It quotes nothing of the
+// answer but its status: the user has chosen who is asked, and must not read the answers of
+// servers that only Irene can reach.
 func answerReason(answer *transport.Error) string {
 	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
-	if len(answer.Errors) > 0 {
-		said += ", " + strings.TrimSuffix(fmt.Sprintf("%s: %s", answer.Errors[0].Code, answer.Errors[0].Message), ": ")
-	}
 	path := ""
 	if answer.Request != nil {
 		path = firstRequest(answer.Request).URL.Path
@@ -139,17 +144,30 @@ func noSuchHost(err error) bool {
 	return ok && lookup.IsNotFound
 }
 
+// connectionReason is a fixed text for each kind of failure: the error's own has addresses
+// and parts of certificates.
 func connectionReason(err error) string {
-	certificate, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	timeout, waited := errors.AsType[net.Error](err)
 	switch {
 	case noSuchHost(err):
 		return "the host of its registry does not exist"
+	case untrusted && errors.As(err, new(x509.HostnameError)):
+		return "the certificate of its registry is for another host"
+	case untrusted && errors.As(err, new(x509.UnknownAuthorityError)):
+		return "the certificate of its registry is not trusted: its authority is not known"
 	case untrusted:
-		return "the certificate of its registry is not trusted: " + certificate.Err.Error()
+		return "the certificate of its registry is not trusted"
 	case wrongPeer(err):
 		return "its registry does not use TLS"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "its registry can't be reached: connection refused"
+	case waited && timeout.Timeout():
+		return "its registry can't be reached: timeout"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "its registry can't be reached: the connection was cut off"
 	}
-	return "its registry can't be reached: " + err.Error()
+	return "its registry can't be reached"
 }
 
 // wrongPeer reports whether somebody else answers than was meant: without TLS, or with a

@@ -109,17 +109,17 @@ func TestFaultsOfImages(t *testing.T) {
 			r.pushArtifact("broken:chart", manifestOf(r.blob(`{"name":"chart"}`, "application/vnd.cncf.helm.config.v1+json"))),
 			"it is not a container image, but application/vnd.cncf.helm.config.v1+json",
 		},
-		"a config that is not JSON": {r.pushArtifact("broken:config", manifestOf(r.blob("{]", types.OCIConfigJSON))), "it can't be read: its config: invalid character"},
+		"a config that is not JSON": {r.pushArtifact("broken:config", manifestOf(r.blob("{]", types.OCIConfigJSON))), "its config is not one"},
 		"a config of another size": {
 			r.pushArtifact("broken:size", manifestOf(strings.Replace(r.blob(`{"os":"linux"}`, types.OCIConfigJSON), `"size":14`, `"size":99`, 1))),
-			"it can't be read: its config: ",
+			"its config has not the size or the digest that its manifest says",
 		},
 		"a config that was never pushed": {
 			r.pushArtifact("broken:lost", manifestOf(`{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"sha256:`+strings.Repeat("a", 64)+`"}`)),
-			"its registry lacks a part of it (404 Not Found, BLOB_UNKNOWN: Unknown blob); push it again",
+			"its registry lacks a part of it (404 Not Found); push it again",
 		},
-		"no such tag":         {r.reference("broken:nothing"), "its registry has no such image (404 Not Found, MANIFEST_UNKNOWN: Unknown manifest)"},
-		"no such repository":  {r.reference("nothing"), "its registry has no such image (404 Not Found, NAME_UNKNOWN: Unknown name)"},
+		"no such tag":         {r.reference("broken:nothing"), "its registry has no such image (404 Not Found)"},
+		"no such repository":  {r.reference("nothing"), "its registry has no such image (404 Not Found)"},
 		"no name of an image": {"Not An Image", "this is not the name of an image"},
 		"no such host":        {"nothing.invalid/app", "the host of its registry does not exist"},
 	}
@@ -192,12 +192,12 @@ func TestAnswersOfRegistriesOfImages(t *testing.T) {
 		kind      error
 		reason    string
 	}{
-		"denied":           {answer(401, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`), opi.ErrRefused, "its registry denies access (401 Unauthorized, UNAUTHORIZED: authentication required)"},
+		"denied":           {answer(401, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`), opi.ErrRefused, "its registry denies access (401 Unauthorized)"},
 		"forbidden":        {answer(403, "<html>"), opi.ErrRefused, "its registry denies access (403 Forbidden): there is no such image, or other credentials are needed"},
 		"bad request":      {answer(400, ""), opi.ErrRefused, "its registry refuses the request (400 Bad Request)"},
 		"gone":             {answer(410, ""), opi.ErrRefused, "410 Gone"},
 		"too many":         {answer(429, ""), opi.ErrUnavailable, "its registry can't answer at present (429 Too Many Requests)"},
-		"too many, by 403": {answer(403, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`), opi.ErrUnavailable, "can't answer at present (403 Forbidden, TOOMANYREQUESTS: slow down)"},
+		"too many, by 403": {answer(403, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`), opi.ErrUnavailable, "can't answer at present (403 Forbidden)"},
 		"request timeout":  {answer(408, ""), opi.ErrUnavailable, "408 Request Timeout"},
 		"too early":        {answer(425, ""), opi.ErrUnavailable, "425 Too Early"},
 		"out of order":     {answer(500, ""), opi.ErrUnavailable, "500 Internal Server Error"},
@@ -208,14 +208,14 @@ func TestAnswersOfRegistriesOfImages(t *testing.T) {
 		"cut off in the middle": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"schemaVersion":2}`)
-		}, opi.ErrUnavailable, "its registry can't be reached: unexpected EOF"},
+		}, opi.ErrUnavailable, "its registry can't be reached: the connection was cut off"},
 		"in circles": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path+"?signature=secret", http.StatusTemporaryRedirect)
 		}, opi.ErrRefused, "its registry redirects more than 10 times"},
-		"an index that is not JSON": {index("["), opi.ErrRefused, "it can't be read: its index: unexpected EOF"},
+		"an index that is not JSON": {index("["), opi.ErrRefused, "its index is not one"},
 		"an index whose image is not there": {index(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":2,"digest":"sha256:` +
-			strings.Repeat("a", 64) + `"}]}`), opi.ErrRefused, "its registry has no such image (404 Not Found, MANIFEST_UNKNOWN: unknown)"},
-		"another page": {answer(200, "<html>"), opi.ErrRefused, "it can't be read: its manifest: invalid character"},
+			strings.Repeat("a", 64) + `"}]}`), opi.ErrRefused, "its registry has no such image (404 Not Found)"},
+		"another page": {answer(200, "<html>"), opi.ErrRefused, "its manifest is not one"},
 		"no answer":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, opi.ErrUnavailable, "the registry did not answer within"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,13 +263,13 @@ func TestConnectionsToRegistriesOfImages(t *testing.T) {
 		kind    error
 		reason  string
 	}{
-		"refused":                         {dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), opi.ErrUnavailable, "its registry can't be reached: dial tcp: connect: connection refused"},
-		"reset":                           {dial(os.NewSyscallError("read", syscall.ECONNRESET)), opi.ErrUnavailable, "connection reset"},
-		"timed out":                       {dial(os.ErrDeadlineExceeded), opi.ErrUnavailable, "i/o timeout"},
-		"no route":                        {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), opi.ErrUnavailable, "no route to host"},
-		"a name server that is away":      {dial(&net.DNSError{Err: "server misbehaving", Name: "r.example", IsTemporary: true}), opi.ErrUnavailable, "server misbehaving"},
+		"refused":                         {dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), opi.ErrUnavailable, "its registry can't be reached: connection refused"},
+		"reset":                           {dial(os.NewSyscallError("read", syscall.ECONNRESET)), opi.ErrUnavailable, "the connection was cut off"},
+		"timed out":                       {dial(os.ErrDeadlineExceeded), opi.ErrUnavailable, "its registry can't be reached: timeout"},
+		"no route":                        {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), opi.ErrUnavailable, "its registry can't be reached"},
+		"a name server that is away":      {dial(&net.DNSError{Err: "server misbehaving", Name: "r.example", IsTemporary: true}), opi.ErrUnavailable, "its registry can't be reached"},
 		"no such host":                    {dial(&net.DNSError{Err: "no such host", Name: "r.example", IsNotFound: true}), opi.ErrRefused, "the host of its registry does not exist"},
-		"a certificate that is not known": {to(certified.Listener.Addr().String()), opi.ErrRefused, "the certificate of its registry is not trusted: x509: "},
+		"a certificate that is not known": {to(certified.Listener.Addr().String()), opi.ErrRefused, "the certificate of its registry is for another host"},
 		"without TLS":                     {to(plain.Listener.Addr().String()), opi.ErrRefused, "its registry does not use TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {

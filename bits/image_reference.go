@@ -8,12 +8,12 @@ import (
 // parseImage reads an image reference as kubelet does. go-containerregistry's own
 // parser takes "localhost/app" for a repository of Docker Hub, and accepts names that
 // kubelet refuses.
-func parseImage(text string) (name.Reference, error) {
+func parseImage(text string, options ...name.Option) (name.Reference, error) {
 	named, err := reference.ParseDockerRef(text)
 	if err != nil {
 		return nil, err
 	}
-	registry, err := name.NewRegistry(reference.Domain(named))
+	registry, err := name.NewRegistry(reference.Domain(named), options...)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,13 +19,14 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/outbound"
 )
 
 const (
 	// maxRememberedImages bounds the answers kept, some 200 bytes each.
 	maxRememberedImages = 4096
-	// maxConfigBytes bounds an image's config. Real ones have a few KiB.
-	maxConfigBytes = 8 << 20
+	// maxUserBytes bounds USER, which answers keep.
+	maxUserBytes = 256
 )
 
 // platform is the nodes' platform unless the configuration says otherwise. Nodes of other
@@ -70,11 +72,19 @@ func (e *unknownUser) Is(target error) bool { return target == ErrUnknownUser }
 // asked for once, and one given by tag costs a request for the tag's digest each
 // time. Lookups of one image with the same credentials that run at the same time
 // share one answer. What was learnt with some credentials is never told to others.
+// Failures are remembered for a short while.
+//
+// Images are hostile until proven otherwise: at most maxLookups are read at a time, and of
+// each only as much as the limits in this package allow is ever decoded.
 type ImageUsers struct {
 	timeout   time.Duration
 	transport http.RoundTripper
+	rules     *outbound.Rules
 	platform  v1.Platform
+	logger    lager.Logger
 	answers   *lru.Cache[imageKey, answer]
+	failures  *failedLookups
+	lookups   chan struct{}
 	running   singleflight.Group
 }
 
@@ -109,14 +119,31 @@ func WithPlatform(platform v1.Platform) Option {
 	return func(u *ImageUsers) { u.platform = platform }
 }
 
-// NewImageUsers makes lookups that take at most timeout each.
+// WithOutbound restricts connections to registries by rules.
+func WithOutbound(rules *outbound.Rules) Option {
+	return func(u *ImageUsers) {
+		u.rules = rules
+		u.transport = rules.Transport(remote.DefaultTransport.(*http.Transport))
+	}
+}
+
+// WithLogger logs why images can't be read, in more detail than their owners are told.
+func WithLogger(logger lager.Logger) Option {
+	return func(u *ImageUsers) { u.logger = logger }
+}
+
+// NewImageUsers makes lookups that take at most timeout each. Without WithOutbound, they
+// connect to any address.
 func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 	answers, err := lru.New[imageKey, answer](maxRememberedImages)
 	if err != nil {
 		// Only for a size below 1.
 		panic(err)
 	}
-	u := &ImageUsers{timeout: timeout, transport: remote.DefaultTransport, platform: platform, answers: answers}
+	u := &ImageUsers{
+		timeout: timeout, transport: remote.DefaultTransport, platform: platform, logger: lager.NewLogger("images"),
+		answers: answers, failures: newFailedLookups(), lookups: make(chan struct{}, maxLookups),
+	}
 	for _, option := range options {
 		option(u)
 	}
@@ -129,7 +156,7 @@ func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
 // could not be asked: not reached in time, image missing, credentials refused
 // (errors.As finds go-containerregistry's *transport.Error).
 func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, error) {
-	reference, err := parseImage(image.Reference)
+	reference, err := u.parse(image.Reference)
 	if err != nil {
 		return ImageRun{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 	}
@@ -143,12 +170,21 @@ func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, err
 	// fail the others.
 	key := keyOf(reference, image.Credentials)
 	shared := u.running.DoChan(string(key[:]), func() (any, error) {
-		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), u.timeout,
-			fmt.Errorf("the registry did not answer within %s: %w", u.timeout, context.DeadlineExceeded))
-		defer cancel()
+		if err := u.failures.get(key); err != nil {
+			return answer{}, err
+		}
+		ctx, leave, err := u.enter(context.WithoutCancel(ctx))
+		if err != nil {
+			return answer{}, err
+		}
+		defer leave()
 		found, err := u.ask(ctx, reference, image.Credentials)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
+		}
+		if err != nil {
+			err = &shortError{err}
+			u.failures.add(key, err, failureHold)
 		}
 		return found, err
 	})
@@ -177,7 +213,13 @@ func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credenti
 	if known, ok := u.answers.Get(key); ok {
 		return known, nil
 	}
+	if err := u.failures.get(key); err != nil {
+		return answer{}, err
+	}
 	found, err := u.read(ctx, puller, digest)
+	if fault, ok := errors.AsType[imageFault](err); ok {
+		u.failures.add(key, fault, faultHold)
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -226,8 +268,11 @@ func (u *ImageUsers) read(ctx context.Context, puller *remote.Puller, digest nam
 	if err != nil {
 		return answer{}, err
 	}
+	if user := config.Config.User; len(user) > maxUserBytes {
+		return answer{unknown: &unknownUser{user: user[:maxUserBytes], reason: fmt.Sprintf("has more than %d bytes", maxUserBytes)}}, nil
+	}
 	user, err := resolveUser(config.Config.User, func(wanted ...string) (accountFiles, error) {
-		return readAccountFiles(image, wanted...)
+		return readAccountFiles(image.layers(ctx), wanted...)
 	})
 	if unknown, ok := errors.AsType[*unknownUser](err); ok {
 		return answer{unknown: unknown}, nil

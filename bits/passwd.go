@@ -6,6 +6,9 @@ import (
 	"fmt"
 )
 
+// maxFields is more than the fields that are used.
+const maxFields = 8
+
 // findAccount looks a user up by name in /etc/passwd. As for every reader of that
 // file, the first entry of a name counts; lines that are no entries are passed
 // over. An entry whose numbers can't be read is an error and never 0, which would
@@ -45,7 +48,7 @@ func findGroup(groups accountFile, name string) (*int64, error) {
 // findEntry is the fields of the first line that begins with name, or nil.
 func findEntry(file []byte, name string) [][]byte {
 	for line := range bytes.Lines(file) {
-		fields := bytes.Split(bytes.TrimSpace(line), []byte(":"))
+		fields := bytes.SplitN(bytes.TrimSpace(line), []byte(":"), maxFields)
 		if len(fields) > 1 && string(fields[0]) == name {
 			return fields
 		}

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,7 +40,11 @@ func resolveUser(spec string, files func(wanted ...string) (accountFiles, error)
 	}
 	var found accountFiles
 	if len(wanted) > 0 {
-		if found, err = files(wanted...); err != nil {
+		found, err = files(wanted...)
+		if errors.Is(err, errTooLargeToUnpack) {
+			return User{}, wrong("is a name, and more than %d MiB have to be unpacked to look it up; give USER as a number", maxImageBytes>>20)
+		}
+		if err != nil {
 			return User{}, err
 		}
 	}
