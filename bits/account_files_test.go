@@ -158,7 +158,7 @@ func TestUnpackingIsBounded(t *testing.T) {
 	g := NewWithT(t)
 	left := int64(1000)
 	_, err := scanLayer(layerOf(t, file("zeros", strings.Repeat("\x00", 10_000))), []string{passwdPath}, &left)
-	g.Expect(err).To(MatchError(ContainSubstring("unpacks to more than")))
+	g.Expect(err).To(MatchError(ContainSubstring("unpacks to too many bytes")))
 }
 
 func layersIn(t *testing.T, image v1.Image) []layerSource {

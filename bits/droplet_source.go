@@ -13,6 +13,7 @@ import (
 
 	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/outbound"
 )
 
 const (
@@ -47,6 +48,9 @@ type HTTPSourceOptions struct {
 	// UsernameFile and PasswordFile are sent, as basic authentication, to the host of
 	// the URL alone. They are read for every request.
 	UsernameFile, PasswordFile string
+	// Outbound restricts connections to hosts other than that of the URL: those of
+	// redirects and of droplets' own URLs; nil means no restriction.
+	Outbound *outbound.Rules
 	// CAFile holds authorities in PEM form that are trusted beside the machine's.
 	CAFile string
 	// PlainHTTP allows addresses and redirects without TLS. The droplet's checksum

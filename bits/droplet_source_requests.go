@@ -38,6 +38,9 @@ func sourceNetworks(o HTTPSourceOptions) (trusted, stranger http.RoundTripper, e
 				return &certificate, err
 			}
 		}
+		if i == 1 && o.Outbound != nil {
+			network = o.Outbound.Network(network)
+		}
 		networks[i] = traffic{inner: network, stall: o.Timeout, metrics: metrics}
 	}
 	return networks[0], networks[1], nil

@@ -186,7 +186,7 @@ func TestRegistriesAtRefusedAddresses(t *testing.T) {
 		realmHost + "/app":           "http://" + realmHost,
 		redirectHost + "/app":        "http://" + redirectHost,
 	} {
-		g.Expect(config(image, allowed)).To(failWith(opi.ErrRefused, "its registry"), image)
+		g.Expect(config(image, allowed)).To(failWith(opi.ErrRefused, image+": it"), image)
 	}
 	g.Expect(asked.Load()).To(BeZero())
 }

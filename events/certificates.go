@@ -1,10 +1,12 @@
 package events
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -21,7 +23,9 @@ type certificateFiles struct{ authorities, certificate, key string }
 // them.
 type transports = certificates.Kept[*http.Transport]
 
-func newTransports(files certificateFiles, logger lager.Logger, now func() time.Time) (*transports, error) {
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func newTransports(files certificateFiles, dial dialFunc, logger lager.Logger, now func() time.Time) (*transports, error) {
 	if (files.certificate == "") != (files.key == "") {
 		return nil, errors.New("certificate and key must be given together")
 	}
@@ -32,7 +36,7 @@ func newTransports(files certificateFiles, logger lager.Logger, now func() time.
 			if err != nil {
 				return nil, err
 			}
-			return newTransport(config), nil
+			return newTransport(config, dial), nil
 		},
 		Retire: (*http.Transport).CloseIdleConnections,
 		Logger: logger.Session("certificates"),

@@ -54,6 +54,9 @@ type ClientOptions struct {
 	// RequestTimeout bounds a request from connecting to the end of the answer.
 	// 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
+	// DialContext makes the connections; nil means a net.Dialer. Cloud Controller's requests
+	// name hosts, too, and outbound.Rules restrict them.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// Logger and Registerer are required.
 	Logger     lager.Logger
 	Registerer prometheus.Registerer
@@ -76,7 +79,10 @@ func NewCloudController(options ClientOptions) (*CloudController, error) {
 		options.RequestTimeout = DefaultRequestTimeout
 	}
 	files := certificateFiles{authorities: options.CAFile, certificate: options.CertificateFile, key: options.KeyFile}
-	transports, err := newTransports(files, options.Logger.Session("cloud-controller"), time.Now)
+	if options.DialContext == nil {
+		options.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	transports, err := newTransports(files, options.DialContext, options.Logger.Session("cloud-controller"), time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("make a client to Cloud Controller: %w", err)
 	}
@@ -172,10 +178,9 @@ func do(client *http.Client, request *http.Request) (Answer, error) {
 // newTransport speaks HTTP/1.1 only, as Cloud Controller's nginx does, and without
 // proxies: Cloud Controller is inside the platform. A POST that got no answer is not
 // repeated by net/http, since it may have arrived.
-func newTransport(config *tls.Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: connectTimeout}
+func newTransport(config *tls.Config, dial dialFunc) *http.Transport {
 	return &http.Transport{
-		DialContext:         dialer.DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: connectTimeout,
 		MaxIdleConnsPerHost: maxIdle,

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -160,7 +161,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	now := time.Now()
 	var err error
 	client.transports, err = newTransports(certificateFiles{authorities: first.File("ca.pem"), certificate: first.File("client.pem"), key: first.File("client.key")},
-		lagertest.NewTestLogger("test"), func() time.Time { return now })
+		(&net.Dialer{}).DialContext, lagertest.NewTestLogger("test"), func() time.Time { return now })
 	g.Expect(err).NotTo(HaveOccurred())
 	post := func(to string) error {
 		now = now.Add(certificates.CheckInterval)

@@ -63,6 +63,8 @@ droplets:
   source:
     url: %q
     plain_http: true
+outbound:
+  allowed: ["http://127.0.0.0/8"]
 `, c.state.API, c.state.Observe, c.cluster.Kubeconfig, appsNamespace,
 		"nats://"+c.state.NATS, natsUser, c.at(natsPassword),
 		c.state.RegistryAddress, c.usernameFile(registryWriter), c.passwordFile(registryWriter),

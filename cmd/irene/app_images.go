@@ -129,7 +129,7 @@ func besideIrene(configured, name string) (string, error) {
 
 // newAssembler works until its Run ends.
 func newAssembler(config Configuration, stacks *bits.Stacks, logger lager.Logger) (*bits.Assembler, error) {
-	source, err := newDropletSource(config.Droplets)
+	source, err := newDropletSource(config)
 	if err != nil {
 		return nil, fmt.Errorf("droplets.source: %w", err)
 	}
@@ -160,12 +160,17 @@ const cloudControllerIsNoSource = "Cloud Controller compares the checksum in its
 	"and names only the SHA-1 when it starts an app; set droplets.source.url or url_file to its blobstore instead"
 
 // newDropletSource returns nil if no source is configured.
-func newDropletSource(config Droplets) (*bits.HTTPSource, error) {
-	source := config.Source
+func newDropletSource(config Configuration) (*bits.HTTPSource, error) {
+	source := config.Droplets.Source
 	if source.URL == "" && source.URLFile == "" && source.CloudController == "" {
 		return nil, nil
 	}
+	rules, err := platformRules(config)
+	if err != nil {
+		return nil, err
+	}
 	return bits.NewHTTPSource(bits.HTTPSourceOptions{
+		Outbound:        rules,
 		URL:             source.URL,
 		URLFile:         source.URLFile,
 		CloudController: source.CloudController,
@@ -175,7 +180,7 @@ func newDropletSource(config Droplets) (*bits.HTTPSource, error) {
 		PasswordFile:    source.PasswordFile,
 		CAFile:          source.CAFile,
 		PlainHTTP:       source.PlainHTTP,
-		MaxBytes:        config.MaxBytes,
+		MaxBytes:        config.Droplets.MaxBytes,
 		Timeout:         source.Timeout.Duration,
 	})
 }

@@ -24,6 +24,7 @@ type Configuration struct {
 	Tasks           Tasks           `json:"tasks"`
 	Staging         Staging         `json:"stager"`
 	CloudController CloudController `json:"cloud_controller"`
+	Outbound        Outbound        `json:"outbound"`
 }
 
 // Listen is where and how Cloud Controller reaches the API.
@@ -252,6 +253,7 @@ func DefaultConfiguration() Configuration {
 		Tasks:           defaultTasks(),
 		Staging:         defaultStaging(),
 		CloudController: defaultCloudController(),
+		Outbound:        Outbound{Allowed: []string{}, Denied: []string{}},
 		Apps: Apps{
 			DefaultDiskMB:          2048,
 			TerminationGrace:       seconds(15),

@@ -63,7 +63,12 @@ func (c CloudController) validate(wrong *faults) {
 // newCloudController makes the one client for everything that is told.
 func newCloudController(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
 	settings := config.CloudController
+	rules, err := platformRules(config)
+	if err != nil {
+		return nil, err
+	}
 	client, err := events.NewCloudController(events.ClientOptions{
+		DialContext:     rules.DialContext,
 		CAFile:          settings.CAFile,
 		CertificateFile: settings.CertificateFile,
 		KeyFile:         settings.KeyFile,

@@ -59,6 +59,7 @@ func (c Configuration) validate(wrong *faults) {
 	c.Tasks.validate(wrong)
 	c.Staging.validate(wrong)
 	c.CloudController.validate(wrong)
+	c.Outbound.validate(wrong)
 }
 
 func (o Observe) validate(wrong *faults, listen string) {

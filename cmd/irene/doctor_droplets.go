@@ -28,7 +28,7 @@ func examineDropletSource(ctx context.Context, e examination) []finding {
 	}
 	const check = "droplets.source"
 	settings := e.config.Droplets.Source
-	source, err := newDropletSource(e.config.Droplets)
+	source, err := newDropletSource(e.config)
 	switch {
 	case err != nil:
 		return []finding{failed(check, err, "correct the key, or the file that it names")}

@@ -126,6 +126,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	}
 	adoptClientGoLogs(logger)
 	logger.Info("starting", lager.Data{"version": versionText()})
+	limitMemory(logger)
 
 	var certs *serverCertificates
 	if !config.Listen.Plaintext {

@@ -126,5 +126,11 @@ func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
 	if err != nil {
 		return stackParts{}, err
 	}
-	return stackParts{stacks: stacks, lrps: newLRPs(config, clients, logger, nil)}, nil
+	users, err := newImageUsers(config, logger)
+	if err != nil {
+		return stackParts{}, err
+	}
+	lrps := newLRPs(config, clients, logger, nil)
+	lrps.Users = imageUsers{users}
+	return stackParts{stacks: stacks, lrps: lrps}, nil
 }

@@ -36,7 +36,7 @@ func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 
 // newStager stages apps on stacks that are in the registry. mounted is nil where builds
 // fetch all buildpacks.
-func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
 	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
 	if err != nil {
 		return nil, fmt.Errorf("stager.program_file: %w", err)
@@ -53,7 +53,6 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
-	dockerImages := newImageUsers(config)
 	options := stager.Options{
 		Settings: settings,
 		Credentials: stager.CredentialFiles{
@@ -70,12 +69,12 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 		Metadata:        clients.Metadata,
 		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
 		Results:         buildResults{images.registry},
-		Configs:         imageConfigs{dockerImages},
+		Configs:         imageConfigs{users},
 		Logger:          logger,
 		Registerer:      metrics,
 	}
 	if !translation.UserNamespaces {
-		options.Users = imageUsers{dockerImages}
+		options.Users = imageUsers{users}
 	}
 	if mounted != nil {
 		options.Buildpacks = buildpackImages{images: mounted, pullAddress: config.Registry.PullAddress}
@@ -141,8 +140,12 @@ func newBuildpackImages(config Configuration, registry *bits.Registry, logger la
 	if staging.CAFile != "" {
 		files.Authorities = []string{staging.CAFile}
 	}
+	rules, err := platformRules(config)
+	if err != nil {
+		return nil, err
+	}
 	return buildpacks.New(buildpacks.Options{
-		Registry: registry, TLS: files, Folder: config.Registry.SpoolDirectory,
+		Outbound: rules, Registry: registry, TLS: files, Folder: config.Registry.SpoolDirectory,
 		Logger: logger, Registerer: metrics,
 	})
 }

@@ -40,7 +40,12 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	if err != nil {
 		return parts{}, err
 	}
+	users, err := newImageUsers(config, logger)
+	if err != nil {
+		return parts{}, err
+	}
 	lrps := newLRPs(config, clients, logger, registry)
+	lrps.Users = imageUsers{users}
 	images, err := newAppImages(config, logger, registry)
 	if err != nil {
 		return parts{}, err
@@ -83,7 +88,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 			if mounted != nil {
 				imageWork = append(imageWork, mounted.Run)
 			}
-			staging, err := newStager(config, clients, assembled, mounted, lrps.Translation, logger, registry)
+			staging, err := newStager(config, clients, assembled, mounted, users, lrps.Translation, logger, registry)
 			if err != nil {
 				return parts{}, err
 			}
@@ -147,7 +152,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	return p, nil
 }
 
-// newLRPs is the back end without images and Events; nothing feeds its view yet.
+// newLRPs is the back end without images, their users and Events; nothing feeds its view yet.
 func newLRPs(config Configuration, clients k8s.Clients, logger lager.Logger, metrics prometheus.Registerer) *k8s.LRPs {
 	return &k8s.LRPs{
 		Client:   clients.Typed,
@@ -162,7 +167,6 @@ func newLRPs(config Configuration, clients k8s.Clients, logger lager.Logger, met
 			Logger:        logger,
 		}),
 		Translation: translation(config),
-		Users:       imageUsers{newImageUsers(config)},
 		Logger:      logger,
 		Clock:       clock.RealClock{},
 	}
@@ -248,13 +252,18 @@ func translation(config Configuration) k8s.Translation {
 	}
 }
 
-// newImageUsers reads docker images as nodes do, which have the platform of the stacks.
-func newImageUsers(config Configuration) *bits.ImageUsers {
-	var options []bits.Option
+// newImageUsers reads docker images as nodes do, which have the platform of the stacks. One
+// is made for the process, so that its limits count for apps and builds together.
+func newImageUsers(config Configuration, logger lager.Logger) (*bits.ImageUsers, error) {
+	rules, err := outboundRules(config)
+	if err != nil {
+		return nil, err
+	}
+	options := []bits.Option{bits.WithOutbound(rules), bits.WithLogger(logger.Session("images"))}
 	if platform, err := bits.PlatformOf(config.Stacks.Platform); err == nil { // Validate refuses anything else
 		options = append(options, bits.WithPlatform(*platform))
 	}
-	return bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration, options...)
+	return bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration, options...), nil
 }
 
 // imageUsers brings the registry's answer to the back end.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/outbound"
 	"github.com/irene-cf/irene/stager/steps"
 	"github.com/irene-cf/irene/stager/steps/transfer"
 )
@@ -58,6 +59,9 @@ type Options struct {
 	// TLS is shown to, and trusted of, the servers that buildpacks come from, as in
 	// builds.
 	TLS steps.TLSFiles
+	// Outbound restricts connections to the servers that buildpacks come from; nil means
+	// no restriction.
+	Outbound *outbound.Rules
 	// Folder takes archives and what is in them meanwhile; "" is the system's folder of
 	// temporary files. For each image it needs about the archive's size and twice what
 	// it unpacks to.

@@ -113,6 +113,7 @@ func (i *Images) layer(ctx context.Context, buildpack opi.Buildpack, folder, lay
 		return err
 	}
 	defer client.Close()
+	client.Restrict(i.options.Outbound)
 	file, err := os.OpenFile(filepath.Join(folder, "archive"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file for the archive: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/irene-cf/irene/outbound"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -78,6 +79,16 @@ func NewClient(files steps.TLSFiles, patience Patience, log *steps.UserLog) (*Cl
 		client.mutual = newHTTPClient(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	}
 	return client, nil
+}
+
+// Restrict makes all connections by rules; nil means no restriction. Call it before the
+// first transfer.
+func (c *Client) Restrict(rules *outbound.Rules) {
+	for _, client := range []*http.Client{c.plain, c.mutual} {
+		if rules != nil && client != nil {
+			client.Transport = rules.Network(client.Transport.(*http.Transport))
+		}
+	}
 }
 
 // presenting returns the client for a URL that the platform made: the one with the client
