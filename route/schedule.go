@@ -2,7 +2,6 @@ package route
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,15 +14,8 @@ const (
 	// answerAgainAfter is when router.start is answered a second time: gorouter
 	// publishes it before it subscribes, so the first answer may get lost.
 	answerAgainAfter = 800 * time.Millisecond
-	// muteAtMost bounds how long an endpoint rests although this replica's view is
-	// fresh: the revision that it waits for may be of another history, when etcd was
-	// restored from a backup.
-	muteAtMost = 5 * time.Minute
 	// retryAfter is the pause after a failed publish.
 	retryAfter = time.Second
-	// crossing is how long ago a registration may have been published that comes to
-	// routers after an unregister which we have only now heard.
-	crossing = 5 * time.Second
 )
 
 // schedule decides what is published when. It has no goroutine, clock or
@@ -33,13 +25,13 @@ type schedule struct {
 	send     func(subject string, data []byte) error
 	counts   counts
 
-	table   *Table
-	queue   *queue
-	pending *pending
-	muted   map[Triple]mute
-	wishes  wishes
-	full    allowance // for everything but the refresh
-	refresh allowance
+	table      *Table
+	queue      *queue
+	pending    *pending
+	suppressed map[Triple]suppression
+	wishes     wishes
+	full       allowance // for everything but the refresh
+	refresh    allowance
 	// pass counts the occasions at which everything became due: what was last
 	// published in an earlier one is published soon. The first is 1, so that what
 	// is new is always due.
@@ -56,13 +48,6 @@ type schedule struct {
 	steppedAt time.Time
 }
 
-// mute is what another replica's newer knowledge took away.
-type mute struct {
-	instance string
-	revision Revision
-	at       time.Time
-}
-
 // counts is what metrics tell.
 type counts struct {
 	registers, unregisters, failed float64
@@ -70,7 +55,7 @@ type counts struct {
 
 func newSchedule(id, announce string, maxPending int, send func(string, []byte) error) *schedule {
 	return &schedule{announce: announce, send: send, table: NewTable(), election: election{id: id},
-		queue: newQueue(), pending: newPending(maxPending), muted: map[Triple]mute{}, pass: 1}
+		queue: newQueue(), pending: newPending(maxPending), suppressed: map[Triple]suppression{}, pass: 1}
 }
 
 // begin starts a step. A replica that hung does not know who registers by now, and
@@ -97,7 +82,7 @@ func (s *schedule) apply(changes Changes, now time.Time) {
 			s.pending.cancel(removal{Triple{m.Audience, m.Host, m.Port, uri}, m.Segment})
 		}
 	}
-	s.unmute(now)
+	s.liftSuppressions(now)
 	s.full.grow(now, fullRate, fullBurst)
 	// Unregisters are not held back by the allowance, only charged to it: a
 	// registration that is late costs a moment, an unregister perhaps a request to
@@ -153,66 +138,6 @@ func (s *schedule) everything(now time.Time) {
 	s.pending.again(now)
 }
 
-// unregistered handles an unregister by another replica. If that replica knows more
-// than this one, the endpoint rests until this one knows as much, also while this one
-// is not the registrar: it may become that before. If the other replica knows less,
-// or means another instance or isolation segment, the registrar registers again what
-// was taken away.
-//
-// An unregister that knows more is published again if this replica registered the
-// endpoint lately: that may have been after the other's unregister, which waited in
-// the connection, above all when this process hung. Our own messages keep their order.
-func (s *schedule) unregistered(u *Unregistration, now time.Time) {
-	if u.Revision == (Revision{}) {
-		return
-	}
-	var restored *Message
-	crossed := false
-	for _, uri := range u.URIs {
-		m, revision := s.table.registration(u.triple(uri))
-		switch {
-		case m == nil || revision == (Revision{}):
-		case !s.knows(revision, u.Revision) && m.Instance == u.payload.InstanceID && m.Segment == u.payload.IsolationSegment:
-			_, rests := s.muted[u.triple(uri)]
-			crossed = crossed || !rests && s.queue.publishedAfter(m, now.Add(-crossing))
-			s.muted[u.triple(uri)] = mute{instance: m.Instance, revision: u.Revision, at: now}
-		case m != restored && s.registering(now):
-			restored = m
-			s.register(m, now)
-			s.full.spend()
-		}
-	}
-	if crossed && s.sending(now) {
-		s.full.spend()
-		if s.publish(u.Audience.unregisterSubject(), u.marshal(s.id), now) {
-			s.counts.unregisters++
-		}
-	}
-}
-
-// knows reports whether a replica whose revision of an LRP is given knows at least as
-// much of it as another one with the other revision. It does as well when its watches
-// have passed that point without a change.
-func (s *schedule) knows(revision, other Revision) bool {
-	return revision.covers(other) || s.knowledge.Seen.covers(other)
-}
-
-// unmute lets endpoints be registered again of which this replica knows as much by
-// now as the one that took them away did.
-func (s *schedule) unmute(now time.Time) {
-	for triple, mute := range s.muted {
-		m, known := s.table.registration(triple)
-		switch {
-		case m == nil:
-			delete(s.muted, triple)
-		case m.Instance != mute.instance || s.knows(known, mute.revision) || s.knowledge.Fresh && now.Sub(mute.at) > muteAtMost:
-			delete(s.muted, triple)
-			s.queue.remove(m)
-			s.queue.add(m)
-		}
-	}
-}
-
 // due publishes what it is time for and says when to ask again.
 func (s *schedule) due(now time.Time) time.Time {
 	s.begin(now)
@@ -229,7 +154,7 @@ func (s *schedule) due(now time.Time) time.Time {
 	if !s.sending(now) {
 		return now.Add(wakeEvery)
 	}
-	s.unmute(now)
+	s.liftSuppressions(now)
 	if s.registering(now) && !now.Before(s.announceAt) {
 		a := announcement{Emitter: s.id, Term: s.term, Changed: s.knowledge.Changed}
 		if s.publish(s.announce, a.marshal(), now) {
@@ -318,8 +243,8 @@ func (s *schedule) registering(now time.Time) bool {
 // register publishes a message without the URIs that rest.
 func (s *schedule) register(m *Message, now time.Time) bool {
 	data := m.Payload
-	if len(s.muted) > 0 {
-		if data = s.withoutMuted(m); data == nil {
+	if len(s.suppressed) > 0 {
+		if data = s.withoutSuppressed(m); data == nil {
 			s.queue.published(m, now, s.pass)
 			return true
 		}
@@ -330,63 +255,6 @@ func (s *schedule) register(m *Message, now time.Time) bool {
 	s.counts.registers++
 	s.queue.published(m, now, s.pass)
 	return true
-}
-
-// withoutMuted is nil where nothing remains.
-func (s *schedule) withoutMuted(m *Message) []byte {
-	var uris []string
-	for _, uri := range m.URIs {
-		if _, muted := s.muted[Triple{m.Audience, m.Host, m.Port, uri}]; !muted {
-			uris = append(uris, uri)
-		}
-	}
-	switch len(uris) {
-	case 0:
-		return nil
-	case len(m.URIs):
-		return m.Payload
-	}
-	return m.withURIs(uris)
-}
-
-// repeat publishes a pending unregister. If the same endpoint and URI are registered
-// in another isolation segment by now, a router that serves both segments forgets
-// that as well, so the registration follows at once; a replica that is not the
-// registrar leaves both to the one that is.
-func (s *schedule) repeat(r *repeat, now time.Time) bool {
-	if !s.sending(now) {
-		return false
-	}
-	moved := s.moved(r.unregistration)
-	if len(moved) > 0 && !s.registering(now) {
-		s.pending.sent(r, now)
-		return true
-	}
-	s.full.spend()
-	if !s.publish(r.unregistration.Audience.unregisterSubject(), r.unregistration.marshal(s.id), now) {
-		return false
-	}
-	s.counts.unregisters++
-	s.pending.sent(r, now)
-	for _, m := range moved {
-		s.full.spend()
-		if !s.register(m, now) {
-			return false
-		}
-	}
-	return true
-}
-
-// moved returns the messages that register what u takes away, in another isolation
-// segment than that of u.
-func (s *schedule) moved(u *Unregistration) []*Message {
-	var messages []*Message
-	for _, uri := range u.URIs {
-		if m, _ := s.table.registration(u.triple(uri)); m != nil && !slices.Contains(messages, m) {
-			messages = append(messages, m)
-		}
-	}
-	return messages
 }
 
 // publish returns false when the message is to be sent again later. What was
