@@ -218,7 +218,7 @@ func (p *platform) prepare(ctx context.Context) {
 			"tls.crt": p.read(p.certificates.File("server.pem")), "tls.key": p.read(p.certificates.File("server.key")),
 		},
 		"cloud-controller-ca": {"ca.crt": p.read(p.certificates.File("ca.pem"))},
-		"irene-registry": {"writer": []byte("writer-hunter2"), "reader": []byte("reader-hunter2")},
+		"irene-registry":      {"writer": []byte("writer-hunter2"), "reader": []byte("reader-hunter2")},
 	} {
 		_, err := p.client.CoreV1().Secrets(releaseNamespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}, metav1.CreateOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
