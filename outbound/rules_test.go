@@ -110,7 +110,7 @@ func TestSchemes(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	g := NewWithT(t)
 	var reached []string
-	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { reached = append(reached, r.URL.Path) }))
+	plain := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached = append(reached, r.URL.Path) }))
 	defer plain.Close()
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, plain.URL+"/from-https", http.StatusFound)
@@ -137,7 +137,7 @@ func TestRedirects(t *testing.T) {
 func TestProxies(t *testing.T) {
 	g := NewWithT(t)
 	var asked []string
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked = append(asked, r.Host) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.Host) }))
 	defer proxy.Close()
 	rules := newRules(t, outbound.Options{
 		Allowed: []string{"http://registry.invalid", "http://localhost:7", "http://169.254.169.254"},
