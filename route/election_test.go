@@ -127,14 +127,21 @@ func TestAReplicaThatEndsHandsOver(t *testing.T) {
 	g.Expect(all.registrars()).To(Equal([]string{"b"}))
 }
 
-func TestTakesOverFromARegistrarThatIsBehind(t *testing.T) {
-	g := NewWithT(t)
+// newPair returns two replicas, of which "a" is the registrar.
+func newPair(t *testing.T) replicas {
+	t.Helper()
 	all := newReplicas("a", "b")
 	all[1].setConnected(false, all[1].now)
 	all.pass(time.Second)
 	all[1].setConnected(true, all[1].now)
 	all.pass(time.Minute)
-	g.Expect(all.registrars()).To(Equal([]string{"a"}))
+	NewWithT(t).Expect(all.registrars()).To(Equal([]string{"a"}))
+	return all
+}
+
+func TestTakesOverFromARegistrarThatIsBehind(t *testing.T) {
+	g := NewWithT(t)
+	all := newPair(t)
 
 	// A moment's lead is usual: the same event reaches replicas one after the other.
 	for n := range uint64(100) {
@@ -222,12 +229,7 @@ func TestAStaleSuccessorBelievesEarlierUnregisters(t *testing.T) {
 
 func TestAReplicaThatHungListensFirst(t *testing.T) {
 	g := NewWithT(t)
-	all := newReplicas("a", "b")
-	all[1].setConnected(false, all[1].now)
-	all.pass(time.Second)
-	all[1].setConnected(true, all[1].now)
-	all.pass(time.Second)
-	g.Expect(all.registrars()).To(Equal([]string{"a"}))
+	all := newPair(t)
 	awake := replicas{all[1]}
 	awake.pass(30 * time.Second)
 	g.Expect(awake.registrars()).To(Equal([]string{"b"}))
