@@ -140,7 +140,7 @@ func (d *download) connect() error {
 	}
 }
 
-// notThere says what 404 means.
+// notThere returns the meaning of a 404.
 func (s *HTTPSource) notThere() string {
 	if s.options.CloudController != "" {
 		return "Cloud Controller hands droplets out by their SHA-256 only, which it does not name when an app starts; " +

@@ -24,7 +24,7 @@ const (
 	DefaultSourceTimeout = 30 * time.Second
 )
 
-// HTTPSourceOptions says where droplets that the registry lacks are fetched from.
+// HTTPSourceOptions configures where droplets that the registry lacks are fetched from.
 // Exactly one of URL, URLFile and CloudController is set.
 type HTTPSourceOptions struct {
 	// URL is the address of a droplet, with these parts replaced: {droplet_guid},

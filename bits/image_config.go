@@ -162,7 +162,7 @@ func (u *ImageUsers) otherPlatform(children []imageDescriptor) error {
 	return faultf("it is for %s, and this platform runs %s/%s", strings.Join(has, ", "), u.platform.OS, u.platform.Architecture)
 }
 
-// checkPlatform compares what the config says. Container runtimes don't look at it unless
+// checkPlatform compares the platform in the config. Container runtimes don't look at it unless
 // there is an index, and such an image fails with "exec format error".
 func (u *ImageUsers) checkPlatform(config imageConfig) error {
 	given := specs.Platform{OS: cmp.Or(config.OS, u.platform.OS), Architecture: cmp.Or(config.Architecture, u.platform.Architecture), Variant: config.Variant}

@@ -90,7 +90,7 @@ func passes(answer *transport.Error) bool {
 	})
 }
 
-// answerReason says what a registry's answer means for the image. It quotes nothing of the
+// answerReason describes what a registry's answer means for the image. It quotes nothing of the
 // answer but its status: the user has chosen who is asked, and must not read the answers of
 // servers that only Irene can reach.
 func answerReason(answer *transport.Error) string {
@@ -170,7 +170,7 @@ func connectionReason(err error) string {
 	return "its registry can't be reached"
 }
 
-// wrongPeer reports whether somebody else answers than was meant: without TLS, or with a
+// wrongPeer reports whether the peer is not the one that was meant: without TLS, or with a
 // certificate that is not trusted.
 func wrongPeer(err error) bool {
 	return errors.As(err, new(tls.RecordHeaderError)) || errors.As(err, new(*tls.CertificateVerificationError)) ||

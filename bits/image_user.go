@@ -33,7 +33,7 @@ const (
 // architectures use other images of an index, but in practice no other users.
 var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
-// ImageRun is how an image runs where nobody says otherwise.
+// ImageRun describes how an image runs by default.
 type ImageRun struct {
 	User
 	// HasCommand reports whether the image has an entrypoint or a command.
@@ -92,7 +92,7 @@ type ImageUsers struct {
 // keeping those.
 type imageKey [sha256.Size]byte
 
-// answer is what one image says, which stays true: how it runs, or an unknownUser.
+// answer holds what is known of one image, which never changes: how it runs, or an unknownUser.
 type answer struct {
 	run     ImageRun
 	unknown *unknownUser
@@ -127,7 +127,7 @@ func WithOutbound(rules *outbound.Rules) Option {
 	}
 }
 
-// WithLogger logs why images can't be read, in more detail than their owners are told.
+// WithLogger logs why images can't be read, in more detail than their owners read.
 func WithLogger(logger lager.Logger) Option {
 	return func(u *ImageUsers) { u.logger = logger }
 }

@@ -25,7 +25,7 @@ const (
 	// maxConfigBytes bounds an image's config. Real ones have a few KiB.
 	maxConfigBytes = 1 << 20
 	// maxZstdWindow bounds the memory for unpacking a layer. Compressors use more than
-	// 8 MiB only if they are told to.
+	// 8 MiB only on request.
 	maxZstdWindow = 32 << 20
 )
 

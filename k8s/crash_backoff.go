@@ -51,7 +51,7 @@ type CrashBackoff struct {
 	Observe func(opi.LRPIdentifier) error
 	// Workers bounds how many LRPs are handled at the same time.
 	Workers int
-	// Clock tells the time and when it is time.
+	// Clock is the source of the time and of timers.
 	Clock clock.WithTicker
 
 	lrps    *LRPs

@@ -99,7 +99,7 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
 	}
 }
 
-// reportLeftOut says which of the user's annotations the pods don't have.
+// reportLeftOut reports, as an Event, the user's annotations that the pods don't have.
 func (l *LRPs) reportLeftOut(lrp opi.LRP, created *appsv1.StatefulSet) {
 	_, leftOut := l.Translation.UserAnnotations.split(lrp.UserAnnotations)
 	if len(leftOut) == 0 {

@@ -9,7 +9,7 @@ import (
 // announces itself.
 func announcementSubject(installation string) string { return "irene.emitter." + installation }
 
-// announcement says which replica registers. The version before sends and reads
+// announcement names the replica that registers. The version before sends and reads
 // Emitter alone, and ignores messages in which it is empty.
 type announcement struct {
 	// Emitter is the registrar's id.

@@ -114,7 +114,7 @@ func (e *Emitter) Know(knowledge Knowledge) {
 	e.inbox.put(func(m *mail) { m.knowledge = &knowledge })
 }
 
-// Lead tells the emitter whether this replica holds the Lease. That matters only next
+// Lead sets whether this replica holds the Lease. That matters only next
 // to replicas of the version before, which register while they hold it.
 func (e *Emitter) Lead(leads bool) {
 	e.inbox.put(func(m *mail) { m.lead = &leads })

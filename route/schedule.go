@@ -124,7 +124,7 @@ func (s *schedule) announcement(a announcement, now time.Time) {
 	}
 }
 
-// resign tells the other replicas that this one ends, so that they need not wait.
+// resign announces to the other replicas that this one ends, so that they need not wait.
 func (s *schedule) resign(now time.Time) {
 	if s.registering(now) {
 		s.publish(s.announce, announcement{Resigned: s.id}.marshal(), now)

@@ -101,7 +101,7 @@ func imageFault(err error) string {
 }
 
 // recordedImage returns the image of a record, and whether Cloud Controller starts the app
-// as soon as it is told of a success.
+// as soon as a success is reported.
 func (s *Stager) recordedImage(ctx context.Context, job *batchv1.Job) (image opi.Image, startsApp bool, err error) {
 	secret, err := s.Client.CoreV1().Secrets(job.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
 	if err != nil {

@@ -103,7 +103,7 @@ func (f *routeFeed) know(progress view.Progress) {
 	})
 }
 
-// Lead tells the emitter that this replica holds the Lease, for as long as ctx lasts.
+// Lead marks this replica as the holder of the Lease in the emitter, for as long as ctx lasts.
 func (f *routeFeed) Lead(ctx context.Context) error {
 	f.emitter.Lead(true)
 	<-ctx.Done()

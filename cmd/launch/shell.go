@@ -60,7 +60,7 @@ func profileScripts(home string) ([]string, []error) {
 // maxLineEndSearch bounds how much of a script is searched for its first line's end.
 const maxLineEndSearch = 4 << 10
 
-// hasWindowsLineEnds tells whether a file's first line ends with CRLF. A file that
+// hasWindowsLineEnds reports whether a file's first line ends with CRLF. A file that
 // can't be read is the shell's to report.
 func hasWindowsLineEnds(path string) bool {
 	file, err := os.Open(path)

@@ -1,4 +1,4 @@
-// Package eviction tells by a pod's status why kubelet evicted it: because the pod used
+// Package eviction determines from a pod's status why kubelet evicted it: because the pod used
 // more disk than its own limits allow, which is its own fault, or because the node ran
 // short of something, which is not.
 //

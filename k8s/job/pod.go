@@ -12,7 +12,7 @@ import (
 
 // OOMKilled is the reason that kubelet gives for the end of a container in which the
 // kernel has killed a process at the memory limit: any process, at any time. It explains a
-// failure; only the exit status says whether there was one.
+// failure; only the exit status decides whether there was one.
 const OOMKilled = "OOMKilled"
 
 // Pod is a pod as a judge looks at it.

@@ -73,7 +73,7 @@ const (
 	// IsolationSegment is the LRP's first placement tag, which names the routers
 	// that serve its routes; absent for the shared ones.
 	IsolationSegment = "irene.cloudfoundry.org/isolation-segment"
-	// RequestDigest tells whether a repeated request would make the same template:
+	// RequestDigest identifies the template that a request makes:
 	// "hmac-sha256:" and hex digits, or the bare hash of releases that had no key.
 	RequestDigest = "irene.cloudfoundry.org/request-digest"
 	// Secret names the Secret that the StatefulSet's template refers to; absent when

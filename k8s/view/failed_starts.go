@@ -20,7 +20,7 @@ func failedToStart(pod *Pod) (last *Termination, passed, failed bool) {
 	return last, passed, count >= maxFailedStarts
 }
 
-// everReady reports whether the pod has been ready, as far as its status tells. A kubelet
+// everReady reports whether the pod has been ready, as far as its status shows. A kubelet
 // sets ContainersReady to False when it sets the pod's start time, and changes the
 // condition's time only when the condition turns.
 func everReady(pod *Pod) bool {

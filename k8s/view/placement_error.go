@@ -34,7 +34,7 @@ func isPullFailure(reason string) bool {
 	return false
 }
 
-// waitingEnd says in a user's words why a container can't be started. Kubelets (package
+// waitingEnd returns in a user's words why a container can't be started. Kubelets (package
 // kuberuntime) and containerd speak of pods and containers where an image is at fault.
 func waitingEnd(waiting *Waiting) string {
 	text := orReason(waiting.Message, waiting.Reason)

@@ -58,7 +58,7 @@ type Progress struct {
 	Changed Revision
 }
 
-// Progress returns the view's progress. Subscribers have been told of all of it.
+// Progress returns the view's progress. Subscribers have seen all of it.
 func (v *View) Progress() Progress {
 	return Progress{
 		Seen:    Revision{LRP: v.lrps.seen.Load(), Instances: v.pods.seen.Load()},

@@ -71,7 +71,7 @@ type store[K comparable, P object[P]] struct {
 	// listed, where set, is told that a complete list has arrived.
 	listed func()
 	// seen and changed are what Progress returns. The reflector's goroutine sets them
-	// after subscribers were told.
+	// after subscribers were notified.
 	seen, changedAt atomic.Uint64
 }
 
@@ -126,7 +126,7 @@ func (s *store[K, P]) deliver(obj any) error {
 	return nil
 }
 
-// told notes that subscribers know of everything up to progress, and of a change.
+// told records that subscribers were notified of everything up to progress.
 func (s *store[K, P]) told(changed uint64) {
 	s.changedAt.Store(max(s.changedAt.Load(), changed))
 	s.seen.Store(number(s.progress)) // which nobody else writes

@@ -152,7 +152,7 @@ func (h *appsHandler) stopInstance(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusOK)
 }
 
-// fail logs err and answers it; doing says what the caller wanted, for userMessage.
+// fail logs err and answers it; doing names what the caller wanted, for userMessage.
 func (h *appsHandler) fail(w http.ResponseWriter, doing, action, processGUID string, err error) {
 	code := status(err)
 	logFailure(h.logger, action, lager.Data{"process_guid": processGUID}, code, err)

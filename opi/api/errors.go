@@ -87,7 +87,7 @@ func status(err error) int {
 // userMessage returns an error's text for the caller, who shows it to app developers: the
 // fields that are wrong, under the caller's names, or the message that the error carries.
 // Errors without either speak of hosts, objects and guids, which is for logs: of them the
-// text says what could not be done, and whether it may be done later. doing completes
+// text describes what could not be done, and whether it may succeed later. doing completes
 // "the platform can't …".
 func userMessage(doing string, err error) string {
 	if text := faults(err); text != "" {

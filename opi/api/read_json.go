@@ -46,7 +46,7 @@ func unreadableField(field string, err error) error {
 	return opi.Invalid(field, "%s", reason)
 }
 
-// whyUnreadable says which part of a value json.Unmarshal refused, empty for all of it,
+// whyUnreadable returns which part of a value json.Unmarshal refused, empty for all of it,
 // and why.
 func whyUnreadable(err error) (part, reason string) {
 	var wrongType *json.UnmarshalTypeError

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// windowsLineEnds is said of a script whose interpreter line ends with CRLF.
+// windowsLineEnds describes a script whose interpreter line ends with CRLF.
 const windowsLineEnds = "its lines end with CRLF, as on Windows, so that the name of its interpreter ends with a carriage return; save it with Unix line ends (LF)"
 
 var byteOrderMark = []byte("\uFEFF")
 
-// firstLine is what the first line of a script tells the kernel.
+// firstLine is the first line of a script as the kernel reads it.
 type firstLine struct {
 	// words are those after "#!"; empty for a file that doesn't begin with it.
 	words []string
-	// windows tells that the line begins with "#!" and ends with CRLF.
+	// windows reports that the line begins with "#!" and ends with CRLF.
 	windows       bool
 	byteOrderMark bool
 }

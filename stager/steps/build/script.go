@@ -153,7 +153,7 @@ func (r *runner) explainStart(cmd *exec.Cmd, err error) error {
 // exitError says how a script ended that didn't succeed.
 type exitError struct {
 	state *os.ProcessState
-	// windows tells that the script's first line ends as on Windows. Its interpreter
+	// windows reports that the script's first line ends as on Windows. Its interpreter
 	// has then seen a carriage return: "#!/usr/bin/env bash" looks for "bash\r".
 	windows bool
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/irene-cf/irene/stager/steps"
 )
 
-// Patience says how long to wait and how long to go on trying.
+// Patience configures how long to wait and how long to go on trying.
 type Patience struct {
 	// Outage is how long after its first failure a transfer is tried again. It is for
 	// servers of the platform, without which no build succeeds: they come back.

@@ -27,7 +27,7 @@ type Download struct {
 	URL  string
 	// Trusted tells that the platform made the URL, not a user.
 	Trusted bool
-	// Optional tells that the caller can go without the file.
+	// Optional means that the caller can go without the file.
 	Optional bool
 	// Checksum is zero when it is not known.
 	Checksum opi.Checksum

@@ -32,7 +32,7 @@ type Error struct {
 	// job is what Cloud Controller does with an upload that it took; nil if that is not
 	// known.
 	job *url.URL
-	// garbled tells that all of it came, and was something else.
+	// garbled means that all of it arrived with another checksum.
 	garbled bool
 	// retryAfter is the pause that the server asks for, in seconds.
 	retryAfter int

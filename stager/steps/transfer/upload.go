@@ -20,7 +20,7 @@ type Upload struct {
 	// What it is, for people ("the droplet").
 	What string
 	URL  string
-	// Optional tells that the caller can go without the upload.
+	// Optional means that the caller can go without the upload.
 	Optional bool
 	// Content is read from its beginning, and again for each attempt.
 	Content *io.SectionReader

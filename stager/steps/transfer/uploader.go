@@ -25,7 +25,7 @@ var unknownState = []string{"Get ", "unknown job status", "invalid character ", 
 // askedJob finds the job in such an answer. Before Go 1.14 there were no quotes.
 var askedJob = regexp.MustCompile(`^Get "?(https?://[^\s"?#]+/staging_jobs/[-A-Za-z0-9]+)"?: `)
 
-// judgeUploader reads what the uploader says about a droplet that it could not hand over
+// judgeUploader interprets the uploader's answer about a droplet that it could not hand over
 // or that is not known to be stored. The uploader answers 500 in both cases.
 func (e *Error) judgeUploader(u *url.URL, answer []byte) {
 	target, err := url.Parse(u.Query().Get(uploaderTarget))
