@@ -208,6 +208,9 @@ func TestAnInstanceMoves(t *testing.T) {
 	w.pod(3, "a", func(r *opi.InstanceRecord) { r.Rescheduled = "evicted" })
 	w.g.Eventually(w.told("a")).Should(Equal(opi.InstanceTold{Rescheduled: true}))
 	w.pod(3, "a", func(r *opi.InstanceRecord) { r.Rescheduled = "evicted again" })
+	// The pod of an instance that is about to be removed is there until it is: without it,
+	// a report that is delivered between the two calls is forgotten.
+	w.pod(1, "b", func(*opi.InstanceRecord) {})
 	w.g.Expect(w.running.Rescheduled(opi.InstanceRecord{LRPIdentifier: w.lrp, GUID: "b", Index: 1, Cell: "node", Rescheduled: "lost"})).To(Succeed())
 	w.g.Expect(w.running.Rescheduled(opi.InstanceRecord{LRPIdentifier: w.lrp, GUID: "b", Index: 1, Cell: "node", Rescheduled: "lost"})).To(Succeed())
 	w.g.Eventually(func() []map[string]any { return w.heard(standin.AppRescheduling) }).Should(HaveExactElements(
