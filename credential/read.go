@@ -37,10 +37,15 @@ func ReadAll(file string) ([]string, error) {
 // ReadPair returns the first values of a file with a user name and of one with a
 // password.
 func ReadPair(usernameFile, passwordFile string) (username, password string, err error) {
-	username, usernameErr := Read(usernameFile)
-	password, passwordErr := Read(passwordFile)
-	if err := errors.Join(usernameErr, passwordErr); err != nil {
-		return "", "", err
+	var errs []error
+	if username, err = Read(usernameFile); err != nil {
+		errs = append(errs, fmt.Errorf("user name: %w", err))
+	}
+	if password, err = Read(passwordFile); err != nil {
+		errs = append(errs, fmt.Errorf("password: %w", err))
+	}
+	if len(errs) > 0 {
+		return "", "", errors.Join(errs...)
 	}
 	return username, password, nil
 }

@@ -38,7 +38,7 @@ func TestErrorsNameFilesAndNoValues(t *testing.T) {
 	_, err := Read(empty)
 	g.Expect(err).To(MatchError(empty + " holds no value"))
 	_, _, err = ReadPair(full, "/nowhere")
-	g.Expect(err).To(MatchError("open /nowhere: no such file or directory"))
+	g.Expect(err).To(MatchError("password: open /nowhere: no such file or directory"))
 	_, _, err = ReadPair(empty, "/nowhere")
 	g.Expect(err).To(MatchError(And(ContainSubstring(empty), ContainSubstring("/nowhere"))))
 	username, password, err := ReadPair(full, full)

@@ -44,7 +44,7 @@ func TestStackCommandLine(t *testing.T) {
 		"another form":          {[]string{"list", "--config", config, "-o", "xml"}, exitUsage, "", `-o "xml" is neither table nor json`},
 		"no stack":              {[]string{"roll", "--config", config}, exitUsage, "", "--stack NAME is required"},
 		"no apps at a time":     {[]string{"roll", "--config", config, "--stack", "cflinuxfs4", "--parallel", "0"}, exitUsage, "", "--parallel must be at least 1"},
-		"no such credentials":   {[]string{"import", "--config", config, "--source-username-file", "/nowhere", "cflinuxfs4", "x"}, exitFailed, "", "read the credentials: open /nowhere"},
+		"no such credentials":   {[]string{"import", "--config", config, "--source-username-file", "/nowhere", "cflinuxfs4", "x"}, exitFailed, "", "read the credentials: user name: open /nowhere"},
 		"no source":             {[]string{"import", "--config", config, "cflinuxfs4"}, exitUsage, "", "2 arguments besides the flags are wanted, not 1"},
 		"flags at the end":      {[]string{"import", "cflinuxfs4", "rootfs.tar", "--config", config}, exitUsage, "", "--config FILE is required"},
 	} {
