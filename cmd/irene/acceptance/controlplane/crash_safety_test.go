@@ -3,16 +3,20 @@
 package controlplane_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/keys"
 )
 
 // synchronise does what Cloud Controller's sync does for one app that it wants: desire it
@@ -88,6 +92,18 @@ var _ = Describe("When irene is killed", func() {
 		Expect(place.statefulSets(ctx, "")).To(HaveLen(1))
 	}
 
+	// hasKey makes the key of digests, which the first desire of an installation creates as
+	// a Secret before the app's own.
+	hasKey := func(ctx context.Context) {
+		GinkgoHelper()
+		_, err := api.CoreV1().Secrets(place.namespace).Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: k8s.DigestKeySecret, Labels: map[string]string{keys.DigestKey: "true"}},
+			Data:       map[string][]byte{"key": bytes.Repeat([]byte("k"), 32)},
+			Immutable:  new(true),
+		}, metav1.CreateOptions{})
+		Expect(err).NotTo(HaveOccurred())
+	}
+
 	interrupted := func(ctx context.Context, matches func(*http.Request) bool, when moment, colour string) {
 		GinkgoHelper()
 		d := app("interrupted").With("instances", 2).Env("COLOUR", "green")
@@ -106,7 +122,16 @@ var _ = Describe("When irene is killed", func() {
 		interrupted(ctx, calls("GET", "statefulsets"), before, "red")
 	}, patience)
 
-	DescribeTable("in a desire, the next sync makes one whole app of it", interrupted,
+	DescribeTable("in the first desire, the next sync makes one whole app of it", interrupted,
+		Entry("before the key of digests", patience, creates("secrets"), before, "red"),
+		Entry("after the key of digests", patience, creates("secrets"), after, "red"),
+	)
+
+	DescribeTable("in a desire, the next sync makes one whole app of it",
+		func(ctx context.Context, matches func(*http.Request) bool, when moment, colour string) {
+			hasKey(ctx)
+			interrupted(ctx, matches, when, colour)
+		},
 		// Until the StatefulSet is written there is no app: the sync desires it, with
 		// the new values.
 		Entry("before the Secret", patience, creates("secrets"), before, "red"),
@@ -123,6 +148,7 @@ var _ = Describe("When irene is killed", func() {
 
 	It("in a desire after the Secret, the same request goes on with that Secret", func(ctx context.Context) {
 		d := app("resumed").With("instances", 2).Env("COLOUR", "green")
+		hasKey(ctx)
 		killAt(creates("secrets"), 1, after)
 		_, _ = irene.Desire(ctx, d)
 		Eventually(killed.Load).Should(BeTrue())
