@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/opi"
 )
 
 var _ = Describe("An instance's state", func() {
@@ -83,7 +84,9 @@ var _ = Describe("An instance's state", func() {
 		common.report(ctx, d, "0", waits("ImagePullBackOff", "Back-off pulling image", nil))
 		shows(ctx, d, 0, "CRASHED", "image pull failed: Back-off pulling image", time.Time{})
 		common.report(ctx, d, "0", waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", nil))
-		shows(ctx, d, 0, "CRASHED", "can't be started: container has runAsNonRoot and image will run as root", time.Time{})
+		shows(ctx, d, 0, "CRASHED", "can't be started: "+opi.ImageRunsAsRoot, time.Time{})
+		common.report(ctx, d, "0", waits("CreateContainerConfigError", `secret "missing" not found`, nil))
+		shows(ctx, d, 0, "CRASHED", `can't be started: secret "missing" not found`, time.Time{})
 	}, patience)
 
 	It("is UNCLAIMED from the moment when it is stopped", func(ctx context.Context) {
