@@ -51,7 +51,7 @@ chart-golden: helm ## write what the Helm chart renders, and its schema, anew
 test-control-plane: deps-control-plane cluster-control-plane binaries ## tests against a real API server with fake nodes
 	$(say) "control plane tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-control-plane BIN=$(BIN)
-	$(GO) test -race -tags controlplane -timeout 20m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
+	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
 
 .PHONY: test-node
 test-node: deps cluster-node binaries helm ## tests with real containers; needs root
