@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // UserAnnotations lists the annotations that users may set on the pods of their apps. An
@@ -71,11 +73,7 @@ func quoteSome(keys []string) string {
 	const most, longest = 5, 150
 	var quoted []string
 	for _, key := range keys[:min(most, len(keys))] {
-		text := strconv.Quote(key)
-		if len(text) > longest {
-			text = text[:longest] + "…"
-		}
-		quoted = append(quoted, text)
+		quoted = append(quoted, opi.Shorten(strconv.Quote(key), longest+len("…")))
 	}
 	text := strings.Join(quoted, ", ")
 	if more := len(keys) - most; more > 0 {
