@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/irene-cf/irene/fixtures/loopback"
 )
 
 // gateway stands between irene and the API server, speaks TLS and HTTP/2 as that
@@ -42,7 +44,7 @@ type gateway struct {
 
 func newGateway() *gateway {
 	GinkgoHelper()
-	// httptest's certificate is good for 127.0.0.1.
+	// httptest's certificate is valid for example.com.
 	borrowed := httptest.NewTLSServer(http.NotFoundHandler())
 	defer borrowed.Close()
 	target, err := url.Parse(apiConfig.Host)
@@ -61,7 +63,7 @@ func newGateway() *gateway {
 		ErrorLog:      log.New(&processLog{}, "", 0),
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	g.open("127.0.0.1:0")
+	g.open(loopback.Address())
 	DeferCleanup(func() {
 		g.close()
 		g.upstream.CloseIdleConnections()
@@ -101,6 +103,7 @@ func (g *gateway) kubeconfig() string {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["gateway"] = &clientcmdapi.Cluster{
 		Server:                   "https://" + g.address,
+		TLSServerName:            "example.com",
 		CertificateAuthorityData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.certificate.Raw}),
 	}
 	config.Contexts["gateway"] = &clientcmdapi.Context{Cluster: "gateway"}
