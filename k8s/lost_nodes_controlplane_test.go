@@ -75,7 +75,7 @@ func oneOfFourIsLost(_ *testing.T, w *lostWorld) {
 		And(HavePrefix("Normal DeletedFromLostNode instance 0 was on node "+w.name("node-1")+", which has not reported for 1m"), ContainSubstring("s: its pod was deleted"), ContainSubstring("kind=StatefulSet")),
 		And(HavePrefix("Normal DeletedFromLostNode pod "+job.Name+" was on node "), ContainSubstring("kind=Job")),
 	))
-	w.g.Expect(w.measured()).To(And(
+	w.g.Eventually(w.measured).Should(And(
 		HaveKeyWithValue("irene_lost_nodes", 1.0),
 		HaveKeyWithValue("irene_lost_node_pods_deleted_total", 2.0),
 		HaveKeyWithValue("irene_lost_node_failures_total", 0.0),
@@ -243,7 +243,7 @@ func theAPIServerFails(_ *testing.T, w *lostWorld) {
 	w.wait(grace)
 	w.goes(second)
 	w.goes(first)
-	w.g.Expect(w.measured()).To(HaveKeyWithValue("irene_lost_node_failures_total", 3.0))
+	w.g.Eventually(w.measured).Should(HaveKeyWithValue("irene_lost_node_failures_total", 3.0))
 }
 
 func theViewIsBehind(t *testing.T, w *lostWorld) {

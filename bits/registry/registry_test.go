@@ -103,6 +103,6 @@ func TestRequestsInTheLog(t *testing.T) {
 	g := NewWithT(t)
 	s := serve(t, t.TempDir())
 	s.push("cloudfoundry/app", "logged", randomImage(t, 1))
-	g.Expect(s.log).To(gbytes.Say(`"log_level":1,"data":{"method":"PUT","path":"/v2/cloudfoundry/app/manifests/logged".*"status":201,"user":"irene"`))
+	g.Eventually(s.log).Should(gbytes.Say(`"log_level":1,"data":{"method":"PUT","path":"/v2/cloudfoundry/app/manifests/logged".*"status":201,"user":"irene"`))
 	g.Expect(s.log.Contents()).NotTo(Or(ContainSubstring("_state"), ContainSubstring(pushPassword)))
 }

@@ -38,8 +38,8 @@ func TestStalledRequestsAreCutOff(t *testing.T) {
 	s.stall = 100 * time.Millisecond
 	s.expectStalledCutOff(http.MethodPatch, location, pushPassword)
 	g := NewWithT(t)
-	g.Expect(s.metric("irene_registry_received_bytes_total")).To(BeEquivalentTo(5))
-	g.Expect(s.metric("irene_registry_requests_total", "code=499", "method=PATCH", "route=blob-upload-chunk")).To(BeEquivalentTo(1))
+	g.Eventually(s.metric).WithArguments("irene_registry_requests_total", "code=499", "method=PATCH", "route=blob-upload-chunk").Should(BeEquivalentTo(1))
+	g.Eventually(s.metric).WithArguments("irene_registry_received_bytes_total").Should(BeEquivalentTo(5))
 	s.expectStalledCutOff(http.MethodPatch, location, "wrong")
 	s.expectStalledCutOff(http.MethodPut, "/v2/cloudfoundry/app/manifests/one", pushPassword)
 }

@@ -55,9 +55,11 @@ func TestRegistryHealthPort(t *testing.T) {
 		status, _ := r.look(path)
 		g.Expect(status).To(Equal(want), path)
 	}
-	status, metrics := r.look("/metrics")
-	g.Expect(status).To(Equal(200))
-	g.Expect(metrics).To(And(
+	var metrics string
+	g.Eventually(func() string {
+		_, metrics = r.look("/metrics")
+		return metrics
+	}).Should(And(
 		ContainSubstring(`irene_registry_requests_total{code="201",method="PUT",route="manifest"} 1`),
 		MatchRegexp(`irene_registry_free_bytes [1-9]`),
 		ContainSubstring("go_goroutines"),

@@ -96,6 +96,13 @@ func (r *running) observeURL(path string) string {
 	return "http://" + r.observeListener.Addr().String() + path
 }
 
+// metrics returns the text of /metrics. A request is counted after its answer was sent,
+// so tests look for it with Eventually.
+func (r *running) metrics() (string, error) {
+	_, text, err := get(http.DefaultClient, r.observeURL("/metrics"))
+	return text, err
+}
+
 // client trusts server and presents certificates; each request uses a connection
 // of its own.
 func client(server *authority, certificates []tls.Certificate) *http.Client {

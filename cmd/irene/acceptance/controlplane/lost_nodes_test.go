@@ -143,8 +143,10 @@ var _ = Describe("Instances on lost nodes", func() {
 		states(ctx, follower, stateful, "UNKNOWN")
 		Consistently(uid(ctx, stateful), "3s").Should(Equal(kept))
 		Expect(uid(ctx, spared)()).To(Equal(same))
-		Expect(metric(ctx, follower, "irene_lost_nodes")).To(BeEquivalentTo(1))
-		Expect(metrics(ctx, follower)["irene_lost_node_pods_deleted_total"].GetMetric()[0].GetCounter().GetValue()).To(BeEquivalentTo(2))
+		Eventually(metric).WithArguments(ctx, follower, "irene_lost_nodes").Should(BeEquivalentTo(1))
+		Eventually(func() float64 {
+			return metrics(ctx, follower)["irene_lost_node_pods_deleted_total"].GetMetric()[0].GetCounter().GetValue()
+		}).Should(BeEquivalentTo(2))
 		Eventually(place.events(ctx, place.statefulSet(ctx, stateful.GUID()).UID)).Should(ContainElement(ContainSubstring("its pod stays, because it has volumes")))
 
 		By("unless the operator wants them replaced, too")

@@ -115,7 +115,7 @@ var _ = Describe("When NATS is away", func() {
 		place.bus.Stop()
 		Eventually(unroutable(irene)).Should(Succeed())
 		Expect(ready(irene)).To(Equal(200))
-		Expect(metric(ctx, irene, "irene_route_nats_connected")).To(BeZero())
+		Eventually(metric).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeZero())
 		fresh := named("fresh", 2)
 		run(ctx, irene, fresh)
 		Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
@@ -141,7 +141,7 @@ var _ = Describe("When NATS is away", func() {
 			Expect(w.Table()).To(HaveLen(4))
 		}
 		Eventually(routable(irene)).Should(Succeed())
-		Expect(metric(ctx, irene, "irene_route_nats_connected")).To(BeEquivalentTo(1))
+		Eventually(metric).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeEquivalentTo(1))
 	}, patience)
 
 	It("Irene starts, serves its API, and tells routers everything when it comes", func(ctx context.Context) {

@@ -251,7 +251,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		Consistently(right).Should(Succeed())
 		By("falling silent with the next announcement")
 		Eventually(active(ctx, leader), "7s").Should(BeZero())
-		Expect(metric(ctx, follower, "irene_route_emitter_active")).To(BeEquivalentTo(1))
+		Eventually(metric).WithArguments(ctx, follower, "irene_route_emitter_active").Should(BeEquivalentTo(1))
 		right(Default)
 	},
 		Entry("with the API server", patience, false),
