@@ -28,8 +28,15 @@ stop: ## remove all that "make run" started
 	@if [ -x $(BIN)/irene-dev ]; then $(BIN)/irene-dev down --dir $(STATE) --bin $(BIN); else echo "nothing was built, so nothing runs"; fi
 
 .PHONY: test
-test: deps lint unit test-chart test-control-plane test-node ## all tests, in three tiers; installs what it needs
-	@printf '\n== all tests passed\n'
+test: deps ## all tests, in three tiers; installs what it needs
+	@times=; trap 'printf "\n== time of each step\n$$times"' EXIT; \
+	for step in cluster-node binaries helm lint unit test-chart test-control-plane test-node; do \
+	  began=$$SECONDS; result=failed; \
+	  $(MAKE) --no-print-directory $$step && result=; \
+	  times+=$$(printf '%-20s %5d s %s' $$step $$((SECONDS - began)) $$result)'\n'; \
+	  [ -z "$$result" ] || exit 1; \
+	done; \
+	printf '\n== all tests passed\n'
 
 .PHONY: unit
 unit: ## unit tests: seconds, on any machine with Go
@@ -51,13 +58,19 @@ chart-golden: helm ## write what the Helm chart renders, and its schema, anew
 test-control-plane: deps-control-plane cluster-control-plane binaries ## tests against a real API server with fake nodes
 	$(say) "control plane tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-control-plane BIN=$(BIN)
-	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 1 -v $(CONTROL_PLANE_SUITES)
+	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 2 -v $(filter-out $(PARALLEL_SUITE),$(CONTROL_PLANE_SUITES))
+	$(GO) tool ginkgo run -race -tags controlplane -timeout 40m -procs $(PROCS) -poll-progress-after 2m $(PARALLEL_SUITE)
 
 .PHONY: test-node
 test-node: deps cluster-node binaries helm ## tests with real containers; needs root
 	$(say) "node tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-node BIN=$(BIN)
 	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v $(NODE_SUITES)
+
+# The specs of this suite run in parallel processes, each with a control plane of its
+# own. They wait most of their time, so there are more processes than cores.
+PARALLEL_SUITE := ./cmd/irene/acceptance/controlplane
+PROCS ?= 3
 
 # Suites stand apart from unit tests by their build tag.
 CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
