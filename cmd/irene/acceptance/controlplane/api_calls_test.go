@@ -4,14 +4,10 @@ package controlplane_test
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -19,27 +15,6 @@ import (
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
-
-// metrics are irene's, by name.
-func metrics(ctx context.Context, irene *ireneprocess.Process) map[string]*dto.MetricFamily {
-	GinkgoHelper()
-	text, err := irene.Metrics(ctx)
-	Expect(err).NotTo(HaveOccurred())
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	Expect(err).NotTo(HaveOccurred())
-	return families
-}
-
-// metric is the value of a gauge without labels; 0 while there is none.
-func metric(ctx context.Context, irene *ireneprocess.Process, name string) float64 {
-	GinkgoHelper()
-	family, known := metrics(ctx, irene)[name]
-	if !known {
-		return 0
-	}
-	return family.GetMetric()[0].GetGauge().GetValue()
-}
 
 // quiet waits until the watch of StatefulSets has told nothing for so long that
 // irene no longer believes it when an app is missing, but asks.
@@ -61,14 +36,14 @@ var _ = Describe("Calls to the API server", Ordered, func() {
 		place := newPlatform(ctx, direct(), nil)
 		// Somebody else leads, so that only the API itself makes calls.
 		now := metav1.NowMicro()
-		_, err := api.CoordinationV1().Leases(place.namespace).Create(ctx, &coordinationv1.Lease{
+		_, err := api.CoordinationV1().Leases(place.Namespace).Create(ctx, &coordinationv1.Lease{
 			ObjectMeta: metav1.ObjectMeta{Name: "irene"},
 			Spec: coordinationv1.LeaseSpec{
 				HolderIdentity: ptr.To("somebody else"), LeaseDurationSeconds: ptr.To(int32(3600)), AcquireTime: &now, RenewTime: &now,
 			},
 		}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		irene = place.start(ctx)
+		irene = place.Start(ctx)
 	}, NodeTimeout(time.Minute))
 
 	// count is what was called so far, by verb and resource.

@@ -11,35 +11,36 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
 var _ = Describe("When the API server is in trouble", func() {
 	var (
-		gate  *gateway
-		place *platform
+		gate  *controlplane.Gateway
+		place *controlplane.Platform
 		irene *ireneprocess.Process
 	)
 	BeforeEach(func(ctx context.Context) {
-		gate = newGateway()
-		place = alone(ctx, gate.kubeconfig())
-		place.settings["kubernetes"] = map[string]any{"view_stale_after": "6s"}
-		irene = place.start(ctx)
+		gate = controlplane.NewGateway(apiConfig)
+		place = alone(ctx, gate.Kubeconfig())
+		place.Settings["kubernetes"] = map[string]any{"view_stale_after": "6s"}
+		irene = place.Start(ctx)
 	})
 
 	troubled := func(ctx context.Context, matches func(*http.Request) bool, fault http.HandlerFunc) {
 		GinkgoHelper()
 		d := app("troubled")
-		gate.fail(matches, fault)
+		gate.Fail(matches, fault)
 		answer, err := irene.Desire(ctx, d)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer).To(answered(503))
 		Expect(json.Valid(answer.Body)).To(BeTrue())
-		Expect(place.statefulSets(ctx, d.GUID())).To(BeEmpty())
+		Expect(place.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		Expect(irene.List(ctx)).To(BeEmpty())
 
 		By("saying why while the API server stays away")
-		gate.heal()
+		gate.Heal()
 		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(instances).To(HaveLen(1))
@@ -48,7 +49,7 @@ var _ = Describe("When the API server is in trouble", func() {
 		By("working when the sync asks again")
 		desire(ctx, irene, d)
 		running(ctx, irene, d, 1)
-		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
+		Expect(place.Secrets(ctx, d.GUID())).To(HaveLen(1))
 	}
 	It("a desire that can't find out whether the app is there is answered 503", func(ctx context.Context) {
 		quiet(ctx, irene)
@@ -66,7 +67,7 @@ var _ = Describe("When the API server is in trouble", func() {
 
 	It("waits as long as a busy API server asks for, and then goes through", func(ctx context.Context) {
 		d := app("patient")
-		gate.fail(writes, gate.atFirst(2, busy(1)))
+		gate.Fail(writes, gate.AtFirst(2, busy(1)))
 		started := time.Now()
 		desire(ctx, irene, d)
 		Expect(time.Since(started)).To(BeNumerically(">=", time.Second))
@@ -75,20 +76,20 @@ var _ = Describe("When the API server is in trouble", func() {
 
 	It("gives up with the caller when the API server never answers, and leaves nothing half done", func(ctx context.Context) {
 		d := app("hanging")
-		gate.fail(creates("statefulsets"), silent)
+		gate.Fail(creates("statefulsets"), silent)
 		impatient, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		_, err := irene.Desire(impatient, d)
 		Expect(err).To(MatchError(context.DeadlineExceeded))
-		Expect(place.statefulSets(ctx, d.GUID())).To(BeEmpty())
+		Expect(place.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		Expect(irene.List(ctx)).To(BeEmpty())
-		gate.heal()
+		gate.Heal()
 		desire(ctx, irene, d)
 		running(ctx, irene, d, 1)
 	}, patience)
 
 	It("answers 503 by itself, before Cloud Controller's 60 s are over, when the API server never answers", func(ctx context.Context) {
-		gate.fail(creates("statefulsets"), silent)
+		gate.Fail(creates("statefulsets"), silent)
 		started := time.Now()
 		Expect(irene.Desire(ctx, app("waiting"))).To(answered(503))
 		Expect(time.Since(started)).To(BeNumerically("<", 58*time.Second))
@@ -96,28 +97,28 @@ var _ = Describe("When the API server is in trouble", func() {
 
 	It("takes an answer that was lost for no harm: the next desire finds the app", func(ctx context.Context) {
 		d := app("lost-answer")
-		gate.meddle(creates("statefulsets"), func(pass func()) {
+		gate.Intercept(creates("statefulsets"), func(pass func()) {
 			pass()
 			panic(http.ErrAbortHandler)
 		})
 		Expect(irene.Desire(ctx, d)).To(answered(503))
-		gate.heal()
-		set := place.statefulSet(ctx, d.GUID())
+		gate.Heal()
+		set := place.StatefulSet(ctx, d.GUID())
 		desire(ctx, irene, d)
-		Expect(place.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(place.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
 		running(ctx, irene, d, 1)
 	}, patience)
 
 	It("answers updates and stops 503 and changes nothing that GET would show", func(ctx context.Context) {
 		d := app("unchanged")
 		run(ctx, irene, d)
-		gate.fail(writes, status(500))
+		gate.Fail(writes, status(500))
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "annotation": "2.0"})).To(answered(503))
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
 		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(answered(503))
 		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
 		running(ctx, irene, d, 1)
-		gate.heal()
+		gate.Heal()
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
 		running(ctx, irene, d, 2)
 	}, patience)
@@ -125,7 +126,7 @@ var _ = Describe("When the API server is in trouble", func() {
 	It("answers from what it knows while the API server is away, refuses to list once that is too old, and recovers by itself", func(ctx context.Context) {
 		d, other := app("known"), app("new")
 		run(ctx, irene, d)
-		gate.close()
+		gate.Close()
 		away := time.Now()
 		Expect(irene.Desire(ctx, other)).To(answered(503))
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
@@ -151,7 +152,7 @@ var _ = Describe("When the API server is in trouble", func() {
 
 		By("recovering")
 		Expect(irene.Running()).To(BeTrue())
-		gate.reopen()
+		gate.Reopen()
 		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(HaveKey(d.ProcessGUID()))
 		desire(ctx, irene, other)
 		running(ctx, irene, other, 1)
@@ -162,15 +163,15 @@ var _ = Describe("When the API server is in trouble", func() {
 		stays, goes, comes := app("stays"), app("goes"), app("comes")
 		run(ctx, irene, stays)
 		run(ctx, irene, goes)
-		gate.fail(resumedWatches, status(http.StatusGone))
-		gate.close()
-		other := place.beside(direct())
+		gate.Fail(resumedWatches, status(http.StatusGone))
+		gate.Close()
+		other := place.LaunchThrough(direct())
 		Expect(other.AwaitReady(ctx)).To(Succeed())
 		Expect(other.Client.Stop(ctx, goes.GUID(), goes.Version())).To(answered(200))
 		desire(ctx, other, comes)
 		Expect(other.Update(ctx, stays.GUID(), stays.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
 		running(ctx, other, stays, 2)
-		gate.reopen()
+		gate.Reopen()
 		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(And(
 			HaveLen(2), HaveKey(comes.ProcessGUID()), HaveKeyWithValue(stays.ProcessGUID(), "2.0")))
 		running(ctx, irene, stays, 2)
@@ -180,9 +181,9 @@ var _ = Describe("When the API server is in trouble", func() {
 		known := app("known")
 		run(ctx, irene, known)
 		let := make(chan struct{})
-		gate.fail(writes, func(w http.ResponseWriter, r *http.Request) {
+		gate.Fail(writes, func(w http.ResponseWriter, r *http.Request) {
 			<-let
-			gate.forward.ServeHTTP(w, r)
+			gate.Forward.ServeHTTP(w, r)
 		})
 		slow := app("slow")
 		desired := make(chan struct{})
@@ -203,13 +204,13 @@ var _ = Describe("When the API server is in trouble", func() {
 	It("is not ready before it has seen everything, and then is", func(ctx context.Context) {
 		d := app("seen-later")
 		run(ctx, irene, d)
-		gate.fail(calls("GET", "secrets"), status(500))
-		late := place.launch()
+		gate.Fail(calls("GET", "secrets"), status(500))
+		late := place.Launch()
 		Eventually(func() (int, error) { return ready(late) }).Should(Equal(503))
 		Consistently(func() (int, error) { return ready(late) }, "500ms").Should(Equal(503))
 		_, err := late.List(ctx)
 		Expect(err).To(MatchError(ContainSubstring("status 503")), "half of what there is must not be listed")
-		gate.heal()
+		gate.Heal()
 		Expect(late.AwaitReady(ctx)).To(Succeed())
 		Expect(late.List(ctx)).To(HaveKey(d.ProcessGUID()))
 	}, patience)

@@ -96,7 +96,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 				Expect(answer).To(answered(http.StatusServiceUnavailable), example.what)
 				Expect(answer.Message()).To(imageNotReady, example.what)
 				place.shows(ctx, desired, answer)
-				Expect(place.statefulSets(ctx, desired.GUID())).To(BeEmpty())
+				Expect(place.StatefulSets(ctx, desired.GUID())).To(BeEmpty())
 				Expect(place.Tags(ctx, d.GUID)).To(BeEmpty())
 				Expect(took < 2*time.Second).To(Equal(example.quick), "%s took %s", example.what, took)
 				told[i] = fmt.Sprintf("%s, after %s: %s", example.what, took.Round(100*time.Millisecond), answer.Message())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/appimage"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/droplet"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
@@ -23,7 +24,7 @@ import (
 // assembling is a platform whose irene makes the images of apps itself. Nodes only
 // pretend to pull them.
 type assembling struct {
-	*platform
+	*controlplane.Platform
 	*imageworks.Works
 	irene *ireneprocess.Process
 }
@@ -37,9 +38,9 @@ func newAssembling(ctx context.Context, dropletSettings map[string]any) *assembl
 	settings := works.Settings()
 	maps.Copy(settings["droplets"].(map[string]any), dropletSettings)
 	settings["leader_election"] = map[string]any{"enabled": false}
-	a := &assembling{platform: newPlatform(ctx, direct(), settings), Works: works}
+	a := &assembling{Platform: newPlatform(ctx, direct(), settings), Works: works}
 	a.importStack(ctx)
-	a.irene = a.start(ctx)
+	a.irene = a.Start(ctx)
 	return a
 }
 
@@ -50,7 +51,7 @@ func (a *assembling) importStack(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	file, err := a.RootFSFile(rootfs)
 	Expect(err).NotTo(HaveOccurred())
-	_, err = a.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: asIrene(a.kubeconfig), Namespace: a.namespace},
+	_, err = a.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: controlplane.AccountKubeconfig(a.Kubeconfig), Namespace: a.Namespace},
 		"import", imageworks.StackName, file)
 	Expect(err).NotTo(HaveOccurred())
 }
@@ -79,8 +80,8 @@ func (a *assembling) fails(ctx context.Context, d cloudcontroller.Desire, from d
 	Expect(answer).To(answered(status))
 	Expect(answer.Message()).To(message)
 	a.shows(ctx, d, answer)
-	Expect(a.statefulSets(ctx, d.GUID())).To(BeEmpty())
-	Expect(a.secrets(ctx, d.GUID())).To(BeEmpty())
+	Expect(a.StatefulSets(ctx, d.GUID())).To(BeEmpty())
+	Expect(a.Secrets(ctx, d.GUID())).To(BeEmpty())
 	a.invisible(ctx, from)
 	return took
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("An app's PodDisruptionBudget", func() {
@@ -22,7 +23,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 		GinkgoHelper()
 		var found policyv1.PodDisruptionBudget
 		Eventually(func(g Gomega) {
-			budgets := common.budgets(ctx, d.GUID())
+			budgets := common.Budgets(ctx, d.GUID())
 			g.Expect(budgets).To(HaveLen(1))
 			found = budgets[0]
 		}).Should(Succeed())
@@ -31,7 +32,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	allows := func(ctx context.Context, d cloudcontroller.Desire, unavailable intstr.IntOrString) {
 		GinkgoHelper()
 		Eventually(func(g Gomega) {
-			found := common.budgets(ctx, d.GUID())
+			found := common.Budgets(ctx, d.GUID())
 			g.Expect(found).To(HaveLen(1))
 			g.Expect(found[0].Spec.MaxUnavailable).To(HaveValue(Equal(unavailable)))
 			g.Expect(found[0].Spec.MinAvailable).To(BeNil())
@@ -47,7 +48,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 		d := app("pair").With("instances", 2)
 		run(ctx, irene, d)
 		allows(ctx, d, intstr.FromInt32(1))
-		found, set := budget(ctx, d), common.statefulSet(ctx, d.GUID())
+		found, set := budget(ctx, d), common.StatefulSet(ctx, d.GUID())
 		Expect(found.Spec.Selector.MatchLabels).To(Equal(set.Spec.Selector.MatchLabels))
 		Expect(found.OwnerReferences).To(ConsistOf(HaveField("UID", set.UID)))
 		Eventually(func() int32 { return budget(ctx, d).Status.ExpectedPods }).Should(BeEquivalentTo(2))
@@ -67,15 +68,15 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	It("comes with the second instance and goes with it", func(ctx context.Context) {
 		d := app("single")
 		run(ctx, irene, d)
-		Consistently(func() int { return len(common.budgets(ctx, d.GUID())) }, "300ms").Should(BeZero())
+		Consistently(func() int { return len(common.Budgets(ctx, d.GUID())) }, "300ms").Should(BeZero())
 		scale(ctx, d, 2)
 		allows(ctx, d, intstr.FromInt32(1))
 		scale(ctx, d, 1)
-		Eventually(func() int { return len(common.budgets(ctx, d.GUID())) }).Should(BeZero())
+		Eventually(func() int { return len(common.Budgets(ctx, d.GUID())) }).Should(BeZero())
 		scale(ctx, d, 3)
 		allows(ctx, d, intstr.FromInt32(1))
 		scale(ctx, d, 0)
-		Eventually(func() int { return len(common.budgets(ctx, d.GUID())) }).Should(BeZero())
+		Eventually(func() int { return len(common.Budgets(ctx, d.GUID())) }).Should(BeZero())
 	}, patience)
 
 	DescribeTable("is put right when somebody changes it",
@@ -83,7 +84,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 			d := app("drift").With("instances", 2)
 			desire(ctx, irene, d)
 			before := budget(ctx, d)
-			_, err := api.PolicyV1().PodDisruptionBudgets(common.namespace).Patch(ctx, before.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			_, err := api.PolicyV1().PodDisruptionBudgets(common.Namespace).Patch(ctx, before.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 			Expect(err).NotTo(HaveOccurred())
 			allows(ctx, d, intstr.FromInt32(1))
 			Eventually(func(g Gomega) {
@@ -104,7 +105,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 		d := app("unlabelled").With("instances", 2)
 		desire(ctx, irene, d)
 		before := budget(ctx, d)
-		_, err := api.PolicyV1().PodDisruptionBudgets(common.namespace).Patch(ctx, before.Name, types.MergePatchType,
+		_, err := api.PolicyV1().PodDisruptionBudgets(common.Namespace).Patch(ctx, before.Name, types.MergePatchType,
 			[]byte(`{"metadata":{"labels":null},"spec":{"maxUnavailable":2}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		allows(ctx, d, intstr.FromInt32(1))
@@ -115,7 +116,7 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 		d := app("deleted").With("instances", 2)
 		desire(ctx, irene, d)
 		before := budget(ctx, d)
-		Expect(api.PolicyV1().PodDisruptionBudgets(common.namespace).Delete(ctx, before.Name, metav1.DeleteOptions{})).To(Succeed())
+		Expect(api.PolicyV1().PodDisruptionBudgets(common.Namespace).Delete(ctx, before.Name, metav1.DeleteOptions{})).To(Succeed())
 		Eventually(func() types.UID { return budget(ctx, d).UID }).ShouldNot(Equal(before.UID))
 		allows(ctx, d, intstr.FromInt32(1))
 	}, patience)
@@ -125,7 +126,7 @@ var _ = Describe("An app's Secret", func() {
 	owners := func(ctx context.Context, d cloudcontroller.Desire) func() []types.UID {
 		return func() []types.UID {
 			uids := []types.UID{}
-			for _, secret := range common.secrets(ctx, d.GUID()) {
+			for _, secret := range common.Secrets(ctx, d.GUID()) {
 				for _, owner := range secret.OwnerReferences {
 					uids = append(uids, owner.UID)
 				}
@@ -137,10 +138,10 @@ var _ = Describe("An app's Secret", func() {
 	It("belongs to its StatefulSet, again after somebody took that away", func(ctx context.Context) {
 		d := app("owned")
 		desire(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Eventually(owners(ctx, d)).Should(ConsistOf(set.UID))
-		name := common.secretNames(ctx, d.GUID())[0]
-		_, err := api.CoreV1().Secrets(common.namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`), metav1.PatchOptions{})
+		name := common.SecretNames(ctx, d.GUID())[0]
+		_, err := api.CoreV1().Secrets(common.Namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"ownerReferences":null}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(owners(ctx, d)).Should(ConsistOf(set.UID))
 	}, patience)
@@ -149,7 +150,7 @@ var _ = Describe("An app's Secret", func() {
 		guid := cloudcontroller.NewGUID()
 		create := func(name string, labels map[string]string, desiredAt time.Time) {
 			GinkgoHelper()
-			_, err := api.CoreV1().Secrets(common.namespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+			_, err := api.CoreV1().Secrets(common.Namespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 				Name: name + "-" + guid[:8], Labels: labels,
 				Annotations: map[string]string{"irene.cloudfoundry.org/desired-at": desiredAt.UTC().Format(time.RFC3339)},
 			}}, metav1.CreateOptions{})
@@ -160,52 +161,52 @@ var _ = Describe("An app's Secret", func() {
 		create("fresh", ours, time.Now())
 		create("foreign", map[string]string{"cloudfoundry.org/guid": guid}, long)
 		create("old", ours, long)
-		Eventually(common.secretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("fresh-"+guid[:8], "foreign-"+guid[:8]))
-		Consistently(common.secretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("fresh-"+guid[:8], "foreign-"+guid[:8]))
-		common.age(ctx, "fresh-"+guid[:8])
-		Eventually(common.secretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("foreign-" + guid[:8]))
+		Eventually(common.SecretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("fresh-"+guid[:8], "foreign-"+guid[:8]))
+		Consistently(common.SecretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("fresh-"+guid[:8], "foreign-"+guid[:8]))
+		common.AgeSecret(ctx, "fresh-"+guid[:8])
+		Eventually(common.SecretNames).WithContext(ctx).WithArguments(guid).Should(ConsistOf("foreign-" + guid[:8]))
 	}, patience)
 
 	It("stays when a request counts on it again at the moment when it is collected", func(ctx context.Context) {
-		gate := newGateway()
-		place := alone(ctx, gate.kubeconfig())
-		irene := place.start(ctx)
+		gate := controlplane.NewGateway(apiConfig)
+		place := alone(ctx, gate.Kubeconfig())
+		irene := place.Start(ctx)
 		d := app("orphan")
 		By("leaving an orphan behind, since the StatefulSet can't be written")
-		gate.fail(creates("statefulsets"), status(500))
+		gate.Fail(creates("statefulsets"), status(500))
 		Expect(irene.Desire(ctx, d)).To(answered(503))
-		orphan := place.secretNames(ctx, d.GUID())
+		orphan := place.SecretNames(ctx, d.GUID())
 		Expect(orphan).To(HaveLen(1))
 
 		By("holding its deletion back while it is desired again")
 		held, release := make(chan struct{}), make(chan struct{})
-		gate.meddle(calls("DELETE", "secrets"), func(pass func()) {
+		gate.Intercept(calls("DELETE", "secrets"), func(pass func()) {
 			close(held)
 			<-release
 			pass()
 		})
-		place.age(ctx, orphan[0])
+		place.AgeSecret(ctx, orphan[0])
 		Eventually(held).Should(BeClosed())
 		desire(ctx, irene, d)
 		close(release)
 
 		running(ctx, irene, d, 1)
-		Consistently(place.secretNames, "500ms").WithContext(ctx).WithArguments(d.GUID()).Should(Equal(orphan))
-		Expect(place.values(ctx, d.GUID())).To(HaveKey("DATABASE_URL"))
+		Consistently(place.SecretNames, "500ms").WithContext(ctx).WithArguments(d.GUID()).Should(Equal(orphan))
+		Expect(place.Environment(ctx, d.GUID())).To(HaveKey("DATABASE_URL"))
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 	}, patience)
 
 	It("gets its labels back with the next sync", func(ctx context.Context) {
 		d := app("unlabelled")
 		run(ctx, irene, d)
-		name, pods := common.secretNames(ctx, d.GUID())[0], common.podUIDs(ctx, d.GUID())
-		_, err := api.CoreV1().Secrets(common.namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
+		name, pods := common.SecretNames(ctx, d.GUID())[0], common.PodUIDs(ctx, d.GUID())
+		_, err := api.CoreV1().Secrets(common.Namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
 		desire(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
-		Expect(common.secretNames(ctx, d.GUID())).To(ConsistOf(name))
-		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+		Expect(common.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
+		Expect(common.PodUIDs(ctx, d.GUID())).To(Equal(pods))
 	}, patience)
 
 	Context("when somebody deleted it", func() {
@@ -213,33 +214,33 @@ var _ = Describe("An app's Secret", func() {
 			GinkgoHelper()
 			d := app("bereft").Env("COLOUR", "green")
 			run(ctx, irene, d)
-			name := common.secretNames(ctx, d.GUID())[0]
-			Expect(api.CoreV1().Secrets(common.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+			name := common.SecretNames(ctx, d.GUID())[0]
+			Expect(api.CoreV1().Secrets(common.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 			Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
 			return d, name
 		}
 
 		It("comes back with the next sync, and the app runs on", func(ctx context.Context) {
 			d, name := deleted(ctx)
-			set, pods := common.statefulSet(ctx, d.GUID()), common.podUIDs(ctx, d.GUID())
+			set, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
 			desire(ctx, irene, d)
 			Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
-			Expect(common.secretNames(ctx, d.GUID())).To(ConsistOf(name))
-			Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
-			Expect(common.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
-			Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+			Expect(common.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
+			Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
+			Expect(common.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+			Expect(common.PodUIDs(ctx, d.GUID())).To(Equal(pods))
 			Eventually(owners(ctx, d)).Should(ConsistOf(set.UID))
 		}, patience)
 
 		It("the app is made anew when the next sync brings other values", func(ctx context.Context) {
 			d, name := deleted(ctx)
-			set := common.statefulSet(ctx, d.GUID())
+			set := common.StatefulSet(ctx, d.GUID())
 			desire(ctx, irene, d.Clone().Env("COLOUR", "red").With("last_updated", "2.0"))
 			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
 			running(ctx, irene, d, 1)
-			Expect(common.statefulSet(ctx, d.GUID()).UID).NotTo(Equal(set.UID))
-			Expect(common.secretNames(ctx, d.GUID())).NotTo(ContainElement(name))
-			Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "red"))
+			Expect(common.StatefulSet(ctx, d.GUID()).UID).NotTo(Equal(set.UID))
+			Expect(common.SecretNames(ctx, d.GUID())).NotTo(ContainElement(name))
+			Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "red"))
 		}, patience)
 	})
 })

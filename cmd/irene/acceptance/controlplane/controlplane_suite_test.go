@@ -29,6 +29,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/devcluster"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
@@ -41,6 +42,9 @@ func TestControlPlane(t *testing.T) {
 // binaries is where "make binaries" and "make cluster-control-plane" put them.
 const binaries = "../../../../bin"
 
+// chartManifest is what the Helm chart renders with its defaults.
+const chartManifest = "../../../../deploy/helm/testdata/minimal.golden.yaml"
+
 // patience is how long a spec may take altogether.
 var patience = SpecTimeout(time.Minute)
 
@@ -48,8 +52,11 @@ var (
 	// api talks to the API server as an administrator, past all faults.
 	api       kubernetes.Interface
 	apiConfig *rest.Config
+	// account is the chart's account, and ireneBinary the path of the program that acts as it.
+	account     *controlplane.Account
+	ireneBinary string
 	// common is the platform that most specs share, and irene its only process.
-	common *platform
+	common *controlplane.Platform
 	irene  *ireneprocess.Process
 )
 
@@ -63,7 +70,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 		_, err := os.Stat(filepath.Join(binaries, name))
 		Expect(err).NotTo(HaveOccurred(), "run: make binaries cluster-control-plane")
 	}
-	cluster, err := devcluster.Start(ctx, devcluster.Options{
+	cluster, err := controlplane.Start(ctx, devcluster.Options{
 		Bin:       binaries,
 		FakeNodes: 3,
 		// A node that stops reporting is noticed in half the usual time.
@@ -71,12 +78,11 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	}, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(cluster.Stop)
-	apiConfig, err = cluster.RESTConfig()
-	Expect(err).NotTo(HaveOccurred())
-	api, err = kubernetes.NewForConfig(apiConfig)
+	api, apiConfig = cluster.API, cluster.Config
+	ireneBinary, err = filepath.Abs(filepath.Join(binaries, "irene"))
 	Expect(err).NotTo(HaveOccurred())
 
-	installAccount(ctx)
+	account = controlplane.InstallAccount(ctx, api, chartManifest)
 	common = newPlatform(ctx, cluster.Kubeconfig, nil)
-	irene = common.start(ctx)
+	irene = common.Start(ctx)
 }, NodeTimeout(3*time.Minute))

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -38,15 +39,15 @@ func synchronise(ctx context.Context, irene *ireneprocess.Process, d cloudcontro
 
 var _ = Describe("When irene is killed", func() {
 	var (
-		gate   *gateway
-		place  *platform
+		gate   *controlplane.Gateway
+		place  *controlplane.Platform
 		irene  *ireneprocess.Process
 		killed atomic.Bool
 	)
 	BeforeEach(func(ctx context.Context) {
-		gate = newGateway()
-		place = alone(ctx, gate.kubeconfig())
-		irene = place.start(ctx)
+		gate = controlplane.NewGateway(apiConfig)
+		place = alone(ctx, gate.Kubeconfig())
+		irene = place.Start(ctx)
 		killed.Store(false)
 	})
 
@@ -56,7 +57,7 @@ var _ = Describe("When irene is killed", func() {
 	killAt := func(matches func(*http.Request) bool, nth int, when moment) {
 		victim := irene
 		left := int64(nth)
-		gate.meddle(matches, func(pass func()) {
+		gate.Intercept(matches, func(pass func()) {
 			if atomic.AddInt64(&left, -1) != 0 {
 				pass()
 				return
@@ -76,27 +77,27 @@ var _ = Describe("When irene is killed", func() {
 		running(ctx, irene, d, instancesOf(d))
 		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
 		Eventually(func(g Gomega) {
-			set := place.statefulSet(ctx, d.GUID())
-			for _, name := range place.secretNames(ctx, d.GUID()) {
-				place.age(ctx, name)
+			set := place.StatefulSet(ctx, d.GUID())
+			for _, name := range place.SecretNames(ctx, d.GUID()) {
+				place.AgeSecret(ctx, name)
 			}
-			secrets := place.secrets(ctx, d.GUID())
+			secrets := place.Secrets(ctx, d.GUID())
 			g.Expect(secrets).To(HaveLen(1))
 			g.Expect(secrets[0].OwnerReferences).To(ConsistOf(HaveField("UID", set.UID)))
-			budgets := place.budgets(ctx, d.GUID())
+			budgets := place.Budgets(ctx, d.GUID())
 			g.Expect(budgets).To(HaveLen(1))
 			g.Expect(budgets[0].OwnerReferences).To(ConsistOf(HaveField("UID", set.UID)))
 		}).Should(Succeed())
-		Expect(place.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", colour))
-		Expect(place.secrets(ctx, "")).To(HaveLen(1))
-		Expect(place.statefulSets(ctx, "")).To(HaveLen(1))
+		Expect(place.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", colour))
+		Expect(place.Secrets(ctx, "")).To(HaveLen(1))
+		Expect(place.StatefulSets(ctx, "")).To(HaveLen(1))
 	}
 
 	// hasKey makes the key of digests, which the first desire of an installation creates as
 	// a Secret before the app's own.
 	hasKey := func(ctx context.Context) {
 		GinkgoHelper()
-		_, err := api.CoreV1().Secrets(place.namespace).Create(ctx, &corev1.Secret{
+		_, err := api.CoreV1().Secrets(place.Namespace).Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: k8s.DigestKeySecret, Labels: map[string]string{keys.DigestKey: "true"}},
 			Data:       map[string][]byte{"key": bytes.Repeat([]byte("k"), 32)},
 			Immutable:  new(true),
@@ -110,9 +111,9 @@ var _ = Describe("When irene is killed", func() {
 		killAt(matches, 1, when)
 		_, _ = irene.Desire(ctx, d) // whoever asked may not learn what became of it
 		Eventually(killed.Load).Should(BeTrue())
-		gate.heal()
+		gate.Heal()
 
-		irene = place.start(ctx)
+		irene = place.Start(ctx)
 		changed := d.Clone().Env("COLOUR", "red").With("last_updated", "2.0")
 		synchronise(ctx, irene, changed)
 		whole(ctx, changed, colour)
@@ -152,13 +153,13 @@ var _ = Describe("When irene is killed", func() {
 		killAt(creates("secrets"), 1, after)
 		_, _ = irene.Desire(ctx, d)
 		Eventually(killed.Load).Should(BeTrue())
-		gate.heal()
-		left := place.secretNames(ctx, d.GUID())
+		gate.Heal()
+		left := place.SecretNames(ctx, d.GUID())
 		Expect(left).To(HaveLen(1))
-		irene = place.start(ctx)
+		irene = place.Start(ctx)
 		synchronise(ctx, irene, d)
 		whole(ctx, d, "green")
-		Expect(place.secretNames(ctx, d.GUID())).To(Equal(left))
+		Expect(place.SecretNames(ctx, d.GUID())).To(Equal(left))
 	}, patience)
 
 	It("in a desire that is given up, nothing is left", func(ctx context.Context) {
@@ -166,11 +167,11 @@ var _ = Describe("When irene is killed", func() {
 		killAt(creates("statefulsets"), 1, before)
 		_, _ = irene.Desire(ctx, d)
 		Eventually(killed.Load).Should(BeTrue())
-		gate.heal()
-		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
-		place.settings["apps"] = map[string]any{"orphan_min_age": "3s"}
-		irene = place.start(ctx)
-		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
+		gate.Heal()
+		Expect(place.Secrets(ctx, d.GUID())).To(HaveLen(1))
+		place.Settings["apps"] = map[string]any{"orphan_min_age": "3s"}
+		irene = place.Start(ctx)
+		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	DescribeTable("in an update, the next sync completes it",
@@ -182,11 +183,11 @@ var _ = Describe("When irene is killed", func() {
 			changed := d.Clone().With("instances", 3).With("last_updated", "2.0").Routes("new.example.com", 8080)
 			_, _ = irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "routes": changed["routes"], "annotation": "2.0"})
 			Eventually(killed.Load).Should(BeTrue())
-			gate.heal()
-			irene = place.start(ctx)
+			gate.Heal()
+			irene = place.Start(ctx)
 			synchronise(ctx, irene, changed)
 			whole(ctx, changed, "green")
-			Expect(place.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring("new.example.com"))
+			Expect(place.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring("new.example.com"))
 		},
 		Entry("before it is written", patience, before),
 		Entry("after it is written", patience, after),
@@ -199,18 +200,18 @@ var _ = Describe("When irene is killed", func() {
 			killAt(calls("DELETE", "statefulsets"), 1, when)
 			_, _ = irene.Client.Stop(ctx, d.GUID(), d.Version())
 			Eventually(killed.Load).Should(BeTrue())
-			gate.heal()
-			irene = place.start(ctx)
+			gate.Heal()
+			irene = place.Start(ctx)
 			list, err := irene.List(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			if _, listed := list[d.ProcessGUID()]; listed {
 				Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 			}
 			Eventually(func(g Gomega) {
-				for _, name := range place.secretNames(ctx, d.GUID()) {
-					place.age(ctx, name)
+				for _, name := range place.SecretNames(ctx, d.GUID()) {
+					place.AgeSecret(ctx, name)
 				}
-				place.nothingOf(ctx, "")(g)
+				place.NothingLeftOf(ctx, "")(g)
 			}).Should(Succeed())
 		},
 		Entry("before it is written", patience, before),
@@ -220,16 +221,16 @@ var _ = Describe("When irene is killed", func() {
 	It("between an app's removal and its renewal for new values, the next sync makes it", func(ctx context.Context) {
 		d := app("renewed").With("instances", 2).Env("COLOUR", "green")
 		run(ctx, irene, d)
-		for _, name := range place.secretNames(ctx, d.GUID()) {
-			Expect(api.CoreV1().Secrets(place.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+		for _, name := range place.SecretNames(ctx, d.GUID()) {
+			Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		}
 		Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
 		killAt(calls("DELETE", "statefulsets"), 1, after)
 		changed := d.Clone().Env("COLOUR", "red").With("last_updated", "2.0")
 		_, _ = irene.Desire(ctx, changed)
 		Eventually(killed.Load).Should(BeTrue())
-		gate.heal()
-		irene = place.start(ctx)
+		gate.Heal()
+		irene = place.Start(ctx)
 		synchronise(ctx, irene, changed)
 		whole(ctx, changed, "red")
 	}, patience)

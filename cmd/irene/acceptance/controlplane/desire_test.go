@@ -23,11 +23,11 @@ var _ = Describe("Desiring an app", func() {
 		d := app("three").With("instances", 3)
 		run(ctx, irene, d)
 
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Labels).To(HaveKeyWithValue("cloudfoundry.org/guid", d.GUID()))
 		Expect(set.Labels).To(HaveKeyWithValue("cloudfoundry.org/version", d.Version()))
 		Expect(set.Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
-		pods := common.pods(ctx, d.GUID())
+		pods := common.Pods(ctx, d.GUID())
 		Expect(pods).To(HaveLen(3))
 		Expect(pods).To(HaveEach(HaveField("Status.Phase", corev1.PodRunning)))
 
@@ -60,17 +60,17 @@ var _ = Describe("Desiring an app", func() {
 		d := app("routed").With("placement_tags", []string{"segment"}).With("routes", json.RawMessage(routes))
 		desire(ctx, irene, d)
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/internal-routes", `[{"hostname":"a.apps.internal"}]`))
 		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/isolation-segment", "segment"))
 
 		const fewer = `{"cf-router":[{"hostname":"a.example.com","port":8080}]}`
 		desire(ctx, irene, d.Clone().With("routes", json.RawMessage(fewer)))
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(fewer))
-		Expect(common.statefulSet(ctx, d.GUID()).Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
+		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
 		desire(ctx, irene, d)
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
-		Expect(common.statefulSet(ctx, d.GUID()).Spec).To(Equal(set.Spec))
+		Expect(common.StatefulSet(ctx, d.GUID()).Spec).To(Equal(set.Spec))
 	}, patience)
 
 	It("answers 404 and an empty list of instances, without an error, for what was never desired", func(ctx context.Context) {
@@ -102,7 +102,7 @@ var _ = Describe("Desiring an app", func() {
 			d := app("annotated").With("last_updated", text)
 			desire(ctx, irene, d)
 			Expect(annotation(ctx, irene, d)).To(Equal(text))
-			Expect(common.statefulSet(ctx, d.GUID()).Annotations).To(HaveKeyWithValue("cloudfoundry.org/last_updated", text))
+			Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(HaveKeyWithValue("cloudfoundry.org/last_updated", text))
 			// As long as the first came by the watch too, not only from the write.
 			Consistently(func() string { return annotation(ctx, irene, d) }, "200ms").Should(Equal(text))
 		},
@@ -125,12 +125,12 @@ var _ = Describe("Desiring an app", func() {
 		d["app_guid"] = cloudcontroller.NewGUID()
 		run(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
-		opi := container(common.statefulSet(ctx, d.GUID()))
+		opi := container(common.StatefulSet(ctx, d.GUID()))
 		Expect(opi.Ports).To(BeEmpty())
 		Expect(opi.StartupProbe).To(BeNil())
 		Expect(opi.LivenessProbe).To(BeNil())
 		Expect(opi.ReadinessProbe).To(BeNil())
-		Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("PORT", ""))
+		Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("PORT", ""))
 	}, patience)
 
 	It("runs a worker whose health check type is still port", func(ctx context.Context) {
@@ -141,7 +141,7 @@ var _ = Describe("Desiring an app", func() {
 	It("gives a cpu_weight of 100 one CPU, and memory and disk in MiB", func(ctx context.Context) {
 		d := app("heavy").With("cpu_weight", 100).With("memory_mb", 9000).With("disk_mb", 2048)
 		run(ctx, irene, d)
-		resources := container(common.statefulSet(ctx, d.GUID())).Resources
+		resources := container(common.StatefulSet(ctx, d.GUID())).Resources
 		Expect(resources.Requests.Cpu().MilliValue()).To(BeEquivalentTo(1000))
 		Expect(resources.Limits.Memory().Value()).To(BeEquivalentTo(9000 << 20))
 		Expect(resources.Requests.Memory().Value()).To(BeEquivalentTo(9000 << 20))
@@ -154,7 +154,7 @@ var _ = Describe("Desiring an app", func() {
 			map[string]any{"volume_id": "claim-1", "mount_dir": "/data/again"},
 		})
 		desire(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Spec.Template.Spec.Volumes).To(HaveLen(1))
 		Expect(set.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName).To(Equal("claim-1"))
 		Expect(container(set).VolumeMounts).To(HaveLen(2))
@@ -173,12 +173,12 @@ var _ = Describe("Desiring an app", func() {
 			"prometheus.io/scrape": "true", "k8s.v1.cni.cncf.io/networks": "other", "container.apparmor.security.beta.kubernetes.io/opi": "unconfined", "not a key": "x",
 		})
 		run(ctx, irene, d)
-		Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", SatisfyAll(
+		Expect(common.Pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", SatisfyAll(
 			HaveKeyWithValue("prometheus.io/scrape", "true"),
 			Not(HaveKey("k8s.v1.cni.cncf.io/networks")), Not(HaveKey("container.apparmor.security.beta.kubernetes.io/opi")), Not(HaveKey("not a key"))))))
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Eventually(func(g Gomega) {
-			events, err := api.CoreV1().Events(common.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=AnnotationsLeftOut"})
+			events, err := api.CoreV1().Events(common.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=AnnotationsLeftOut"})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(events.Items).To(ContainElement(SatisfyAll(
 				HaveField("InvolvedObject.UID", set.UID),
@@ -187,7 +187,7 @@ var _ = Describe("Desiring an app", func() {
 
 		By("taking the same request as one that changes nothing")
 		desire(ctx, irene, d)
-		again := common.statefulSet(ctx, d.GUID())
+		again := common.StatefulSet(ctx, d.GUID())
 		Expect(again.Generation).To(Equal(set.Generation))
 		Expect(again.Annotations).To(Equal(set.Annotations))
 	}, patience)
@@ -199,11 +199,11 @@ var _ = Describe("Desiring an app", func() {
 		run(ctx, irene, fresh.With("instances", 2))
 		Expect(annotation(ctx, irene, old)).To(Equal("1.0"))
 		Expect(annotation(ctx, irene, fresh)).To(Equal("2.0"))
-		Expect(common.statefulSets(ctx, old.GUID())).To(HaveLen(2))
+		Expect(common.StatefulSets(ctx, old.GUID())).To(HaveLen(2))
 		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
 		Expect(irene.List(ctx)).NotTo(HaveKey(old.ProcessGUID()))
 		running(ctx, irene, fresh, 2)
-		left := common.statefulSet(ctx, old.GUID())
+		left := common.StatefulSet(ctx, old.GUID())
 		Expect(left.Labels).To(HaveKeyWithValue("cloudfoundry.org/version", fresh.Version()))
 	}, patience)
 
@@ -211,7 +211,7 @@ var _ = Describe("Desiring an app", func() {
 		d := app("short").Identify("a", "v_1.0")
 		run(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey("a-v_1.0"))
-		_, err := api.AppsV1().StatefulSets(common.namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=a"})
+		_, err := api.AppsV1().StatefulSets(common.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=a"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(irene.Client.Stop(ctx, "a", "v_1.0")).To(answered(200))
 	}, patience)

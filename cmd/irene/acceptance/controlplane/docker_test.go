@@ -39,7 +39,7 @@ var _ = Describe("A docker image", func() {
 	It("runs as the user whom it names by number, with its command doubled and pulled anew", func(ctx context.Context) {
 		d := cloudcontroller.NewDocker("numbered", push("1234:5678"), "/bin/server", "--port", "8080").With("instances", 2)
 		run(ctx, irene, d)
-		spec := common.statefulSet(ctx, d.GUID()).Spec.Template.Spec
+		spec := common.StatefulSet(ctx, d.GUID()).Spec.Template.Spec
 		Expect(spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))
 		Expect(spec.SecurityContext.RunAsUser).To(HaveValue(BeEquivalentTo(1234)))
 		Expect(spec.SecurityContext.RunAsGroup).To(HaveValue(BeEquivalentTo(5678)))
@@ -64,7 +64,7 @@ var _ = Describe("A docker image", func() {
 			Expect(instances).To(HaveLen(1))
 			Expect(instances[0].State).To(Equal("CRASHED"))
 			Expect(instances[0].PlacementError).To(Equal(answer.Message()))
-			Expect(common.statefulSets(ctx, d.GUID())).To(BeEmpty())
+			Expect(common.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		},
 		Entry("by number", patience, "0"),
 		Entry("by not naming anybody", patience, ""),
@@ -88,11 +88,11 @@ var _ = Describe("A docker image", func() {
 
 	It("may run as root where nodes have user namespaces", func(ctx context.Context) {
 		place := alone(ctx, direct())
-		place.settings["apps"] = map[string]any{"user_namespaces": "on"}
-		irene := place.start(ctx)
+		place.Settings["apps"] = map[string]any{"user_namespaces": "on"}
+		irene := place.Start(ctx)
 		d := cloudcontroller.NewDocker("rooted", push("root"))
 		run(ctx, irene, d)
-		spec := place.statefulSet(ctx, d.GUID()).Spec.Template.Spec
+		spec := place.StatefulSet(ctx, d.GUID()).Spec.Template.Spec
 		Expect(spec.HostUsers).To(HaveValue(BeFalse()))
 		Expect(spec.SecurityContext.RunAsNonRoot).To(BeNil())
 	}, patience)
@@ -100,6 +100,6 @@ var _ = Describe("A docker image", func() {
 	It("is left to kubelet when its registry can't be asked", func(ctx context.Context) {
 		d := cloudcontroller.NewDocker("unknown", "127.0.0.1:1/org/app")
 		run(ctx, irene, d)
-		Expect(common.statefulSet(ctx, d.GUID()).Spec.Template.Spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))
+		Expect(common.StatefulSet(ctx, d.GUID()).Spec.Template.Spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))
 	}, patience)
 })

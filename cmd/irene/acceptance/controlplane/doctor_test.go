@@ -39,16 +39,16 @@ var _ = Describe("irene doctor", func() {
 		bus, err = natsserver.Start(natsserver.Options{User: "irene", Password: "bus-hunter2"})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(bus.Stop)
-		o = &operated{platform: newPlatform(ctx, direct(), works.Settings())}
-		password := filepath.Join(o.dir, "nats-password")
+		o = &operated{Platform: newPlatform(ctx, direct(), works.Settings())}
+		password := filepath.Join(o.Dir, "nats-password")
 		Expect(os.WriteFile(password, []byte("bus-hunter2"), 0o600)).To(Succeed())
 
-		ours = newSigner(o.dir, "authority")
+		ours = newSigner(o.Dir, "authority")
 		irenes, irenesKey := ours.signs("irene", ecKey(), year)
 		caller, _ = ours.signs("cloud_controller", rsaKey(), year)
 		servers, serversKey := ours.signs("cloud-controller-port", rsaKey(), year)
 		address = securePort(servers, serversKey, ours)
-		o.settings["nats"] = map[string]any{"servers": []string{bus.URL()}, "user": "irene", "password_file": password}
+		o.Settings["nats"] = map[string]any{"servers": []string{bus.URL()}, "user": "irene", "password_file": password}
 		o.settle(map[string]any{
 			"listen": map[string]any{"tls": map[string]any{"certificate_file": irenes, "key_file": irenesKey,
 				"client_ca_file": ours.file, "client_names": []string{"cloud_controller"}}},
@@ -59,7 +59,7 @@ var _ = Describe("irene doctor", func() {
 		Expect(err).NotTo(HaveOccurred())
 		file, err := works.RootFSFile(rootfs)
 		Expect(err).NotTo(HaveOccurred())
-		_, err = works.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: o.kubeconfig, Namespace: o.namespace}, "import", imageworks.StackName, file)
+		_, err = works.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: o.Kubeconfig, Namespace: o.Namespace}, "import", imageworks.StackName, file)
 		Expect(err).NotTo(HaveOccurred())
 	})
 	all := func() []string { return []string{"--caller-certificate", caller} }
@@ -68,19 +68,19 @@ var _ = Describe("irene doctor", func() {
 		changed[key] = value
 		o.config[section] = changed
 	}
-	withLeader := func(ctx context.Context) { o.start(ctx) }
+	withLeader := func(ctx context.Context) { o.Start(ctx) }
 
 	It("says that all is well, or what is not and how to mend it", func(ctx context.Context) {
 		withLeader(ctx)
 		Eventually(func() error {
-			_, err := api.CoreV1().Secrets(o.namespace).Get(ctx, imageworks.PullSecret, metav1.GetOptions{})
+			_, err := api.CoreV1().Secrets(o.Namespace).Get(ctx, imageworks.PullSecret, metav1.GetOptions{})
 			return err
 		}).Should(Succeed())
 		stdout, _ := o.ends(ctx, 0, "doctor", all()...)
 		AddReportEntry("irene doctor, all well", stdout, ReportEntryVisibilityAlways)
 		Expect(stdout).To(And(
 			MatchRegexp(`ok +kubernetes permissions +all \d+ that irene needs`),
-			MatchRegexp(`ok +kubernetes.namespace +%s, Pod Security restricted`, o.namespace),
+			MatchRegexp(`ok +kubernetes.namespace +%s, Pod Security restricted`, o.Namespace),
 			MatchRegexp(`ok +leader_election +\S+ leads`),
 			MatchRegexp(`ok +nats nats://\S+ +connected`),
 			MatchRegexp(`ok +registry.address +pushed and pulled`),
@@ -100,7 +100,7 @@ var _ = Describe("irene doctor", func() {
 		Expect(bus.Start()).To(Succeed())
 
 		By("another password for NATS")
-		password := filepath.Join(o.dir, "nats-password")
+		password := filepath.Join(o.Dir, "nats-password")
 		Expect(os.WriteFile(password, []byte("wrong"), 0o600)).To(Succeed())
 		Expect(o.finding(ctx, 1, "nats", all()...)).To(And(HaveField("Verdict", "failed"), HaveField("Mend", ContainSubstring("nats.password_file"))))
 		Expect(os.WriteFile(password, []byte("bus-hunter2"), 0o600)).To(Succeed())
@@ -118,7 +118,7 @@ var _ = Describe("irene doctor", func() {
 
 		By("Cloud Controller not taking irene's certificate")
 		servers, key := ours.signs("strict", rsaKey(), year)
-		set("cloud_controller", "url", securePort(servers, key, newSigner(o.dir, "another")))
+		set("cloud_controller", "url", securePort(servers, key, newSigner(o.Dir, "another")))
 		Expect(o.finding(ctx, 1, "cloud_controller https://", all()...)).To(And(
 			HaveField("Verdict", "failed"), HaveField("Mend", ContainSubstring("cloud_controller.certificate_file"))))
 		set("cloud_controller", "url", "")
@@ -150,14 +150,14 @@ var _ = Describe("irene doctor", func() {
 	}, SpecTimeout(2*time.Minute))
 
 	It("names what irene may not do, and granting just that is enough for irene", func(ctx context.Context) {
-		user := "operator-of-" + o.namespace
-		o.kubeconfig = actingAs(user, o.dir)
-		set("kubernetes", "kubeconfig_file", o.kubeconfig)
+		user := "operator-of-" + o.Namespace
+		o.Kubeconfig = actingAs(user, o.Dir)
+		set("kubernetes", "kubeconfig_file", o.Kubeconfig)
 		var found []shownFinding
 		o.shows(ctx, 1, &found, "doctor", all()...)
-		rules, clusterRules := missingPermissions(found, o.namespace)
+		rules, clusterRules := missingPermissions(found, o.Namespace)
 		Expect(rules).NotTo(BeEmpty())
-		grant(ctx, user, o.namespace, rules, clusterRules)
+		grant(ctx, user, o.Namespace, rules, clusterRules)
 
 		found = nil
 		Eventually(func() []shownFinding {
@@ -166,18 +166,18 @@ var _ = Describe("irene doctor", func() {
 			return found
 		}).Should(ContainElement(And(HaveField("Check", "kubernetes permissions"), HaveField("Verdict", "ok"))))
 
-		process := o.start(ctx)
-		droplet := (&assembling{platform: o.platform, Works: works}).newDroplet()
+		process := o.Start(ctx)
+		droplet := (&assembling{Platform: o.Platform, Works: works}).newDroplet()
 		d := (&assembling{}).app("modest", droplet).With("instances", 2)
 		run(ctx, process, d)
-		Eventually(func() any { return o.budgets(ctx, d.GUID()) }).Should(HaveLen(1))
+		Eventually(func() any { return o.Budgets(ctx, d.GUID()) }).Should(HaveLen(1))
 		Expect(process.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
-		Eventually(o.nothingOf(ctx, d.GUID())).Should(Succeed())
-		Expect(o.log.String()).NotTo(ContainSubstring("forbidden"))
+		Eventually(o.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
+		Expect(o.Log.String()).NotTo(ContainSubstring("forbidden"))
 
 		By("one verb being taken away")
 		rules[0].Verbs = rules[0].Verbs[1:]
-		_, err := api.RbacV1().Roles(o.namespace).Update(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}, metav1.UpdateOptions{})
+		_, err := api.RbacV1().Roles(o.Namespace).Update(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}, metav1.UpdateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(func() []shownFinding {
 			found = nil

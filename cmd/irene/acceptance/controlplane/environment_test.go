@@ -21,7 +21,7 @@ var _ = Describe("An app's environment", func() {
 			d.Env(fmt.Sprintf("BLOB_%d", n), strings.Repeat(fmt.Sprint(n), 100<<10))
 		}
 		run(ctx, irene, d)
-		values := common.values(ctx, d.GUID())
+		values := common.Environment(ctx, d.GUID())
 		for n := range 9 {
 			Expect(values[fmt.Sprintf("BLOB_%d", n)] == strings.Repeat(fmt.Sprint(n), 100<<10)).To(BeTrue())
 		}
@@ -39,7 +39,7 @@ var _ = Describe("An app's environment", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer).To(answered(422))
 		Expect(answer.Message()).To(SatisfyAll(HavePrefix("environment: "), ContainSubstring("LARGEST")))
-		Expect(common.statefulSets(ctx, d.GUID())).To(BeEmpty())
+		Expect(common.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 	}, patience)
 
 	It("may have a variable just as large as Linux allows, not a byte more", func(ctx context.Context) {
@@ -57,7 +57,7 @@ var _ = Describe("An app's environment", func() {
 	It("may have names that Kubernetes takes for no key", func(ctx context.Context) {
 		d := cloudcontroller.NewBuildpack("names").Env("with space", "1").Env("1st", "2").Env("a/b:c", "3").Env("..", "4").Env("dash-ed.dotted", "5")
 		run(ctx, irene, d)
-		values := common.values(ctx, d.GUID())
+		values := common.Environment(ctx, d.GUID())
 		for name, value := range map[string]string{"with space": "1", "1st": "2", "a/b:c": "3", "..": "4", "dash-ed.dotted": "5"} {
 			Expect(values).To(HaveKeyWithValue(name, value))
 		}
@@ -68,7 +68,7 @@ var _ = Describe("An app's environment", func() {
 		d := cloudcontroller.NewBuildpack("dollars").Env("ODD", odd).Env("VCAP_APPLICATION", odd).Env("PATH", odd)
 		d["lifecycle"].(map[string]any)["buildpack_lifecycle"].(map[string]any)["start_command"] = odd
 		run(ctx, irene, d)
-		values := common.values(ctx, d.GUID())
+		values := common.Environment(ctx, d.GUID())
 		Expect(values).To(HaveKeyWithValue("ODD", odd), "kubelet takes values from Secrets as they are")
 		Expect(values).To(HaveKeyWithValue("VCAP_APPLICATION", escaped))
 		Expect(values).To(HaveKeyWithValue("PATH", escaped))
@@ -77,18 +77,18 @@ var _ = Describe("An app's environment", func() {
 
 		docker := cloudcontroller.NewDocker("dollars", "127.0.0.1:1/dollars", "/bin/echo", odd)
 		desire(ctx, irene, docker)
-		Expect(container(common.statefulSet(ctx, docker.GUID())).Command).To(Equal([]string{"/bin/echo", escaped}))
+		Expect(container(common.StatefulSet(ctx, docker.GUID())).Command).To(Equal([]string{"/bin/echo", escaped}))
 	}, patience)
 
 	It("is in an immutable Secret that only the app's own template refers to, and the plain rest is readable", func(ctx context.Context) {
 		d := app("split").Env("API_KEY", "k")
 		run(ctx, irene, d)
-		secrets := common.secrets(ctx, d.GUID())
+		secrets := common.Secrets(ctx, d.GUID())
 		Expect(secrets).To(HaveLen(1))
 		Expect(secrets[0].Immutable).To(HaveValue(BeTrue()))
 		Expect(secrets[0].Type).To(Equal(corev1.SecretTypeOpaque))
 		plain := []string{}
-		for _, variable := range container(common.statefulSet(ctx, d.GUID())).Env {
+		for _, variable := range container(common.StatefulSet(ctx, d.GUID())).Env {
 			if variable.ValueFrom == nil {
 				plain = append(plain, variable.Name)
 			} else if reference := variable.ValueFrom.SecretKeyRef; reference != nil {
@@ -102,7 +102,7 @@ var _ = Describe("An app's environment", func() {
 	It("takes no Secret when there is nothing to hide", func(ctx context.Context) {
 		d := cloudcontroller.NewBuildpack("plain")
 		run(ctx, irene, d)
-		Expect(common.secrets(ctx, d.GUID())).To(BeEmpty())
+		Expect(common.Secrets(ctx, d.GUID())).To(BeEmpty())
 	}, patience)
 
 	It("leaves room beside thousands of egress rules", func(ctx context.Context) {
@@ -114,7 +114,7 @@ var _ = Describe("An app's environment", func() {
 		d := app("ruled").With("egress_rules", rules)
 		run(ctx, irene, d)
 		size := 0
-		for key, value := range common.statefulSet(ctx, d.GUID()).Annotations {
+		for key, value := range common.StatefulSet(ctx, d.GUID()).Annotations {
 			size += len(key) + len(value)
 		}
 		Expect(size).To(BeNumerically("<=", 200<<10))

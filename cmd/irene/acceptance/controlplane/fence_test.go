@@ -19,6 +19,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	k8sjob "github.com/irene-cf/irene/k8s/job"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 // What irene's own account may not do, even if irene were somebody else's.
@@ -29,7 +31,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 	)
 	BeforeAll(func() {
 		config := rest.CopyConfig(apiConfig)
-		config.Impersonate = rest.ImpersonationConfig{UserName: account}
+		config.Impersonate = rest.ImpersonationConfig{UserName: controlplane.AccountName}
 		var err error
 		intruder, err = kubernetes.NewForConfig(config)
 		Expect(err).NotTo(HaveOccurred())
@@ -71,7 +73,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 	annotatedSet := func(ctx context.Context, annotations map[string]string) error {
 		template := pod(nil)
 		template.Spec.RestartPolicy, template.Annotations = corev1.RestartPolicyAlways, annotations
-		_, err := intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, &appsv1.StatefulSet{
+		_, err := intruder.AppsV1().StatefulSets(common.Namespace).Create(ctx, &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{Name: "fence"},
 			Spec:       appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template},
 		}, dry)
@@ -79,14 +81,14 @@ var _ = Describe("Irene's account", Ordered, func() {
 	}
 
 	It("creates what irene creates", func(ctx context.Context) {
-		Expect(job(ctx, common.namespace, nil)).To(Succeed())
-		Expect(statefulSet(ctx, common.namespace, nil)).To(Succeed())
+		Expect(job(ctx, common.Namespace, nil)).To(Succeed())
+		Expect(statefulSet(ctx, common.Namespace, nil)).To(Succeed())
 		By("root, in a user namespace")
-		Expect(job(ctx, common.namespace, func(p *corev1.PodSpec) {
+		Expect(job(ctx, common.Namespace, func(p *corev1.PodSpec) {
 			p.SecurityContext.RunAsNonRoot, p.HostUsers = nil, ptr.To(false)
 		})).To(Succeed())
 		By("a Job that doesn't wait for a lost node")
-		Expect(job(ctx, common.namespace, func(p *corev1.PodSpec) { p.Tolerations = k8sjob.TolerateLostNode(time.Minute) })).To(Succeed())
+		Expect(job(ctx, common.Namespace, func(p *corev1.PodSpec) { p.Tolerations = k8sjob.TolerateLostNode(time.Minute) })).To(Succeed())
 		By("annotations of its own, and those that users may set")
 		Expect(annotatedSet(ctx, map[string]string{"cloudfoundry.org/version": "1", "irene.cloudfoundry.org/x": "y", "prometheus.io/port": "1"})).To(Succeed())
 	}, patience)
@@ -111,7 +113,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 				WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType, WhenScaled: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 			},
 		}}
-		_, err := intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, set, dry)
+		_, err := intruder.AppsV1().StatefulSets(common.Namespace).Create(ctx, set, dry)
 		Expect(err).To(MatchError(ContainSubstring("persistentVolumeClaimRetentionPolicy")))
 		set.Spec.PersistentVolumeClaimRetentionPolicy = nil
 		set.Spec.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{
@@ -121,7 +123,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 				Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
 			},
 		}}
-		_, err = intruder.AppsV1().StatefulSets(common.namespace).Create(ctx, set, dry)
+		_, err = intruder.AppsV1().StatefulSets(common.Namespace).Create(ctx, set, dry)
 		Expect(err).To(MatchError(ContainSubstring("volumeClaimTemplates")))
 	}, patience)
 
@@ -129,7 +131,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 		template := pod(nil)
 		template.Spec.RestartPolicy = corev1.RestartPolicyAlways
 		template.Annotations = map[string]string{"example.org/from-before": "x"}
-		set, err := api.AppsV1().StatefulSets(common.namespace).Create(ctx, &appsv1.StatefulSet{
+		set, err := api.AppsV1().StatefulSets(common.Namespace).Create(ctx, &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "fence-"},
 			Spec: appsv1.StatefulSetSpec{
 				Replicas: ptr.To(int32(0)), Selector: &metav1.LabelSelector{MatchLabels: template.Labels}, Template: template,
@@ -137,10 +139,10 @@ var _ = Describe("Irene's account", Ordered, func() {
 		}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx context.Context) {
-			Expect(api.AppsV1().StatefulSets(common.namespace).Delete(ctx, set.Name, metav1.DeleteOptions{})).To(Succeed())
+			Expect(api.AppsV1().StatefulSets(common.Namespace).Delete(ctx, set.Name, metav1.DeleteOptions{})).To(Succeed())
 		})
 		patch := func(text string) error {
-			_, err := intruder.AppsV1().StatefulSets(common.namespace).Patch(ctx, set.Name, types.StrategicMergePatchType, []byte(text), metav1.PatchOptions{})
+			_, err := intruder.AppsV1().StatefulSets(common.Namespace).Patch(ctx, set.Name, types.StrategicMergePatchType, []byte(text), metav1.PatchOptions{})
 			return err
 		}
 		Expect(patch(`{"spec":{"replicas":0,"template":{"spec":{"containers":[{"name":"c","image":"127.0.0.1:1/d"}]}}}}`)).To(Succeed())
@@ -149,8 +151,8 @@ var _ = Describe("Irene's account", Ordered, func() {
 	}, patience)
 
 	DescribeTable("creates nothing that reaches further", func(ctx context.Context, want string, spoil func(*corev1.PodSpec)) {
-		Expect(job(ctx, common.namespace, spoil)).To(MatchError(ContainSubstring(want)))
-		Expect(statefulSet(ctx, common.namespace, spoil)).To(MatchError(ContainSubstring(want)))
+		Expect(job(ctx, common.Namespace, spoil)).To(MatchError(ContainSubstring(want)))
+		Expect(statefulSet(ctx, common.Namespace, spoil)).To(MatchError(ContainSubstring(want)))
 	},
 		Entry("privileged", patience, "unprivileged", func(p *corev1.PodSpec) {
 			p.Containers[0].SecurityContext.Privileged, p.Containers[0].SecurityContext.AllowPrivilegeEscalation = ptr.To(true), nil
@@ -191,7 +193,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 	)
 
 	It("gets no other account's token by a Secret", func(ctx context.Context) {
-		_, err := intruder.CoreV1().Secrets(common.namespace).Create(ctx, &corev1.Secret{
+		_, err := intruder.CoreV1().Secrets(common.Namespace).Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "fence", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
 			Type:       corev1.SecretTypeServiceAccountToken,
 		}, dry)
@@ -201,7 +203,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 	It("writes only where restricted Pod Security is enforced, whatever roles it were given", func(ctx context.Context) {
 		lax, err := api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lax-"}}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		admitAccount(ctx, lax.Name)
+		account.Admit(ctx, lax.Name)
 		Expect(job(ctx, lax.Name, nil)).To(MatchError(ContainSubstring("enforce restricted Pod Security")))
 	}, patience)
 
@@ -212,7 +214,7 @@ var _ = Describe("Irene's account", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(intruder.CoreV1().Nodes().Delete(ctx, "fake-0", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})).
 			To(MatchError(ContainSubstring("cannot delete resource \"nodes\"")))
-		_, err = intruder.CoreV1().Pods(common.namespace).Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "fence"}, Spec: pod(nil).Spec}, dry)
+		_, err = intruder.CoreV1().Pods(common.Namespace).Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "fence"}, Spec: pod(nil).Spec}, dry)
 		Expect(err).To(MatchError(ContainSubstring("cannot create resource \"pods\"")))
 	}, patience)
 })

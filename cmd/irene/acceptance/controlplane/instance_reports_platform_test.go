@@ -12,21 +12,20 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
 // telling is a platform whose irene tells a Cloud Controller of instances. What happens
 // to them the spec plays.
 type telling struct {
-	*platform
+	*controlplane.Platform
 	cc    *standin.Server
-	nodes *kubelet
+	nodes *controlplane.Kubelet
 	irene *ireneprocess.Process
 	// kills counts how often a process was killed that led.
 	kills int
@@ -49,22 +48,22 @@ func newTelling(ctx context.Context, elected bool) *telling {
 	if !elected {
 		settings["leader_election"] = map[string]any{"enabled": false}
 	}
-	t := &telling{platform: newPlatform(ctx, direct(), settings), cc: cc}
-	t.nodes = newKubelet(ctx, t.namespace, 2)
-	t.nodes.reportsEnds = true
+	t := &telling{Platform: newPlatform(ctx, direct(), settings), cc: cc}
+	t.nodes = controlplane.NewKubelet(ctx, api, t.Namespace, 2)
+	t.nodes.ReportsEnds = true
 	return t
 }
 
 // with changes how irene tells.
 func (t *telling) with(settings map[string]any) *telling {
-	maps.Copy(t.settings["cloud_controller"].(map[string]any), settings)
+	maps.Copy(t.Settings["cloud_controller"].(map[string]any), settings)
 	return t
 }
 
 // begins starts the irene.
 func (t *telling) begins(ctx context.Context) *telling {
 	GinkgoHelper()
-	t.irene = t.start(ctx)
+	t.irene = t.Start(ctx)
 	return t
 }
 
@@ -92,39 +91,37 @@ func (t *telling) leader(ctx context.Context, replicas []*ireneprocess.Process) 
 // runs desires an app and waits until its instances run.
 func (t *telling) runs(ctx context.Context, name string, instances int) cloudcontroller.Desire {
 	GinkgoHelper()
-	d := t.nodes.app(name, instances)
+	d := t.nodes.App(name, instances)
 	t.cc.AddProcess(d.GUID())
 	run(ctx, t.irene, d)
 	return d
 }
 
 // pod is the one of an instance.
-func (t *telling) pod(ctx context.Context, d cloudcontroller.Desire, index int) *loopbackPod {
+func (t *telling) pod(ctx context.Context, d cloudcontroller.Desire, index int) *controlplane.LoopbackPod {
 	GinkgoHelper()
-	var pod *loopbackPod
+	var pod *controlplane.LoopbackPod
 	Eventually(func(g Gomega) {
-		name := t.statefulSet(ctx, d.GUID()).Name
-		live, err := api.CoreV1().Pods(t.namespace).Get(ctx, fmt.Sprintf("%s-%d", name, index), metav1.GetOptions{})
+		name := t.StatefulSet(ctx, d.GUID()).Name
+		live, err := api.CoreV1().Pods(t.Namespace).Get(ctx, fmt.Sprintf("%s-%d", name, index), metav1.GetOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(live.DeletionTimestamp).To(BeNil())
-		t.nodes.mutex.Lock()
-		defer t.nodes.mutex.Unlock()
-		pod = t.nodes.pods[live.UID]
+		pod = t.nodes.Find(live.UID)
 		g.Expect(pod).NotTo(BeNil())
 	}).Should(Succeed())
 	return pod
 }
 
 // crash has a pod's container die for the nth time, and run again.
-func (t *telling) crash(ctx context.Context, p *loopbackPod, n int) {
+func (t *telling) crash(ctx context.Context, p *controlplane.LoopbackPod, n int) {
 	GinkgoHelper()
 	end := exited(int32(n), "Error", time.Now())
-	Expect(t.nodes.report(ctx, p, died(n, end))).To(Succeed())
-	Expect(t.nodes.report(ctx, p, runsAgain(n, end))).To(Succeed())
+	Expect(t.nodes.Report(ctx, p, died(n, end))).To(Succeed())
+	Expect(t.nodes.Report(ctx, p, runsAgain(n, end))).To(Succeed())
 }
 
 // crashAll is crash for all pods at the same time.
-func (t *telling) crashAll(ctx context.Context, pods []*loopbackPod, n int) {
+func (t *telling) crashAll(ctx context.Context, pods []*controlplane.LoopbackPod, n int) {
 	GinkgoHelper()
 	var playing sync.WaitGroup
 	for _, p := range pods {
@@ -200,39 +197,4 @@ func (t *telling) knows(crashes int) (repeats int) {
 	}
 	_, repeats = t.distinct()
 	return repeats
-}
-
-func exited(status int32, reason string, at time.Time) *corev1.ContainerStateTerminated {
-	return &corev1.ContainerStateTerminated{ExitCode: status, Reason: reason, StartedAt: metav1.NewTime(at.Add(-time.Second)), FinishedAt: metav1.NewTime(at)}
-}
-
-// died is the status of a pod whose container has died for the nth time.
-func died(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
-	return func(s *corev1.PodStatus) {
-		status := &s.ContainerStatuses[0]
-		status.RestartCount, status.Started, status.Ready = int32(n-1), ptr.To(false), false
-		status.State = corev1.ContainerState{Terminated: end}
-		conditions(s, false)
-	}
-}
-
-// backsOff is the one while it waits to be started again after that.
-func backsOff(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
-	return func(s *corev1.PodStatus) {
-		died(n, end)(s)
-		status := &s.ContainerStatuses[0]
-		status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off"}}
-		status.LastTerminationState = corev1.ContainerState{Terminated: end}
-	}
-}
-
-// runsAgain is the one after it was started again.
-func runsAgain(n int, end *corev1.ContainerStateTerminated) func(*corev1.PodStatus) {
-	return func(s *corev1.PodStatus) {
-		status := &s.ContainerStatuses[0]
-		status.RestartCount, status.Started, status.Ready = int32(n), ptr.To(true), true
-		status.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}
-		status.LastTerminationState = corev1.ContainerState{Terminated: end}
-		conditions(s, true)
-	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -26,12 +27,12 @@ const away = 4 * time.Second
 var _ = Describe("Cloud Controller is told of instances", func() {
 	var place *telling
 
-	pods := func(ctx context.Context, apps int) []*loopbackPod {
+	pods := func(ctx context.Context, apps int) []*controlplane.LoopbackPod {
 		GinkgoHelper()
-		var all []*loopbackPod
+		var all []*controlplane.LoopbackPod
 		var desired []cloudcontroller.Desire
 		for n := range apps {
-			d := place.nodes.app(fmt.Sprintf("crashing-%d", n), 1)
+			d := place.nodes.App(fmt.Sprintf("crashing-%d", n), 1)
 			place.cc.AddProcess(d.GUID())
 			desire(ctx, place.irene, d)
 			desired = append(desired, d)
@@ -88,7 +89,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 
 	It("that crash while leaders change", func(ctx context.Context) {
 		place = newTelling(ctx, true)
-		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
+		replicas := []*ireneprocess.Process{place.Start(ctx), place.Start(ctx)}
 		place.irene = replicas[0]
 		all := pods(ctx, 5)
 		for n := 1; n <= 4; n++ {
@@ -102,7 +103,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 				replicas[leads].Kill()
 				place.kills++
 			}
-			replicas[leads] = place.start(ctx)
+			replicas[leads] = place.Start(ctx)
 		}
 		Expect(place.knows(20)).To(BeNumerically("<=", place.kills))
 	}, SpecTimeout(3*time.Minute))
@@ -114,25 +115,25 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		rolled, evicted, pressed := place.runs(ctx, "rolled", 2), place.runs(ctx, "evicted", 1), place.runs(ctx, "pressed", 1)
 		old := map[string]string{}
 		for _, d := range []cloudcontroller.Desire{restarted, rolled, evicted, pressed} {
-			old[d.GUID()] = string(place.pod(ctx, d, 0).uid)
+			old[d.GUID()] = string(place.pod(ctx, d, 0).UID)
 		}
-		node := place.pods(ctx, pressed.GUID())[0].Spec.NodeName
+		node := place.Pods(ctx, pressed.GUID())[0].Spec.NodeName
 
 		Expect(place.irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
 		Expect(place.irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2"})).To(answered(200))
 		Expect(place.irene.StopInstance(ctx, restarted.GUID(), restarted.Version(), "0")).To(answered(200))
-		_, err := api.AppsV1().StatefulSets(place.namespace).Patch(ctx, place.statefulSet(ctx, rolled.GUID()).Name, types.MergePatchType,
+		_, err := api.AppsV1().StatefulSets(place.Namespace).Patch(ctx, place.StatefulSet(ctx, rolled.GUID()).Name, types.MergePatchType,
 			[]byte(`{"spec":{"template":{"metadata":{"annotations":{"rolled":"yes"}}}}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(api.CoreV1().Pods(place.namespace).EvictV1(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: place.pod(ctx, evicted, 0).name}})).To(Succeed())
-		place.nodes.evict(ctx, place.pod(ctx, pressed, 0))
+		Expect(api.CoreV1().Pods(place.Namespace).EvictV1(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: place.pod(ctx, evicted, 0).Name}})).To(Succeed())
+		place.nodes.Evict(ctx, place.pod(ctx, pressed, 0))
 
 		Eventually(func(g Gomega) {
-			g.Expect(place.pods(ctx, stopped.GUID())).To(BeEmpty())
-			g.Expect(place.pods(ctx, scaled.GUID())).To(HaveLen(1))
+			g.Expect(place.Pods(ctx, stopped.GUID())).To(BeEmpty())
+			g.Expect(place.Pods(ctx, scaled.GUID())).To(HaveLen(1))
 			for guid, before := range old {
-				g.Expect(place.pods(ctx, guid)).To(Not(BeEmpty()))
-				for _, pod := range place.pods(ctx, guid) {
+				g.Expect(place.Pods(ctx, guid)).To(Not(BeEmpty()))
+				for _, pod := range place.Pods(ctx, guid) {
 					g.Expect(string(pod.UID)).NotTo(Equal(before))
 				}
 			}
@@ -145,7 +146,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		place.crash(ctx, place.pod(ctx, witness, 0), 1)
 		Eventually(func() []report { return place.told(standin.AppCrashed) }).Should(HaveLen(1))
 		Expect(place.told(standin.AppCrashed)[0].GUID).To(Equal(witness.GUID()))
-		Expect(place.told(standin.AppCrashed)[0].CellID).To(Equal(place.pods(ctx, witness.GUID())[0].Spec.NodeName))
+		Expect(place.told(standin.AppCrashed)[0].CellID).To(Equal(place.Pods(ctx, witness.GUID())[0].Spec.NodeName))
 		Eventually(func() []report { return place.told(standin.AppRescheduling) }).Should(HaveLen(2))
 		for _, moved := range place.told(standin.AppRescheduling) {
 			Expect(moved.Instance).To(Equal(old[moved.GUID]))
@@ -162,15 +163,15 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		place = newTelling(ctx, false).begins(ctx)
 		d := place.runs(ctx, "wordy", 1)
 		pod := place.pod(ctx, d, 0)
-		limit := place.pods(ctx, d.GUID())[0].Spec.Containers[0].Resources.Limits.Memory().Value() >> 20
-		patient := time.Duration(place.pods(ctx, d.GUID())[0].Spec.Containers[0].StartupProbe.FailureThreshold) * time.Second
+		limit := place.Pods(ctx, d.GUID())[0].Spec.Containers[0].Resources.Limits.Memory().Value() >> 20
+		patient := time.Duration(place.Pods(ctx, d.GUID())[0].Spec.Containers[0].StartupProbe.FailureThreshold) * time.Second
 		now := time.Now()
 		late := exited(0, "Completed", now)
 		late.StartedAt = metav1.NewTime(now.Add(-patient - time.Second))
-		_, err := api.CoreV1().Events(place.namespace).Create(ctx, &corev1.Event{
-			ObjectMeta:     metav1.ObjectMeta{GenerateName: "wordy-", Namespace: place.namespace},
-			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: place.namespace, Name: pod.name, UID: pod.uid, FieldPath: "spec.containers{opi}"},
-			Reason:         "Unhealthy", Message: fmt.Sprintf("Startup probe failed: dial tcp 127.0.0.1:%d: connect: connection refused", place.nodes.port),
+		_, err := api.CoreV1().Events(place.Namespace).Create(ctx, &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{GenerateName: "wordy-", Namespace: place.Namespace},
+			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: place.Namespace, Name: pod.Name, UID: pod.UID, FieldPath: "spec.containers{opi}"},
+			Reason:         "Unhealthy", Message: fmt.Sprintf("Startup probe failed: dial tcp 127.0.0.1:%d: connect: connection refused", place.nodes.Port),
 			Type: corev1.EventTypeWarning, FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now), Count: 60,
 			Source: corev1.EventSource{Component: "kubelet"},
 		}, metav1.CreateOptions{})
@@ -182,17 +183,17 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 			{exited(3, "Error", now), "exited with status 3"},
 			{exited(0, "Completed", now), "exited with status 0"},
 			{exited(137, "OOMKilled", now), fmt.Sprintf("out of memory: limit %dM", limit)},
-			{late, fmt.Sprintf("failed health check: port %d refused the connection (not passed within %ds of the start)", place.nodes.port, int(patient.Seconds()))},
+			{late, fmt.Sprintf("failed health check: port %d refused the connection (not passed within %ds of the start)", place.nodes.Port, int(patient.Seconds()))},
 		} {
 			if want.end == late { // it did not get as far as to run
-				Expect(place.nodes.report(ctx, pod, func(s *corev1.PodStatus) {
+				Expect(place.nodes.Report(ctx, pod, func(s *corev1.PodStatus) {
 					runsAgain(n, exited(137, "OOMKilled", now))(s)
 					s.ContainerStatuses[0].State.Running.StartedAt = want.end.StartedAt
 					s.ContainerStatuses[0].Started, s.ContainerStatuses[0].Ready = ptr.To(false), false
 					conditions(s, false)
 				})).To(Succeed())
 			}
-			Expect(place.nodes.report(ctx, pod, backsOff(n+1, want.end))).To(Succeed())
+			Expect(place.nodes.Report(ctx, pod, backsOff(n+1, want.end))).To(Succeed())
 			Eventually(func(g Gomega) {
 				instances, err := place.irene.Instances(ctx, d.GUID(), d.Version())
 				g.Expect(err).NotTo(HaveOccurred())
@@ -221,14 +222,14 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 			return told
 		}
 		Eventually(readiness).Should(Equal([]bool{true}))
-		place.nodes.ready(ctx, pod, false)
+		place.nodes.ReportReady(ctx, pod, false)
 		Eventually(readiness).Should(Equal([]bool{true, false}))
 		Eventually(func() string {
-			return place.pods(ctx, d.GUID())[0].Annotations["irene.cloudfoundry.org/told"]
+			return place.Pods(ctx, d.GUID())[0].Annotations["irene.cloudfoundry.org/told"]
 		}).Should(MatchJSON(`{}`))
 		place.dies()
 		place.begins(ctx)
-		place.nodes.ready(ctx, pod, true)
+		place.nodes.ReportReady(ctx, pod, true)
 		Eventually(readiness).WithTimeout(time.Minute).Should(Equal([]bool{true, false, true}))
 		place.crash(ctx, pod, 1)
 		Expect(place.knows(1)).To(BeZero())

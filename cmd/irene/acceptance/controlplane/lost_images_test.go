@@ -18,6 +18,7 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
@@ -27,7 +28,7 @@ import (
 // plays and a time that it tells.
 type lostImages struct {
 	*patchedStack
-	node    *pickyKubelet
+	node    *controlplane.ImageKubelet
 	irene   *ireneprocess.Process
 	clock   *testingclock.FakeClock
 	events  *record.FakeRecorder
@@ -45,7 +46,7 @@ func newLostImages(ctx context.Context) *lostImages {
 	GinkgoHelper()
 	p := alone(ctx, direct())
 	l := &lostImages{
-		patchedStack: newPatchedStack(p), irene: p.start(ctx), node: newPickyKubelet(ctx, p.namespace),
+		patchedStack: newPatchedStack(p), irene: p.Start(ctx), node: controlplane.NewImageKubelet(ctx, api, p.Namespace),
 		clock: testingclock.NewFakeClock(time.Now()), events: record.NewFakeRecorder(100),
 	}
 	l.stop = l.lead()
@@ -98,7 +99,7 @@ func (l *lostImages) told() (events []string) {
 // started is an app that runs.
 func (l *lostImages) started(ctx context.Context, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
 	GinkgoHelper()
-	d := l.node.app(name, instances)
+	d := l.node.App(name, instances)
 	run(ctx, l.irene, d)
 	set := l.takes(ctx, d)
 	l.registry(set.Labels[revisionLabel], nil)
@@ -139,25 +140,25 @@ var _ = Describe("Images that got lost", func() {
 
 	It("are put together again, and the pods that waited are replaced at once", func(ctx context.Context) {
 		d, set := lost.started(ctx, "lost", 2)
-		kept := lost.podUIDs(ctx, d.GUID())
-		lost.node.lose(imageOf(set))
+		kept := lost.PodUIDs(ctx, d.GUID())
+		lost.node.FailPulls(imageOf(set))
 		lost.registry(set.Labels[revisionLabel], fmt.Errorf("%w: registry is away", opi.ErrUnavailable))
 		lost.restarts(ctx, d, "0")
 		lost.stuck(ctx, d, 0)
 		Eventually(lost.repaired).Should(Equal(1))
 		Consistently(lost.repaired).Should(Equal(1))
 		lost.stuck(ctx, d, 0)
-		waiting := lost.podUIDs(ctx, d.GUID())
+		waiting := lost.PodUIDs(ctx, d.GUID())
 		Expect(lost.told()).To(ConsistOf(SatisfyAll(HavePrefix("Warning ImageLost "), ContainSubstring("registry is away"))))
 
 		lost.after(30*time.Second, 2)
-		Expect(lost.podUIDs(ctx, d.GUID())).To(Equal(waiting), "nothing was repaired")
+		Expect(lost.PodUIDs(ctx, d.GUID())).To(Equal(waiting), "nothing was repaired")
 		Expect(lost.told()).To(BeEmpty(), "said once")
-		lost.node.find(imageOf(set))
+		lost.node.AllowPulls(imageOf(set))
 		lost.registry(set.Labels[revisionLabel], nil)
 		lost.after(time.Minute, 3)
 		running(ctx, lost.irene, d, 2)
-		after := lost.podUIDs(ctx, d.GUID())
+		after := lost.PodUIDs(ctx, d.GUID())
 		Expect(after[set.Name+"-1"]).To(Equal(kept[set.Name+"-1"]))
 		Expect(after[set.Name+"-0"]).NotTo(Equal(waiting[set.Name+"-0"]))
 		Expect(lost.told()).To(ConsistOf(SatisfyAll(HavePrefix("Normal ImageRepaired "), HaveSuffix("are replaced: 0."))))
@@ -179,14 +180,14 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 		}).Should(Succeed())
 
 		By("losing it again much later, which is another case")
-		lost.node.lose(imageOf(set))
+		lost.node.FailPulls(imageOf(set))
 		lost.restarts(ctx, d, "1")
 		Eventually(lost.repaired).Should(Equal(4))
 	}, patience)
 
 	It("are repaired rarely when that does not help", func(ctx context.Context) {
 		d, set := lost.started(ctx, "unpullable", 1)
-		lost.node.lose(imageOf(set))
+		lost.node.FailPulls(imageOf(set))
 		lost.restarts(ctx, d, "0")
 		Eventually(lost.repaired).Should(Equal(1))
 		Eventually(lost.told).Should(ContainElement(HavePrefix("Normal ImageRepaired ")))
@@ -195,9 +196,9 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 		wait := 30 * time.Second
 		var seen []string
 		for repairs := 2; repairs <= 9; repairs++ {
-			before := lost.podUIDs(ctx, d.GUID())
+			before := lost.PodUIDs(ctx, d.GUID())
 			lost.after(wait, repairs)
-			Eventually(lost.podUIDs).WithContext(ctx).WithArguments(d.GUID()).ShouldNot(Or(Equal(before), BeEmpty()))
+			Eventually(lost.PodUIDs).WithContext(ctx).WithArguments(d.GUID()).ShouldNot(Or(Equal(before), BeEmpty()))
 			lost.stuck(ctx, d, 0)
 			wait = min(2*wait, 30*time.Minute)
 			seen = append(seen, lost.told()...)
@@ -215,15 +216,15 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 
 	It("lead to the stack's current revision when they can't be made any more", func(ctx context.Context) {
 		d, set := lost.started(ctx, "outdated", 3)
-		ready := lost.node.watchReady(d)
-		lost.node.lose(imageOf(set))
+		ready := lost.node.WatchReady(d)
+		lost.node.FailPulls(imageOf(set))
 		lost.registry(newRevision, nil)
 		lost.restarts(ctx, d, "0")
 		lost.stuck(ctx, d, 0)
 		Eventually(lost.repaired).Should(Equal(1))
-		Consistently(func() string { return imageOf(lost.statefulSet(ctx, d.GUID())) }).Should(Equal(imageOf(set)))
+		Consistently(func() string { return imageOf(lost.StatefulSet(ctx, d.GUID())) }).Should(Equal(imageOf(set)))
 		lost.after(30*time.Second, 2)
-		Eventually(func() string { return imageOf(lost.statefulSet(ctx, d.GUID())) }).Should(Equal(newImage(set)))
+		Eventually(func() string { return imageOf(lost.StatefulSet(ctx, d.GUID())) }).Should(Equal(newImage(set)))
 		running(ctx, lost.irene, d, 3)
 		lost.patchedStack.settled(ctx, d)
 		lost.onNew(ctx, d, 3)
@@ -233,15 +234,15 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 	}, patience)
 
 	It("are none of ours when they are docker images or have names that can't be", func(ctx context.Context) {
-		docker := cloudcontroller.NewDocker("docker", "registry.example.com/app").With("placement_tags", []string{lost.node.segment})
-		lost.node.lose("registry.example.com/app")
+		docker := cloudcontroller.NewDocker("docker", "registry.example.com/app").With("placement_tags", []string{lost.node.Segment})
+		lost.node.FailPulls("registry.example.com/app")
 		desire(ctx, lost.irene, docker)
 		lost.stuck(ctx, docker, 0)
 		d, _ := lost.started(ctx, "invalid", 1)
-		lost.report(ctx, d, "0", waits("InvalidImageName", "", nil))
+		lost.ReportStatus(ctx, d, "0", waits("InvalidImageName", "", nil))
 		lost.stuck(ctx, d, 0)
 		Consistently(lost.repaired).WithTimeout(2 * time.Second).Should(BeZero())
-		Expect(lost.pods(ctx, docker.GUID())).To(HaveLen(1))
+		Expect(lost.Pods(ctx, docker.GUID())).To(HaveLen(1))
 		Expect(testutil.GatherAndCompare(lost.metrics, strings.NewReader(`
 # HELP irene_lost_image_lrps LRPs with pods that wait for an image of a droplet, or did and have not run since.
 # TYPE irene_lost_image_lrps gauge
@@ -252,11 +253,11 @@ irene_lost_image_lrps 0
 	It("are found by a leader that begins", func(ctx context.Context) {
 		d, set := lost.started(ctx, "found", 1)
 		lost.registry("", fmt.Errorf("%w: stage the app again", opi.ErrRefused))
-		lost.node.lose(imageOf(set))
+		lost.node.FailPulls(imageOf(set))
 		lost.restarts(ctx, d, "0")
 		lost.stuck(ctx, d, 0)
 		Eventually(lost.repaired).Should(Equal(1))
-		lost.node.find(imageOf(set))
+		lost.node.AllowPulls(imageOf(set))
 		lost.registry(set.Labels[revisionLabel], nil)
 		lost.stop()
 		lost.lead()

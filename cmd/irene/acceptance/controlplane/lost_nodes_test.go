@@ -19,6 +19,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -31,9 +32,9 @@ var _ = Describe("Instances on lost nodes", func() {
 	address := 0
 
 	// settled desires an app with one instance on a node.
-	settled := func(ctx context.Context, irene *ireneprocess.Process, node *silentNode, name string, edits ...func(cloudcontroller.Desire)) cloudcontroller.Desire {
+	settled := func(ctx context.Context, irene *ireneprocess.Process, node *controlplane.SilentNode, name string, edits ...func(cloudcontroller.Desire)) cloudcontroller.Desire {
 		GinkgoHelper()
-		d := app(name).With("placement_tags", []string{node.segment})
+		d := app(name).With("placement_tags", []string{node.Segment})
 		for _, edit := range edits {
 			edit(d)
 		}
@@ -46,7 +47,7 @@ var _ = Describe("Instances on lost nodes", func() {
 		GinkgoHelper()
 		address++
 		ip := fmt.Sprintf("10.215.249.%d", address)
-		place.report(ctx, d, "0", func(s *corev1.PodStatus) {
+		place.ReportStatus(ctx, d, "0", func(s *corev1.PodStatus) {
 			runs(time.Now().Add(-10*time.Second), true, true)(s)
 			s.PodIP, s.PodIPs = ip, []corev1.PodIP{{IP: ip}}
 		})
@@ -54,7 +55,7 @@ var _ = Describe("Instances on lost nodes", func() {
 	}
 	uid := func(ctx context.Context, d cloudcontroller.Desire) func() types.UID {
 		return func() types.UID {
-			pods := place.pods(ctx, d.GUID())
+			pods := place.Pods(ctx, d.GUID())
 			if len(pods) == 0 {
 				return ""
 			}
@@ -73,7 +74,7 @@ var _ = Describe("Instances on lost nodes", func() {
 	// leave ends what no kubelet ends.
 	leave := func() {
 		DeferCleanup(func(ctx context.Context) {
-			sets, pods, jobs := api.AppsV1().StatefulSets(place.namespace), api.CoreV1().Pods(place.namespace), api.BatchV1().Jobs(place.namespace)
+			sets, pods, jobs := api.AppsV1().StatefulSets(place.Namespace), api.CoreV1().Pods(place.Namespace), api.BatchV1().Jobs(place.Namespace)
 			Eventually(func(g Gomega) {
 				g.Expect(sets.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})).To(Succeed())
 				g.Expect(jobs.DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)}, metav1.ListOptions{})).To(Succeed())
@@ -88,19 +89,19 @@ var _ = Describe("Instances on lost nodes", func() {
 	It("lose their routes at once and are replaced after the grace, whichever replica leads by then; those with volumes stay", func(ctx context.Context) {
 		const grace = 10 * time.Second
 		place = newRouting(ctx, direct(), router.Options{})
-		place.settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String()}
+		place.Settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String()}
 		cc, err := standin.Start(standin.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(cc.Close)
-		place.settings["cloud_controller"] = map[string]any{"url": cc.URL()}
-		leader := place.start(ctx)
+		place.Settings["cloud_controller"] = map[string]any{"url": cc.URL()}
+		leader := place.Start(ctx)
 		Eventually(func() float64 { return metric(ctx, leader, "irene_leader") }).Should(BeEquivalentTo(1))
-		lost, brief := newSilentNode(ctx), newSilentNode(ctx)
+		lost, brief := controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api)
 		leave()
 		app := settled(ctx, leader, lost, "lost")
 		cc.AddProcess(app.GUID())
 		stateful := settled(ctx, leader, lost, "stateful", func(d cloudcontroller.Desire) {
-			d.With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, place.namespace), "mount_dir": "/data"}})
+			d.With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, place.Namespace), "mount_dir": "/data"}})
 		})
 		spared := settled(ctx, leader, brief, "spared")
 		task := place.task(ctx, lost)
@@ -112,31 +113,31 @@ var _ = Describe("Instances on lost nodes", func() {
 		unrouted(app, stateful, spared)
 		By("letting one node report again, and killing the leader")
 		Expect(uid(ctx, app)()).To(Equal(before), "the grace has only begun")
-		brief.reports(ctx)
-		follower := place.start(ctx)
+		brief.KeepReady(ctx)
+		follower := place.Start(ctx)
 		leader.Kill()
 		ready(ctx, spared)
-		heir := newSilentNodeIn(ctx, lost.segment, lost.name+"-heir")
+		heir := controlplane.NewSilentNodeIn(ctx, api, lost.Segment, lost.Name+"-heir")
 
 		Eventually(uid(ctx, app), grace+10*time.Second).ShouldNot(BeElementOf(before, types.UID("")))
 		Eventually(func(g Gomega) {
-			g.Expect(place.pods(ctx, app.GUID())).To(HaveEach(HaveField("Spec.NodeName", heir.name)))
-			job, err := api.BatchV1().Jobs(place.namespace).Get(ctx, task.Name, metav1.GetOptions{})
+			g.Expect(place.Pods(ctx, app.GUID())).To(HaveEach(HaveField("Spec.NodeName", heir.Name)))
+			job, err := api.BatchV1().Jobs(place.Namespace).Get(ctx, task.Name, metav1.GetOptions{})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(job.Status.Failed).To(BeEquivalentTo(1))
-			pods, err := api.CoreV1().Pods(place.namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + task.Name})
+			pods, err := api.CoreV1().Pods(place.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + task.Name})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(pods.Items).To(BeEmpty())
 		}).Should(Succeed())
 		ready(ctx, app)
 		states(ctx, follower, app, "RUNNING")
-		Eventually(place.events(ctx, place.statefulSet(ctx, app.GUID()).UID)).Should(ContainElement(
-			MatchRegexp(`^instance 0 was on node ` + lost.name + `, which has not reported for [\d.]+s: its pod was deleted by force`)))
+		Eventually(place.Events(ctx, place.StatefulSet(ctx, app.GUID()).UID)).Should(ContainElement(
+			MatchRegexp(`^instance 0 was on node ` + lost.Name + `, which has not reported for [\d.]+s: its pod was deleted by force`)))
 
 		moved := cc.Received(standin.AppRescheduling, "")
 		Expect(moved).To(HaveLen(1))
 		Expect(moved[0].GUID).To(Equal(app.GUID() + "-" + app.Version()))
-		Expect(string(moved[0].Body)).To(And(ContainSubstring(string(before)), MatchRegexp(`"reason":"cell `+lost.name+` has not reported for [\d.]+s"`)))
+		Expect(string(moved[0].Body)).To(And(ContainSubstring(string(before)), MatchRegexp(`"reason":"cell `+lost.Name+` has not reported for [\d.]+s"`)))
 		Expect(cc.Received(standin.AppCrashed, "")).To(BeEmpty())
 
 		By("leaving what has volumes, and what is back")
@@ -147,23 +148,23 @@ var _ = Describe("Instances on lost nodes", func() {
 		Eventually(func() float64 {
 			return metrics(ctx, follower)["irene_lost_node_pods_deleted_total"].GetMetric()[0].GetCounter().GetValue()
 		}).Should(BeEquivalentTo(2))
-		Eventually(place.events(ctx, place.statefulSet(ctx, stateful.GUID()).UID)).Should(ContainElement(ContainSubstring("its pod stays, because it has volumes")))
+		Eventually(place.Events(ctx, place.StatefulSet(ctx, stateful.GUID()).UID)).Should(ContainElement(ContainSubstring("its pod stays, because it has volumes")))
 
 		By("unless the operator wants them replaced, too")
 		Expect(follower.Stop()).To(Succeed())
-		place.settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String(), "replace_pods_with_claims": true}
-		place.start(ctx)
+		place.Settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String(), "replace_pods_with_claims": true}
+		place.Start(ctx)
 		Eventually(uid(ctx, stateful), "10s").ShouldNot(Equal(kept))
 	}, SpecTimeout(2*time.Minute))
 
 	It("stay as they are while most nodes are lost", func(ctx context.Context) {
 		const grace = 8 * time.Second // longer than between two looks of Kubernetes at all nodes
 		place = aloneRouting(ctx)
-		place.settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String()}
-		irene := place.start(ctx)
+		place.Settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String()}
+		irene := place.Start(ctx)
 		leave()
 		// The suite's other nodes are three.
-		nodes := []*silentNode{newSilentNode(ctx), newSilentNode(ctx), newSilentNode(ctx), newSilentNode(ctx)}
+		nodes := []*controlplane.SilentNode{controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api)}
 		var apps []cloudcontroller.Desire
 		var before []types.UID
 		for n, node := range nodes {
@@ -172,7 +173,7 @@ var _ = Describe("Instances on lost nodes", func() {
 			before = append(before, uid(ctx, apps[n])())
 		}
 		for _, node := range nodes {
-			Eventually(node.readiness(ctx), noticed).Should(Equal(corev1.ConditionUnknown))
+			Eventually(node.Readiness(ctx), noticed).Should(Equal(corev1.ConditionUnknown))
 		}
 		unchanged := func(g Gomega, indexes ...int) {
 			for _, n := range indexes {
@@ -196,8 +197,8 @@ var _ = Describe("Instances on lost nodes", func() {
 
 		By("letting most nodes report again")
 		for _, n := range []int{2, 3} {
-			nodes[n].reports(ctx)
-			place.report(ctx, apps[n], "0", func(s *corev1.PodStatus) { conditions(s, true) })
+			nodes[n].KeepReady(ctx)
+			place.ReportStatus(ctx, apps[n], "0", func(s *corev1.PodStatus) { conditions(s, true) })
 		}
 		unrouted(apps[0], apps[1])
 		for _, n := range []int{0, 1} {
@@ -213,16 +214,16 @@ var _ = Describe("Instances on lost nodes", func() {
 func uriOf(d cloudcontroller.Desire) string { return d["app_name"].(string) + ".apps.example.com" }
 
 // task is a Job as tasks are, with its pod on a node.
-func (r *routing) task(ctx context.Context, node *silentNode) *batchv1.Job {
+func (r *routing) task(ctx context.Context, node *controlplane.SilentNode) *batchv1.Job {
 	GinkgoHelper()
-	labels := map[string]string{"cloudfoundry.org/source_type": "TASK", guidLabel: cloudcontroller.NewGUID()}
-	job, err := api.BatchV1().Jobs(r.namespace).Create(ctx, &batchv1.Job{
+	labels := map[string]string{"cloudfoundry.org/source_type": "TASK", controlplane.GUIDLabel: cloudcontroller.NewGUID()}
+	job, err := api.BatchV1().Jobs(r.Namespace).Create(ctx, &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "task-", Labels: labels},
 		Spec: batchv1.JobSpec{
 			BackoffLimit: ptr.To(int32(0)),
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 				RestartPolicy:   corev1.RestartPolicyNever,
-				NodeSelector:    map[string]string{segmentLabel: node.segment},
+				NodeSelector:    map[string]string{controlplane.SegmentLabel: node.Segment},
 				SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 				Containers: []corev1.Container{{Name: "task", Image: "task", SecurityContext: &corev1.SecurityContext{
 					AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
@@ -232,24 +233,11 @@ func (r *routing) task(ctx context.Context, node *silentNode) *batchv1.Job {
 	}, metav1.CreateOptions{})
 	Expect(err).NotTo(HaveOccurred())
 	Eventually(func(g Gomega) {
-		pods, err := api.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + job.Name})
+		pods, err := api.CoreV1().Pods(r.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + job.Name})
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(pods.Items).To(ConsistOf(HaveField("Spec.NodeName", node.name)))
+		g.Expect(pods.Items).To(ConsistOf(HaveField("Spec.NodeName", node.Name)))
 	}).Should(Succeed())
 	return job
-}
-
-// events are the texts of what was said about an object.
-func (p *platform) events(ctx context.Context, uid types.UID) func() []string {
-	return func() []string {
-		list, err := api.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
-		Expect(err).NotTo(HaveOccurred())
-		texts := []string{}
-		for _, event := range list.Items {
-			texts = append(texts, event.Message)
-		}
-		return texts
-	}
 }
 
 // boundClaim is a claim that any node may mount.

@@ -15,11 +15,11 @@ var _ = Describe("Names that users gave", func() {
 		func(ctx context.Context, name string) {
 			d := app("x").With("app_name", name)
 			run(ctx, irene, d)
-			set := common.statefulSet(ctx, d.GUID())
+			set := common.StatefulSet(ctx, d.GUID())
 			Expect(set.Name).To(MatchRegexp(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`))
 			Expect(len(set.Name)).To(BeNumerically("<=", 52))
 			Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/application_name", name))
-			Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", HaveKeyWithValue("cloudfoundry.org/application_name", name))))
+			Expect(common.Pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", HaveKeyWithValue("cloudfoundry.org/application_name", name))))
 		},
 		Entry("with dots", patience, "my.app.v2"),
 		Entry("ending in a dot", patience, "my-app."),
@@ -38,7 +38,7 @@ var _ = Describe("Names that users gave", func() {
 	It("spaces and organizations may have blanks, other scripts and any length", func(ctx context.Context) {
 		d := app("tenant").With("space_name", "My Space – Zürich "+strings.Repeat("s", 200)).With("organization_name", "Åcme & Söhne GmbH "+strings.Repeat("o", 200))
 		run(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/space_name", d["space_name"]))
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/org_name", d["organization_name"]))
 	}, patience)
@@ -47,13 +47,13 @@ var _ = Describe("Names that users gave", func() {
 		first, second := app("same-name"), app("same-name")
 		run(ctx, irene, first)
 		run(ctx, irene, second)
-		Expect(common.statefulSet(ctx, first.GUID()).Name).NotTo(Equal(common.statefulSet(ctx, second.GUID()).Name))
+		Expect(common.StatefulSet(ctx, first.GUID()).Name).NotTo(Equal(common.StatefulSet(ctx, second.GUID()).Name))
 	}, patience)
 
 	It("process types may be any text", func(ctx context.Context) {
 		d := app("typed").With("process_type", "nächtlicher batch/lauf: "+strings.Repeat("t", 80))
 		run(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/process_type", d["process_type"]))
 	}, patience)
 })

@@ -19,8 +19,8 @@ import (
 var _ = Describe("Commands for operators", func() {
 	It("show apps, their routes, and what Cloud Controller's sync would find", func(ctx context.Context) {
 		place := aloneRouting(ctx)
-		process := place.start(ctx)
-		o := &operated{platform: place.platform}
+		process := place.Start(ctx)
+		o := &operated{Platform: place.Platform}
 		o.settle(nil)
 		ready := app("ready").With("instances", 2).Routes("ready.example.com", 8080)
 		waiting := app("waiting").Routes("waiting.example.com", 8080).With("placement_tags", []string{"nowhere"})
@@ -70,7 +70,7 @@ var _ = Describe("Commands for operators", func() {
 		list := func(lines ...line) string {
 			content, err := json.Marshal(lines)
 			Expect(err).NotTo(HaveOccurred())
-			file := filepath.Join(o.dir, "wanted.json")
+			file := filepath.Join(o.Dir, "wanted.json")
 			Expect(os.WriteFile(file, content, 0o600)).To(Succeed())
 			return file
 		}
@@ -98,14 +98,14 @@ var _ = Describe("Commands for operators", func() {
 		By("a Secret being gone")
 		d := app("secretive").Env("KEY", "value")
 		run(ctx, process, d)
-		for _, name := range place.secretNames(ctx, d.GUID()) {
-			Expect(api.CoreV1().Secrets(place.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+		for _, name := range place.SecretNames(ctx, d.GUID()) {
+			Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		}
 		stdout, _ = o.ends(ctx, 3, "diff", list(line{"process_guid": d.ProcessGUID(), "annotation": "1584946309.0"}))
 		Expect(stdout).To(MatchRegexp(`missing +` + d.ProcessGUID() + ` .*its Secret .* is missing`))
 
 		By("no API server")
-		o.config["kubernetes"] = map[string]any{"kubeconfig_file": "/nowhere", "namespace": place.namespace}
+		o.config["kubernetes"] = map[string]any{"kubeconfig_file": "/nowhere", "namespace": place.Namespace}
 		_, stderr := o.ends(ctx, 1, "lrps")
 		Expect(stderr).To(ContainSubstring("/nowhere"))
 	}, SpecTimeout(time.Minute))

@@ -29,11 +29,13 @@ import (
 	"github.com/onsi/gomega/gexec"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 // operated is a platform on which people run irene's commands.
 type operated struct {
-	*platform
+	*controlplane.Platform
 	// config is what the commands read.
 	config map[string]any
 }
@@ -42,10 +44,10 @@ type operated struct {
 func (o *operated) settle(more map[string]any) {
 	o.config = map[string]any{
 		"listen":     map[string]any{"address": "127.0.0.1:1", "plaintext": true}, // commands don't listen
-		"kubernetes": map[string]any{"kubeconfig_file": o.kubeconfig, "namespace": o.namespace},
+		"kubernetes": map[string]any{"kubeconfig_file": o.Kubeconfig, "namespace": o.Namespace},
 		"registry":   map[string]any{"pull_address": "127.0.0.1:1"},
 	}
-	for _, settings := range []map[string]any{o.settings, more} {
+	for _, settings := range []map[string]any{o.Settings, more} {
 		for key, value := range settings {
 			o.config[key] = value
 		}
@@ -57,7 +59,7 @@ func (o *operated) ends(ctx context.Context, status int, command string, argumen
 	GinkgoHelper()
 	content, err := yaml.Marshal(o.config)
 	Expect(err).NotTo(HaveOccurred())
-	file := filepath.Join(o.dir, "operator.yaml")
+	file := filepath.Join(o.Dir, "operator.yaml")
 	Expect(os.WriteFile(file, content, 0o600)).To(Succeed())
 	session, err := gexec.Start(exec.CommandContext(ctx, filepath.Join(binaries, "irene"), append([]string{command, "--config", file}, arguments...)...), GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())

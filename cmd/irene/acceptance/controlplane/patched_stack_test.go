@@ -24,6 +24,7 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
@@ -41,7 +42,7 @@ const (
 // patchedStack is a stack of one spec, and its images on the revision that the spec's
 // apps are not on yet.
 type patchedStack struct {
-	*platform
+	*controlplane.Platform
 	name string
 	// assemble, where set, answers instead.
 	assemble func(opi.LRP) (k8s.AppImage, error)
@@ -49,8 +50,8 @@ type patchedStack struct {
 	config *rest.Config
 }
 
-func newPatchedStack(p *platform) *patchedStack {
-	return &patchedStack{platform: p, name: "stack-" + cloudcontroller.NewGUID()[:8], config: apiConfig}
+func newPatchedStack(p *controlplane.Platform) *patchedStack {
+	return &patchedStack{Platform: p, name: "stack-" + cloudcontroller.NewGUID()[:8], config: apiConfig}
 }
 
 // Assemble implements k8s.AppImages.
@@ -64,20 +65,20 @@ func (s *patchedStack) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, e
 // takes puts a running app on the stack.
 func (s *patchedStack) takes(ctx context.Context, d cloudcontroller.Desire) appsv1.StatefulSet {
 	GinkgoHelper()
-	set := s.statefulSet(ctx, d.GUID())
+	set := s.StatefulSet(ctx, d.GUID())
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, stackAnnotation, s.name)
-	_, err := api.AppsV1().StatefulSets(s.namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := api.AppsV1().StatefulSets(s.Namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	Expect(err).NotTo(HaveOccurred())
-	return s.statefulSet(ctx, d.GUID())
+	return s.StatefulSet(ctx, d.GUID())
 }
 
 // started is an app that runs on the stack, on its old revision; the platform is the
 // common one.
-func (s *patchedStack) started(ctx context.Context, node *pickyKubelet, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
+func (s *patchedStack) started(ctx context.Context, node *controlplane.ImageKubelet, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
 	GinkgoHelper()
-	d := node.app(name, instances)
+	d := node.App(name, instances)
 	run(ctx, irene, d)
-	Eventually(func() int32 { return s.statefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
+	Eventually(func() int32 { return s.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
 	return d, s.takes(ctx, d)
 }
 
@@ -98,8 +99,8 @@ func (s *patchedStack) backEnd(clock clock.PassiveClock) *k8s.LRPs {
 	Expect(err).NotTo(HaveOccurred())
 	return &k8s.LRPs{
 		Client: client, Metadata: metadataClient,
-		View:        view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.namespace, Logger: logger, Clock: clock}),
-		Translation: k8s.Translation{Namespace: s.namespace, Registry: k8s.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"}},
+		View:        view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.Namespace, Logger: logger, Clock: clock}),
+		Translation: k8s.Translation{Namespace: s.Namespace, Registry: k8s.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"}},
 		Images:      s,
 		Events:      record.NewFakeRecorder(100),
 		Logger:      logger,
@@ -146,14 +147,14 @@ func meanwhile(ctx context.Context, condition func() bool, f func()) (wait func(
 }
 
 func (s *patchedStack) replicas(ctx context.Context, d cloudcontroller.Desire) func() int32 {
-	return func() int32 { return *s.statefulSet(ctx, d.GUID()).Spec.Replicas }
+	return func() int32 { return *s.StatefulSet(ctx, d.GUID()).Spec.Replicas }
 }
 
 // replaced is whether a roll is at work on an app and so many of its instances, or more,
 // are replaced.
 func (s *patchedStack) replaced(ctx context.Context, d cloudcontroller.Desire, instances int) func() bool {
 	return func() bool {
-		set := s.statefulSet(ctx, d.GUID())
+		set := s.StatefulSet(ctx, d.GUID())
 		return set.Annotations[rollAnnotation] != "" && set.Status.ObservedGeneration == set.Generation &&
 			set.Status.UpdatedReplicas >= int32(instances)
 	}
@@ -163,14 +164,14 @@ func (s *patchedStack) replaced(ctx context.Context, d cloudcontroller.Desire, i
 // left of the move.
 func (s *patchedStack) onNew(ctx context.Context, d cloudcontroller.Desire, instances int) {
 	GinkgoHelper()
-	set := s.statefulSet(ctx, d.GUID())
+	set := s.StatefulSet(ctx, d.GUID())
 	Expect(set.Spec.Replicas).To(HaveValue(BeEquivalentTo(instances)))
 	Expect(set.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
 	Expect(set.Spec.Template.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
 	Expect(set.Spec.Template.Spec.Containers[0].Image).To(HaveSuffix("-" + newRevision))
 	Expect(set.Annotations).NotTo(Or(HaveKey(surgeAnnotation), HaveKey(rollAnnotation)))
 	Eventually(func(g Gomega) {
-		pods := s.pods(ctx, d.GUID())
+		pods := s.Pods(ctx, d.GUID())
 		g.Expect(pods).To(HaveLen(instances))
 		for _, pod := range pods {
 			g.Expect(pod.DeletionTimestamp).To(BeNil())
@@ -183,7 +184,7 @@ func (s *patchedStack) onNew(ctx context.Context, d cloudcontroller.Desire, inst
 func (s *patchedStack) settled(ctx context.Context, d cloudcontroller.Desire) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
-		set := s.statefulSet(ctx, d.GUID())
+		set := s.StatefulSet(ctx, d.GUID())
 		g.Expect(set.Status.ObservedGeneration).To(Equal(set.Generation))
 		g.Expect(set.Status.UpdatedReplicas).To(Equal(*set.Spec.Replicas))
 		g.Expect(set.Status.ReadyReplicas).To(Equal(*set.Spec.Replicas))

@@ -36,19 +36,19 @@ var _ = Describe("Placement", func() {
 		label(ctx, "fake-1", `"Gold-Segment"`)
 		DeferCleanup(func(ctx context.Context) { label(ctx, "fake-1", "null") })
 		running(ctx, irene, d, 2)
-		Expect(common.pods(ctx, d.GUID())).To(HaveEach(HaveField("Spec.NodeName", "fake-1")))
+		Expect(common.Pods(ctx, d.GUID())).To(HaveEach(HaveField("Spec.NodeName", "fake-1")))
 
 		By("keeping apps of the shared segment away, as configured here")
 		shared := app("shared").With("instances", 4)
 		run(ctx, irene, shared)
-		Expect(common.pods(ctx, shared.GUID())).NotTo(ContainElement(HaveField("Spec.NodeName", "fake-1")))
+		Expect(common.Pods(ctx, shared.GUID())).NotTo(ContainElement(HaveField("Spec.NodeName", "fake-1")))
 	}, patience)
 
 	It("spreads instances over nodes", func(ctx context.Context) {
 		d := app("spread").With("instances", 3)
 		run(ctx, irene, d)
 		nodes := map[string]bool{}
-		for _, pod := range common.pods(ctx, d.GUID()) {
+		for _, pod := range common.Pods(ctx, d.GUID()) {
 			nodes[pod.Spec.NodeName] = true
 		}
 		Expect(nodes).To(HaveLen(3))

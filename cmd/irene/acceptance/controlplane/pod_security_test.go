@@ -14,7 +14,7 @@ import (
 
 var _ = Describe("Restricted Pod Security", func() {
 	It("is enforced where the specs run", func(ctx context.Context) {
-		_, err := api.CoreV1().Pods(common.namespace).Create(ctx, &corev1.Pod{
+		_, err := api.CoreV1().Pods(common.Namespace).Create(ctx, &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: "careless"},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "127.0.0.1:1/c"}}},
 		}, metav1.CreateOptions{})
@@ -25,7 +25,7 @@ var _ = Describe("Restricted Pod Security", func() {
 	It("admits buildpack apps, which run as vcap without any right that they don't need", func(ctx context.Context) {
 		d := app("secure")
 		run(ctx, irene, d)
-		pods := common.pods(ctx, d.GUID())
+		pods := common.Pods(ctx, d.GUID())
 		Expect(pods).To(HaveLen(1))
 		spec := pods[0].Spec
 		Expect(spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))

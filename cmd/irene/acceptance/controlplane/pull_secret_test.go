@@ -17,6 +17,7 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/k8s"
 )
 
@@ -26,12 +27,12 @@ var _ = Describe("The pull secret", func() {
 		namespace string
 		options   k8s.PullSecretOptions
 		clock     *testingclock.FakeClock
-		log       *processLog
+		log       *controlplane.ProcessLog
 	)
 	BeforeEach(func(ctx context.Context) {
 		made, err := api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "cf-apps-"}}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		namespace, clock, log = made.Name, testingclock.NewFakeClock(time.Now()), &processLog{}
+		namespace, clock, log = made.Name, testingclock.NewFakeClock(time.Now()), &controlplane.ProcessLog{}
 		logger := lager.NewLogger("test")
 		logger.RegisterSink(lager.NewWriterSink(log, lager.DEBUG))
 		dir := GinkgoT().TempDir()

@@ -13,16 +13,17 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
 var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure, func() {
-	var place *platform
+	var place *controlplane.Platform
 	var irene *ireneprocess.Process
 	BeforeAll(func(ctx context.Context) {
 		place = alone(ctx, direct())
-		irene = place.start(ctx)
+		irene = place.Start(ctx)
 	}, NodeTimeout(time.Minute))
 
 	// refused sends body to the app's path and wants a JSON error that names the
@@ -45,8 +46,8 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		}
 		Expect(irene.List(ctx)).To(BeEmpty())
 		Expect(irene.Get(ctx, guid, version)).To(answered(404))
-		Expect(place.statefulSets(ctx, "")).To(BeEmpty())
-		Expect(place.secrets(ctx, "")).To(BeEmpty())
+		Expect(place.StatefulSets(ctx, "")).To(BeEmpty())
+		Expect(place.Secrets(ctx, "")).To(BeEmpty())
 	}
 
 	docker := func(image string, more ...string) any {
@@ -171,7 +172,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		run(ctx, irene, d)
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
-		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	It("is forgotten once the app is stopped", func(ctx context.Context) {
@@ -190,27 +191,27 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 			With("ports", []int{8080, 8080}).With("volume_mounts", []any{mount, mount}).
 			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", 1<<40)
 		desire(ctx, irene, d)
-		set := place.statefulSet(ctx, d.GUID())
+		set := place.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations[keys.LRP]).To(SatisfyAll(ContainSubstring(`"10.0.11.0/24"`), Not(ContainSubstring("example.com")), Not(ContainSubstring("smoke"))))
 		container := set.Spec.Template.Spec.Containers[0]
 		Expect(container.Ports).To(HaveLen(1))
 		Expect(container.VolumeMounts).To(HaveLen(1))
 		Expect(container.StartupProbe.HTTPGet.Path).To(Equal("/health"))
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
-		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	It("changes nothing of an app that runs", func(ctx context.Context) {
 		d := app("runs")
 		run(ctx, irene, d)
-		before := place.statefulSet(ctx, d.GUID())
+		before := place.StatefulSet(ctx, d.GUID())
 		Expect(irene.Desire(ctx, d.Clone().With("instances", -1))).To(answered(422))
 		Expect(irene.Desire(ctx, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("not a host", 8080))).To(answered(400))
-		Expect(place.statefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
-		Expect(place.statefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
+		Expect(place.StatefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
+		Expect(place.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		running(ctx, irene, d, 1)
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
-		Eventually(place.nothingOf(ctx, "")).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	DescribeTable("is told so in JSON when there is no such call",

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -20,92 +21,92 @@ var _ = Describe("Desiring an app again", func() {
 	It("changes nothing when nothing changed", func(ctx context.Context) {
 		d := app("same").With("instances", 2)
 		run(ctx, irene, d)
-		Eventually(func() int { return len(common.budgets(ctx, d.GUID())) }).Should(Equal(1))
-		set, secret, pods := common.statefulSet(ctx, d.GUID()), common.secrets(ctx, d.GUID())[0], common.podUIDs(ctx, d.GUID())
+		Eventually(func() int { return len(common.Budgets(ctx, d.GUID())) }).Should(Equal(1))
+		set, secret, pods := common.StatefulSet(ctx, d.GUID()), common.Secrets(ctx, d.GUID())[0], common.PodUIDs(ctx, d.GUID())
 		for range 5 {
 			desire(ctx, irene, d)
 		}
-		again := common.statefulSet(ctx, d.GUID())
+		again := common.StatefulSet(ctx, d.GUID())
 		Expect(again.UID).To(Equal(set.UID))
 		Expect(again.Generation).To(Equal(set.Generation))
 		Expect(again.Annotations).To(Equal(set.Annotations))
-		secrets := common.secrets(ctx, d.GUID())
+		secrets := common.Secrets(ctx, d.GUID())
 		Expect(secrets).To(HaveLen(1))
 		Expect(secrets[0].UID).To(Equal(secret.UID))
-		Expect(common.budgets(ctx, d.GUID())).To(HaveLen(1))
-		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+		Expect(common.Budgets(ctx, d.GUID())).To(HaveLen(1))
+		Expect(common.PodUIDs(ctx, d.GUID())).To(Equal(pods))
 	}, patience)
 
 	It("is known as a repetition by every replica, since all share the key of digests", func(ctx context.Context) {
 		place := newPlatform(ctx, direct(), nil)
 		d := app("known").Env("SECRET", "s")
-		run(ctx, place.start(ctx), d)
-		set := place.statefulSet(ctx, d.GUID())
-		key, err := api.CoreV1().Secrets(place.namespace).Get(ctx, "irene-digest-key", metav1.GetOptions{})
+		run(ctx, place.Start(ctx), d)
+		set := place.StatefulSet(ctx, d.GUID())
+		key, err := api.CoreV1().Secrets(place.Namespace).Get(ctx, "irene-digest-key", metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(key.Immutable).To(HaveValue(BeTrue()))
 		Expect(key.Data).To(HaveKeyWithValue("key", HaveLen(32)))
 
-		other := place.start(ctx)
+		other := place.Start(ctx)
 		desire(ctx, other, d)
-		Expect(place.log.String()).NotTo(ContainSubstring("template-kept"))
+		Expect(place.Log.String()).NotTo(ContainSubstring("template-kept"))
 
 		By("restoring the app's Secret under the name that its template refers to")
 		name := set.Annotations["irene.cloudfoundry.org/secret"]
-		Expect(api.CoreV1().Secrets(place.namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
+		Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		Eventually(func() (map[string]string, error) { return other.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
 		desire(ctx, other, d)
-		Expect(place.secretNames(ctx, d.GUID())).To(ConsistOf(name))
-		Expect(place.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(place.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
+		Expect(place.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
 	}, patience)
 
 	It("brings back an app whose StatefulSet has lost its labels", func(ctx context.Context) {
 		d := app("stripped")
 		run(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
-		_, err := api.AppsV1().StatefulSets(common.namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
+		set := common.StatefulSet(ctx, d.GUID())
+		_, err := api.AppsV1().StatefulSets(common.Namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(func() (map[string]string, error) { return irene.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
 		desire(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
-		Expect(common.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(common.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 	}, patience)
 
 	It("sets instances, routes and annotation without restarting anything", func(ctx context.Context) {
 		d := app("moved")
 		run(ctx, irene, d)
-		before, pods := common.statefulSet(ctx, d.GUID()), common.podUIDs(ctx, d.GUID())
+		before, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
 		desire(ctx, irene, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("moved.example.com", 8080))
 		running(ctx, irene, d, 2)
 		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
-		after := common.statefulSet(ctx, d.GUID())
+		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
 		Expect(after.Annotations["cloudfoundry.org/routes"]).To(MatchJSON(`[{"hostname":"moved.example.com","port":8080}]`))
 		for name, uid := range pods {
-			Expect(common.podUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
+			Expect(common.PodUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
 		}
 	}, patience)
 
 	It("keeps a running app's template when the request would make another, and tells so", func(ctx context.Context) {
 		d := app("template").Env("COLOUR", "green")
 		run(ctx, irene, d)
-		before, secrets := common.statefulSet(ctx, d.GUID()), common.secretNames(ctx, d.GUID())
+		before, secrets := common.StatefulSet(ctx, d.GUID()), common.SecretNames(ctx, d.GUID())
 		other := d.Clone().With("memory_mb", 512).Env("COLOUR", "red").
 			With("instances", 2).With("last_updated", "3.0").Routes("other.example.com", 8080)
 		desire(ctx, irene, other)
 		running(ctx, irene, d, 2)
-		after := common.statefulSet(ctx, d.GUID())
+		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
 		Expect(after.Annotations["cloudfoundry.org/routes"]).To(MatchJSON(`[{"hostname":"other.example.com","port":8080}]`))
 		Expect(annotation(ctx, irene, d)).To(Equal("3.0"))
-		Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
-		Expect(common.secretNames(ctx, d.GUID())).To(Equal(secrets))
+		Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
+		Expect(common.SecretNames(ctx, d.GUID())).To(Equal(secrets))
 
 		Eventually(func(g Gomega) {
-			events, err := api.CoreV1().Events(common.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=TemplateKept"})
+			events, err := api.CoreV1().Events(common.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=TemplateKept"})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(events.Items).To(ContainElement(SatisfyAll(
 				HaveField("InvolvedObject.UID", before.UID),
@@ -117,15 +118,15 @@ var _ = Describe("Desiring an app again", func() {
 	It("knows the app under a new name, too", func(ctx context.Context) {
 		d := app("before")
 		run(ctx, irene, d)
-		set := common.statefulSet(ctx, d.GUID())
+		set := common.StatefulSet(ctx, d.GUID())
 		desire(ctx, irene, d.Clone().With("app_name", "after").With("last_updated", "2.0"))
-		Expect(common.statefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
+		Expect(common.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
 		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
 	}, patience)
 
 	It("makes one app of many requests at the same time on two replicas", func(ctx context.Context) {
 		place := newPlatform(ctx, direct(), nil)
-		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
+		replicas := []*ireneprocess.Process{place.Start(ctx), place.Start(ctx)}
 		d := app("crowd").With("instances", 2)
 		var requests sync.WaitGroup
 		for n := range 20 {
@@ -136,18 +137,18 @@ var _ = Describe("Desiring an app again", func() {
 		}
 		requests.Wait()
 		running(ctx, replicas[0], d, 2)
-		place.statefulSet(ctx, d.GUID())
-		Expect(place.secrets(ctx, d.GUID())).To(HaveLen(1))
-		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }).Should(Equal(1))
+		place.StatefulSet(ctx, d.GUID())
+		Expect(place.Secrets(ctx, d.GUID())).To(HaveLen(1))
+		Eventually(func() int { return len(place.Budgets(ctx, d.GUID())) }).Should(Equal(1))
 	}, patience)
 
 	It("ends with one app when two replicas are told two names of it at once, and never lists two", func(ctx context.Context) {
 		// Both find nothing, and only then either may create its StatefulSet.
-		gate := newGateway()
-		place := newPlatform(ctx, gate.kubeconfig(), nil)
-		replicas := []*ireneprocess.Process{place.start(ctx), place.start(ctx)}
+		gate := controlplane.NewGateway(apiConfig)
+		place := newPlatform(ctx, gate.Kubeconfig(), nil)
+		replicas := []*ireneprocess.Process{place.Start(ctx), place.Start(ctx)}
 		both := newMeeting(2)
-		gate.meddle(creates("statefulsets"), func(pass func()) {
+		gate.Intercept(creates("statefulsets"), func(pass func()) {
 			both.attend(ctx)
 			pass()
 		})
@@ -177,8 +178,8 @@ var _ = Describe("Desiring an app again", func() {
 		}
 		requests.Wait()
 		Expect(both.met()).To(BeTrue(), "there were no twins to begin with")
-		Eventually(func() int { return len(place.statefulSets(ctx, d.GUID())) }).Should(Equal(1))
-		Consistently(func() int { return len(place.statefulSets(ctx, d.GUID())) }).Should(Equal(1))
+		Eventually(func() int { return len(place.StatefulSets(ctx, d.GUID())) }).Should(Equal(1))
+		Consistently(func() int { return len(place.StatefulSets(ctx, d.GUID())) }).Should(Equal(1))
 		close(stopListing)
 		listing.Wait()
 		for _, replica := range replicas {
@@ -187,13 +188,44 @@ var _ = Describe("Desiring an app again", func() {
 		}
 		By("collecting the twin's Secret")
 		Eventually(func(g Gomega) {
-			set := place.statefulSet(ctx, d.GUID())
-			for _, name := range place.secretNames(ctx, d.GUID()) {
+			set := place.StatefulSet(ctx, d.GUID())
+			for _, name := range place.SecretNames(ctx, d.GUID()) {
 				if name != set.Annotations["irene.cloudfoundry.org/secret"] {
-					place.age(ctx, name)
+					place.AgeSecret(ctx, name)
 				}
 			}
-			g.Expect(place.secretNames(ctx, d.GUID())).To(ConsistOf(set.Annotations["irene.cloudfoundry.org/secret"]))
+			g.Expect(place.SecretNames(ctx, d.GUID())).To(ConsistOf(set.Annotations["irene.cloudfoundry.org/secret"]))
 		}).Should(Succeed())
 	}, patience)
 })
+
+// meeting is a barrier: attend returns once all participants have called it.
+type meeting struct {
+	mutex   sync.Mutex
+	missing int
+	all     chan struct{}
+}
+
+func newMeeting(size int) *meeting { return &meeting{missing: size, all: make(chan struct{})} }
+
+func (m *meeting) attend(ctx context.Context) {
+	m.mutex.Lock()
+	m.missing--
+	if m.missing == 0 {
+		close(m.all)
+	}
+	m.mutex.Unlock()
+	select {
+	case <-m.all:
+	case <-ctx.Done():
+	}
+}
+
+func (m *meeting) met() bool {
+	select {
+	case <-m.all:
+		return true
+	default:
+		return false
+	}
+}

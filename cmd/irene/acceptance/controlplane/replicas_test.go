@@ -15,15 +15,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
 var _ = Describe("Two replicas", func() {
-	var place *platform
+	var place *controlplane.Platform
 	var one, other *ireneprocess.Process
 	BeforeEach(func(ctx context.Context) {
 		place = newPlatform(ctx, direct(), nil)
-		one, other = place.start(ctx), place.start(ctx)
+		one, other = place.Start(ctx), place.Start(ctx)
 	})
 
 	It("know at once what the other was told", func(ctx context.Context) {
@@ -47,7 +48,7 @@ var _ = Describe("Two replicas", func() {
 		Expect(one.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		Expect(other.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		Eventually(other.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
-		Eventually(place.nothingOf(ctx, d.GUID())).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
 	}, patience)
 
 	It("have one leader, whom the other follows within the time of the Lease when it is killed", func(ctx context.Context) {
@@ -64,13 +65,13 @@ var _ = Describe("Two replicas", func() {
 		leader := leading()[0]
 		d := app("led").With("instances", 2)
 		desire(ctx, one, d)
-		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }).Should(Equal(1))
+		Eventually(func() int { return len(place.Budgets(ctx, d.GUID())) }).Should(Equal(1))
 
 		leader.Kill()
-		budget := place.budgets(ctx, d.GUID())[0]
-		Expect(api.PolicyV1().PodDisruptionBudgets(place.namespace).Delete(ctx, budget.Name, metav1.DeleteOptions{})).To(Succeed())
+		budget := place.Budgets(ctx, d.GUID())[0]
+		Expect(api.PolicyV1().PodDisruptionBudgets(place.Namespace).Delete(ctx, budget.Name, metav1.DeleteOptions{})).To(Succeed())
 		// lease_duration is 4 s here, and followers look every 500 ms.
-		Eventually(func() int { return len(place.budgets(ctx, d.GUID())) }, "8s").Should(Equal(1))
+		Eventually(func() int { return len(place.Budgets(ctx, d.GUID())) }, "8s").Should(Equal(1))
 		Expect(leading()).To(HaveLen(1))
 	}, patience)
 
@@ -85,8 +86,8 @@ var _ = Describe("Two replicas", func() {
 
 	It("lose no request and no crash in a rolling restart under load, when callers try the other one", func(ctx context.Context) {
 		telling := newTelling(ctx, true)
-		place = telling.platform
-		one, other = place.start(ctx), place.start(ctx)
+		place = telling.Platform
+		one, other = place.Start(ctx), place.Start(ctx)
 		telling.irene = one
 		crashed := telling.runs(ctx, "crashing", 1)
 		crashing := telling.pod(ctx, crashed, 0)
@@ -160,7 +161,7 @@ var _ = Describe("Two replicas", func() {
 		for range 3 {
 			for n := range replicas {
 				Expect(replicas[n].Load().Stop()).To(Succeed())
-				replicas[n].Store(place.start(ctx))
+				replicas[n].Store(place.Start(ctx))
 			}
 		}
 		close(done)
@@ -178,14 +179,14 @@ var _ = Describe("Two replicas", func() {
 		}
 		Eventually(func(g Gomega) {
 			budgets := map[string]bool{}
-			for _, budget := range place.budgets(ctx, "") {
+			for _, budget := range place.Budgets(ctx, "") {
 				budgets[budget.Labels["cloudfoundry.org/guid"]] = true
 			}
 			sets, secrets := map[string]int{}, map[string]int{}
-			for _, set := range place.statefulSets(ctx, "") {
+			for _, set := range place.StatefulSets(ctx, "") {
 				sets[set.Labels["cloudfoundry.org/guid"]]++
 			}
-			for _, secret := range place.secrets(ctx, "") {
+			for _, secret := range place.Secrets(ctx, "") {
 				g.Expect(secret.OwnerReferences).To(HaveLen(1))
 				secrets[secret.Labels["cloudfoundry.org/guid"]]++
 			}

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 const (
@@ -90,7 +91,7 @@ func (l *load) ask(client *http.Client) (instance string, err error) {
 	if response.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("status %d %s: %s", response.StatusCode, response.Header.Get("X-Cf-RouterError"), body)
 	}
-	var from identity
+	var from controlplane.Identity
 	if err := json.Unmarshal(body, &from); err != nil {
 		return "", fmt.Errorf("answer %q: %w", body, err)
 	}

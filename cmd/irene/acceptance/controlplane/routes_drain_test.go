@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -27,30 +28,30 @@ var _ = Describe("Under load no request is lost or misled", func() {
 	const tenant = "other-tenant"
 	var (
 		place *routing
-		nodes *kubelet
+		nodes *controlplane.Kubelet
 		irene *ireneprocess.Process
 		// heir has an instance for each address that is left.
 		heir cloudcontroller.Desire
 	)
 	BeforeEach(func(ctx context.Context) {
 		place = aloneRouting(ctx)
-		nodes = newKubelet(ctx, place.namespace, 3)
+		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 3)
 		// Long enough for the disruption controller to see that an evicted pod goes,
 		// before the next of its name is there. Else it counts that one as gone for two
 		// minutes.
-		maps.Copy(place.settings["apps"].(map[string]any), map[string]any{"pre_stop_sleep": "3s", "termination_grace": "6s"})
-		irene = place.start(ctx)
+		maps.Copy(place.Settings["apps"].(map[string]any), map[string]any{"pre_stop_sleep": "3s", "termination_grace": "6s"})
+		irene = place.Start(ctx)
 	})
 
 	started := func(ctx context.Context, name string, instances int) (cloudcontroller.Desire, []string) {
 		GinkgoHelper()
-		d := nodes.app(name, instances)
+		d := nodes.App(name, instances)
 		desire(ctx, irene, d)
-		return d, place.routed(ctx, d, name+".example.com", nodes.port, instances)
+		return d, place.routed(ctx, d, name+".example.com", nodes.Port, instances)
 	}
 	awaitedBy := func(ctx context.Context, heirs int) {
 		GinkgoHelper()
-		heir = nodes.heir(tenant, heirs)
+		heir = nodes.AppOnFreedAddresses(tenant, heirs)
 		desire(ctx, irene, heir)
 		// On their nodes and waiting for addresses.
 		Eventually(irene.States).WithContext(ctx).WithArguments(heir.GUID(), heir.Version()).Should(HaveEach("CLAIMED"))
@@ -82,7 +83,7 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		requests := place.load(d, "scaled.example.com")
 		requests.goesOn(200)
 		scale(ctx, d, 1)
-		inherited(without(before, place.routed(ctx, d, "scaled.example.com", nodes.port, 1)))
+		inherited(without(before, place.routed(ctx, d, "scaled.example.com", nodes.Port, 1)))
 		requests.goesOn(200)
 		requests.lostNothing(4)
 	}, patience)
@@ -98,7 +99,7 @@ var _ = Describe("Under load no request is lost or misled", func() {
 				HaveLen(2), Not(Equal(before))))
 			Eventually(func() []string { return place.routers[0].addresses(tenant + ".example.com") }).Should(HaveLen(n + 1))
 		}
-		inherited(without(before, place.routed(ctx, d, "stopped.example.com", nodes.port, 2)))
+		inherited(without(before, place.routed(ctx, d, "stopped.example.com", nodes.Port, 2)))
 		requests.goesOn(200)
 		requests.lostNothing(4)
 	}, patience)
@@ -121,7 +122,7 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		}
 		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
 		inherited(before)
-		place.routed(ctx, fresh, "rolled.example.com", nodes.port, 3)
+		place.routed(ctx, fresh, "rolled.example.com", nodes.Port, 3)
 		requests.goesOn(200)
 		requests.lostNothing(6)
 	}, patience)
@@ -130,19 +131,19 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		two, _ := started(ctx, "two", 2)
 		three, _ := started(ctx, "three", 3)
 		awaitedBy(ctx, 5)
-		Eventually(func() int { return len(place.budgets(ctx, "")) }).Should(Equal(3))
+		Eventually(func() int { return len(place.Budgets(ctx, "")) }).Should(Equal(3))
 		loads := []*load{place.load(two, "two.example.com"), place.load(three, "three.example.com")}
 		// drain does what kubectl drain does: what a budget holds back is tried again.
 		drain := func(node string) {
 			GinkgoHelper()
-			nodes.cordon(ctx, node, true)
+			nodes.Cordon(ctx, node, true)
 			Eventually(func(g Gomega) {
 				var left []string
-				for _, pod := range append(place.pods(ctx, two.GUID()), place.pods(ctx, three.GUID())...) {
+				for _, pod := range append(place.Pods(ctx, two.GUID()), place.Pods(ctx, three.GUID())...) {
 					if pod.Spec.NodeName != node {
 						continue
 					}
-					err := api.CoreV1().Pods(place.namespace).EvictV1(ctx, &policyv1.Eviction{
+					err := api.CoreV1().Pods(place.Namespace).EvictV1(ctx, &policyv1.Eviction{
 						ObjectMeta:    metav1.ObjectMeta{Name: pod.Name},
 						DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
 					})
@@ -156,17 +157,17 @@ var _ = Describe("Under load no request is lost or misled", func() {
 			}, "150s", "100ms").Should(Succeed())
 		}
 		// With two of three nodes gone everything is on the third; then that one goes.
-		drain(nodes.nodes[0])
-		drain(nodes.nodes[1])
-		for _, node := range nodes.nodes[:2] {
-			nodes.cordon(ctx, node, false)
+		drain(nodes.Nodes[0])
+		drain(nodes.Nodes[1])
+		for _, node := range nodes.Nodes[:2] {
+			nodes.Cordon(ctx, node, false)
 		}
 		running(ctx, irene, two, 2)
 		running(ctx, irene, three, 3)
-		drain(nodes.nodes[2])
+		drain(nodes.Nodes[2])
 
-		place.routed(ctx, two, "two.example.com", nodes.port, 2)
-		place.routed(ctx, three, "three.example.com", nodes.port, 3)
+		place.routed(ctx, two, "two.example.com", nodes.Port, 2)
+		place.routed(ctx, three, "three.example.com", nodes.Port, 3)
 		for _, w := range place.routers {
 			Eventually(w.addresses).WithArguments(tenant + ".example.com").Should(HaveLen(5))
 		}

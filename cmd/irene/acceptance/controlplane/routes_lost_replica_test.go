@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/natsserver"
 	"github.com/irene-cf/irene/fixtures/router"
@@ -21,20 +22,20 @@ var _ = Describe("Losing the replica that registers routes", func() {
 	const pruneThreshold = 6 * time.Second
 	var (
 		place *routing
-		nodes *kubelet
+		nodes *controlplane.Kubelet
 		gates map[*ireneprocess.Process]*natsserver.Gate
 		// gateways lead to the API server.
-		gateways map[*ireneprocess.Process]*gateway
+		gateways map[*ireneprocess.Process]*controlplane.Gateway
 	)
 	startReplica := func() *ireneprocess.Process {
 		GinkgoHelper()
 		gate, err := natsserver.StartGate(place.bus.URL())
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(gate.Stop)
-		place.settings["nats"].(map[string]any)["servers"] = []string{gate.URL()}
-		gateway := newGateway()
-		place.kubeconfig = gateway.kubeconfig()
-		replica := place.launch()
+		place.Settings["nats"].(map[string]any)["servers"] = []string{gate.URL()}
+		gateway := controlplane.NewGateway(apiConfig)
+		place.Kubeconfig = gateway.Kubeconfig()
+		replica := place.Launch()
 		gates[replica], gateways[replica] = gate, gateway
 		return replica
 	}
@@ -43,9 +44,9 @@ var _ = Describe("Losing the replica that registers routes", func() {
 	}
 	BeforeEach(func(ctx context.Context) {
 		place = newRouting(ctx, direct(), router.Options{RegisterInterval: 2 * time.Second, PruneThreshold: pruneThreshold, PruneInterval: time.Second})
-		place.settings["leader_election"] = map[string]any{"lease_duration": "15s", "renew_deadline": "10s", "retry_period": "2s"}
-		nodes = newKubelet(ctx, place.namespace, 2)
-		gates, gateways = map[*ireneprocess.Process]*natsserver.Gate{}, map[*ireneprocess.Process]*gateway{}
+		place.Settings["leader_election"] = map[string]any{"lease_duration": "15s", "renew_deadline": "10s", "retry_period": "2s"}
+		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 2)
+		gates, gateways = map[*ireneprocess.Process]*natsserver.Gate{}, map[*ireneprocess.Process]*controlplane.Gateway{}
 	})
 
 	DescribeTable("costs no request to an app, and an instance that gets ready a few seconds", func(ctx context.Context,
@@ -54,24 +55,24 @@ var _ = Describe("Losing the replica that registers routes", func() {
 		for _, replica := range []*ireneprocess.Process{registrar, other} {
 			Expect(replica.AwaitReady(ctx)).To(Succeed())
 		}
-		stays, starts := nodes.app("stays", 2), nodes.app("starts", 1)
+		stays, starts := nodes.App("stays", 2), nodes.App("starts", 1)
 		desire(ctx, registrar, stays)
 		desire(ctx, other, starts)
-		place.routed(ctx, stays, "stays.example.com", nodes.port, 2)
-		place.routed(ctx, starts, "starts.example.com", nodes.port, 1)
+		place.routed(ctx, stays, "stays.example.com", nodes.Port, 2)
+		place.routed(ctx, starts, "starts.example.com", nodes.Port, 1)
 		Eventually(func() float64 { return registers(ctx, registrar) + registers(ctx, other) }).Should(BeEquivalentTo(1))
 		if registers(ctx, other) == 1 {
 			registrar, other = other, registrar
 		}
-		instance := nodes.pod(ctx, place.statefulSet(ctx, starts.GUID()).Name, 0)
-		nodes.ready(ctx, instance, false)
+		instance := nodes.Pod(ctx, place.StatefulSet(ctx, starts.GUID()).Name, 0)
+		nodes.ReportReady(ctx, instance, false)
 		place.unrouted("starts.example.com")
 		staying := place.load(stays, "stays.example.com")
 		staying.goesOn(50)
 
 		lost := time.Now()
 		lose(ctx, registrar, other)
-		nodes.ready(ctx, instance, true)
+		nodes.ReportReady(ctx, instance, true)
 		starting := place.load(starts, "starts.example.com")
 		ready := time.Now()
 		var gap time.Duration
@@ -97,7 +98,7 @@ var _ = Describe("Losing the replica that registers routes", func() {
 			gates[registrar].Stall()
 		}),
 		Entry("it loses the API server", patience, func(_ context.Context, registrar, _ *ireneprocess.Process) {
-			gateways[registrar].close()
+			gateways[registrar].Close()
 		}),
 		Entry("it is killed", patience, func(_ context.Context, registrar, _ *ireneprocess.Process) {
 			registrar.Kill()

@@ -20,8 +20,8 @@ import (
 var _ = Describe("The whole table", func() {
 	It("is with a router soon after its start", func(ctx context.Context) {
 		place := newRouting(ctx, direct(), router.Options{RegisterInterval: 20 * time.Second})
-		place.settings["leader_election"] = map[string]any{"enabled": false}
-		irene := place.start(ctx)
+		place.Settings["leader_election"] = map[string]any{"enabled": false}
+		irene := place.Start(ctx)
 		const instances = 50
 		// Routes to different ports are endpoints of their own.
 		routes := func(count int) map[string]any {
@@ -102,7 +102,7 @@ var _ = Describe("When NATS is away", func() {
 	uri := func(name string) string { return name + ".apps.example.com" }
 
 	It("Irene serves its API, says so, and puts everything right when it comes back", func(ctx context.Context) {
-		irene := place.start(ctx)
+		irene := place.Start(ctx)
 		stays, stopped, scaled, moved := named("stays", 2), named("stopped", 2), named("scaled", 3), named("moved", 1)
 		for _, d := range []cloudcontroller.Desire{stays, stopped, scaled, moved} {
 			desire(ctx, irene, d)
@@ -122,7 +122,7 @@ var _ = Describe("When NATS is away", func() {
 		Expect(irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2.0"})).To(answered(200))
 		Expect(irene.Update(ctx, moved.GUID(), moved.Version(), map[string]any{"instances": 1, "annotation": "2.0",
 			"routes": map[string]any{"cf-router": cfRoutes(9090, "elsewhere.example.com")}})).To(answered(200))
-		Eventually(place.nothingOf(ctx, stopped.GUID())).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, stopped.GUID())).Should(Succeed())
 		running(ctx, irene, scaled, 1)
 		Expect(irene.List(ctx)).To(HaveLen(4))
 		// The routers, too, know nothing of all that yet.
@@ -146,7 +146,7 @@ var _ = Describe("When NATS is away", func() {
 
 	It("Irene starts, serves its API, and tells routers everything when it comes", func(ctx context.Context) {
 		place.bus.Stop()
-		irene := place.start(ctx)
+		irene := place.Start(ctx)
 		Eventually(unroutable(irene)).Should(Succeed())
 		d := named("early", 2)
 		run(ctx, irene, d)

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -21,7 +22,7 @@ var _ = Describe("Two replicas and the routers", func() {
 	const port = 8080
 	var (
 		place             *routing
-		gates             map[*ireneprocess.Process]*gateway
+		gates             map[*ireneprocess.Process]*controlplane.Gateway
 		leader, follower  *ireneprocess.Process
 		first, second     cloudcontroller.Desire
 		firstAt, secondAt []string
@@ -37,9 +38,9 @@ var _ = Describe("Two replicas and the routers", func() {
 	}
 	startReplica := func(ctx context.Context) *ireneprocess.Process {
 		GinkgoHelper()
-		gate := newGateway()
-		place.kubeconfig = gate.kubeconfig()
-		replica := place.start(ctx)
+		gate := controlplane.NewGateway(apiConfig)
+		place.Kubeconfig = gate.Kubeconfig()
+		replica := place.Start(ctx)
 		gates[replica] = gate
 		return replica
 	}
@@ -57,7 +58,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		place = newRouting(ctx, direct(), router.Options{
 			RegisterInterval: time.Second, PruneThreshold: 3 * time.Second, PruneInterval: 500 * time.Millisecond,
 		})
-		gates = map[*ireneprocess.Process]*gateway{}
+		gates = map[*ireneprocess.Process]*controlplane.Gateway{}
 		leader, follower = startReplica(ctx), startReplica(ctx)
 		elect(ctx)
 		first, second = cloudcontroller.NewBuildpack("first").With("instances", 3), cloudcontroller.NewBuildpack("second").With("instances", 3)
@@ -70,17 +71,17 @@ var _ = Describe("Two replicas and the routers", func() {
 	// scale changes a StatefulSet, past all gateways.
 	scale := func(ctx context.Context, d cloudcontroller.Desire, instances int) {
 		GinkgoHelper()
-		set := place.statefulSet(ctx, d.GUID())
-		current, err := api.AppsV1().StatefulSets(place.namespace).GetScale(ctx, set.Name, metav1.GetOptions{})
+		set := place.StatefulSet(ctx, d.GUID())
+		current, err := api.AppsV1().StatefulSets(place.Namespace).GetScale(ctx, set.Name, metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		current.Spec.Replicas = int32(instances)
-		_, err = api.AppsV1().StatefulSets(place.namespace).UpdateScale(ctx, set.Name, current, metav1.UpdateOptions{})
+		_, err = api.AppsV1().StatefulSets(place.Namespace).UpdateScale(ctx, set.Name, current, metav1.UpdateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 	}
 	// lastAt is the address of the instance with the highest index.
 	lastAt := func(ctx context.Context, d cloudcontroller.Desire) string {
 		GinkgoHelper()
-		pod, err := api.CoreV1().Pods(place.namespace).Get(ctx, fmt.Sprintf("%s-%d", place.statefulSet(ctx, d.GUID()).Name, instancesOf(d)-1), metav1.GetOptions{})
+		pod, err := api.CoreV1().Pods(place.Namespace).Get(ctx, fmt.Sprintf("%s-%d", place.StatefulSet(ctx, d.GUID()).Name, instancesOf(d)-1), metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		return fmt.Sprintf("%s:%d", pod.Status.PodIP, port)
 	}
@@ -144,7 +145,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		place.routed(ctx, third, "third.apps.example.com", port, 2)
 		watch := place.guard(map[string][]string{firstURI: firstAt})
 		for _, gate := range gates {
-			gate.close()
+			gate.Close()
 		}
 		away := time.Now()
 		scale(ctx, second, 1)
@@ -158,7 +159,7 @@ var _ = Describe("Two replicas and the routers", func() {
 
 		began := time.Now()
 		for _, gate := range gates {
-			gate.reopen()
+			gate.Reopen()
 		}
 		place.routed(ctx, second, secondURI, port, 1)
 		place.routed(ctx, third, "third.apps.example.com", port, 4)
@@ -175,7 +176,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		before, after := lastAt(ctx, first), lastAt(ctx, second)
 		keptFirst := slices.DeleteFunc(slices.Clone(firstAt), func(a string) bool { return a == before })
 		since := place.now()
-		gates[leader].close()
+		gates[leader].Close()
 		cut := time.Now()
 
 		By("an unregister of the one that still sees, while the other holds on")
@@ -200,7 +201,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		}, "4s").Should(BeEmpty())
 
 		By("the first coming back as follower that is right")
-		gates[leader].reopen()
+		gates[leader].Reopen()
 		leader, follower = follower, leader
 		fresh := cloudcontroller.NewBuildpack("fresh")
 		desire(ctx, leader, fresh)
@@ -225,7 +226,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		since := place.now()
 		Expect(leader.Freeze()).To(Succeed())
 		if alsoCutOff {
-			gates[leader].close()
+			gates[leader].Close()
 		}
 		frozen := time.Now()
 		scale(ctx, first, 2)

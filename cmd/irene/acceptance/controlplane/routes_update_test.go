@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -72,7 +73,7 @@ func (s *discovery) lookup(name string) []string {
 var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 	var (
 		place *routing
-		nodes *kubelet
+		nodes *controlplane.Kubelet
 		irene *ireneprocess.Process
 		// d has two instances that listen on port and other.
 		d           cloudcontroller.Desire
@@ -80,12 +81,12 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 	)
 	BeforeAll(func(ctx context.Context) {
 		place = aloneRouting(ctx)
-		nodes = newKubelet(ctx, place.namespace, 1)
-		irene = place.start(ctx)
-		port, other = nodes.port, nodes.port-1
+		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 1)
+		irene = place.Start(ctx)
+		port, other = nodes.Port, nodes.Port-1
 	}, NodeTimeout(time.Minute))
 	BeforeEach(func(ctx context.Context) {
-		d = nodes.app("changed", 2).With("ports", []int{port, other})
+		d = nodes.App("changed", 2).With("ports", []int{port, other})
 		desire(ctx, irene, d)
 		place.routed(ctx, d, "changed.example.com", port, 2)
 	}, NodeTimeout(time.Minute))
@@ -93,13 +94,13 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		place.unrouted("changed.example.com")
 		// The next one may have an instance of the same name.
-		Eventually(place.nothingOf(ctx, d.GUID())).Should(Succeed())
+		Eventually(place.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
 	}, NodeTimeout(time.Minute))
 
 	// neighboured is another app with an instance and a route.
 	neighboured := func(ctx context.Context) {
 		GinkgoHelper()
-		neighbour := nodes.app("neighbour", 1)
+		neighbour := nodes.App("neighbour", 1)
 		desire(ctx, irene, neighbour)
 		DeferCleanup(func(ctx context.Context) {
 			Expect(irene.Client.Stop(ctx, neighbour.GUID(), neighbour.Version())).To(answered(200))
@@ -186,7 +187,7 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 			response, err := place.routers[1].Client().Get("http://" + url)
 			Expect(err).NotTo(HaveOccurred())
 			defer response.Body.Close()
-			var from identity
+			var from controlplane.Identity
 			Expect(json.NewDecoder(response.Body).Decode(&from)).To(Succeed())
 			return from.App
 		}
@@ -203,9 +204,9 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		for _, address := range place.instances(ctx, d, port) {
 			hosts = append(hosts, strings.TrimSuffix(address, fmt.Sprintf(":%d", port)))
 		}
-		set := place.statefulSet(ctx, d.GUID()).Name
+		set := place.StatefulSet(ctx, d.GUID()).Name
 		own := func(index int) []string {
-			return []string{strings.TrimSuffix(nodes.pod(ctx, set, index).at(port), fmt.Sprintf(":%d", port))}
+			return []string{strings.TrimSuffix(nodes.Pod(ctx, set, index).Address(port), fmt.Sprintf(":%d", port))}
 		}
 		update(ctx, map[string]any{"internal-router": []any{map[string]any{"hostname": "changed.apps.internal"}}})
 		Eventually(names.lookup).WithArguments("changed.apps.internal").Should(Equal(hosts))
@@ -214,10 +215,10 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		tables("changed.example.com") // HTTP routes were not spoken of
 
 		By("when an instance goes and comes")
-		nodes.ready(ctx, nodes.pod(ctx, set, 1), false)
+		nodes.ReportReady(ctx, nodes.Pod(ctx, set, 1), false)
 		Eventually(names.lookup).WithArguments("changed.apps.internal").Should(Equal(own(0)))
 		Eventually(names.lookup).WithArguments("1.changed.apps.internal").Should(BeEmpty())
-		nodes.ready(ctx, nodes.pod(ctx, set, 1), true)
+		nodes.ReportReady(ctx, nodes.Pod(ctx, set, 1), true)
 		Eventually(names.lookup).WithArguments("changed.apps.internal").Should(Equal(hosts))
 
 		By("when the route goes")
@@ -235,7 +236,7 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 			text = strings.ReplaceAll(text, "PORT", fmt.Sprint(port))
 			patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{"cloudfoundry.org/routes": text}}})
 			Expect(err).NotTo(HaveOccurred())
-			_, err = api.AppsV1().StatefulSets(place.namespace).Patch(ctx, place.statefulSet(ctx, d.GUID()).Name, types.MergePatchType, patch, metav1.PatchOptions{})
+			_, err = api.AppsV1().StatefulSets(place.Namespace).Patch(ctx, place.StatefulSet(ctx, d.GUID()).Name, types.MergePatchType, patch, metav1.PatchOptions{})
 			Expect(err).NotTo(HaveOccurred())
 			tables(append(uris, "neighbour.example.com")...)
 			Expect(place.routers[0].heard(since, unregisters("neighbour.example.com", ""))).To(BeEmpty())

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/natsserver"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -25,7 +26,7 @@ import (
 // routing is a platform whose irene tells two routers where instances are, over a
 // NATS server that is theirs alone.
 type routing struct {
-	*platform
+	*controlplane.Platform
 	bus     *natsserver.Server
 	routers []*witness
 }
@@ -41,7 +42,7 @@ func newRouting(ctx context.Context, kubeconfig string, times router.Options) *r
 	passwordFile := filepath.Join(GinkgoT().TempDir(), "password")
 	Expect(os.WriteFile(passwordFile, []byte(password+"\n"), 0o600)).To(Succeed())
 
-	r := &routing{bus: bus, platform: newPlatform(ctx, kubeconfig, map[string]any{
+	r := &routing{bus: bus, Platform: newPlatform(ctx, kubeconfig, map[string]any{
 		"nats": map[string]any{"servers": []string{bus.URL()}, "user": user, "password_file": passwordFile, "reconnect_wait": "100ms"},
 		"apps": map[string]any{
 			"placement":      map[string]any{"shared": "unlabelled"},
@@ -59,7 +60,7 @@ func newRouting(ctx context.Context, kubeconfig string, times router.Options) *r
 func aloneRouting(ctx context.Context) *routing {
 	GinkgoHelper()
 	r := newRouting(ctx, direct(), router.Options{})
-	r.settings["leader_election"] = map[string]any{"enabled": false}
+	r.Settings["leader_election"] = map[string]any{"enabled": false}
 	return r
 }
 
@@ -67,7 +68,7 @@ func aloneRouting(ctx context.Context) *routing {
 func (r *routing) instances(ctx context.Context, d cloudcontroller.Desire, port int) []string {
 	GinkgoHelper()
 	addresses := []string{}
-	for _, pod := range r.pods(ctx, d.GUID()) {
+	for _, pod := range r.Pods(ctx, d.GUID()) {
 		if pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		}) {

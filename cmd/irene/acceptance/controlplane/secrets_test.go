@@ -19,8 +19,8 @@ var _ = Describe("Secret values", func() {
 	It("are nowhere but in the app's Secret: in no other object, Event, log line, metric or answer", func(ctx context.Context) {
 		marker := "s3cr3t-" + cloudcontroller.NewGUID()
 		place := alone(ctx, direct())
-		place.settings["log"] = map[string]any{"level": "debug"}
-		irene := place.start(ctx)
+		place.Settings["log"] = map[string]any{"level": "debug"}
+		irene := place.Start(ctx)
 		seen := &strings.Builder{}
 		note := func(answer cloudcontroller.Answer, err error) cloudcontroller.Answer {
 			GinkgoHelper()
@@ -57,7 +57,7 @@ var _ = Describe("Secret values", func() {
 		note(irene.Call(ctx, "GET", "/apps/"+d.GUID()+"/"+d.Version()+"/instances", nil))
 
 		By("looking")
-		values := place.values(ctx, d.GUID())
+		values := place.Environment(ctx, d.GUID())
 		Expect(values).To(HaveKeyWithValue("MY_KEY", marker), "the app itself gets it")
 		hidden := func(what, text string) {
 			GinkgoHelper()
@@ -70,15 +70,15 @@ var _ = Describe("Secret values", func() {
 		metrics, err := irene.Metrics(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		hidden("irene's metrics", metrics)
-		hidden("irene's log", place.log.String())
+		hidden("irene's log", place.Log.String())
 		hidden("irene's answers", seen.String())
-		Expect(place.log.String()).NotTo(ContainSubstring("Request Body"), "client-go's verbose logging")
-		for what, object := range everythingIn(ctx, place.namespace) {
+		Expect(place.Log.String()).NotTo(ContainSubstring("Request Body"), "client-go's verbose logging")
+		for what, object := range everythingIn(ctx, place.Namespace) {
 			text, err := json.Marshal(object)
 			Expect(err).NotTo(HaveOccurred())
 			hidden(what, string(text))
 		}
-		for _, secret := range place.secrets(ctx, "") {
+		for _, secret := range place.Secrets(ctx, "") {
 			text, err := json.Marshal(secret.ObjectMeta)
 			Expect(err).NotTo(HaveOccurred())
 			hidden("a Secret's metadata", string(text))
@@ -86,12 +86,12 @@ var _ = Describe("Secret values", func() {
 		}
 
 		By("keeping the request for people without them")
-		request := place.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/original_request"]
+		request := place.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/original_request"]
 		Expect(request).To(ContainSubstring(d.GUID()))
 		var parsed map[string]any
 		Expect(json.Unmarshal([]byte(request), &parsed)).To(Succeed())
 		Expect(parsed).NotTo(HaveKey("environment"))
-		pulled := place.statefulSet(ctx, docker.GUID()).Annotations["cloudfoundry.org/original_request"]
+		pulled := place.StatefulSet(ctx, docker.GUID()).Annotations["cloudfoundry.org/original_request"]
 		Expect(pulled).NotTo(SatisfyAny(ContainSubstring("registry_username"), ContainSubstring("registry_password")))
 	}, patience)
 
@@ -100,11 +100,11 @@ var _ = Describe("Secret values", func() {
 		lifecycle := d["lifecycle"].(map[string]any)["docker_lifecycle"].(map[string]any)
 		lifecycle["registry_username"], lifecycle["registry_password"] = "user", "pass"
 		run(ctx, irene, d)
-		secrets := common.secrets(ctx, d.GUID())
+		secrets := common.Secrets(ctx, d.GUID())
 		Expect(secrets).To(HaveLen(1))
 		Expect(string(secrets[0].Type)).To(Equal("kubernetes.io/dockerconfigjson"))
 		Expect(secrets[0].Data[".dockerconfigjson"]).To(MatchJSON(`{"auths":{"127.0.0.1:1":{"username":"user","password":"pass","auth":"dXNlcjpwYXNz"}}}`))
-		pull := common.statefulSet(ctx, d.GUID()).Spec.Template.Spec.ImagePullSecrets
+		pull := common.StatefulSet(ctx, d.GUID()).Spec.Template.Spec.ImagePullSecrets
 		Expect(pull).To(HaveLen(1))
 		Expect(pull[0].Name).To(Equal(secrets[0].Name))
 	}, patience)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/appimage"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 )
 
@@ -25,16 +26,16 @@ var _ = Describe("irene stack", func() {
 	var (
 		place *assembling
 		stack *patchedStack
-		node  *pickyKubelet
+		node  *controlplane.ImageKubelet
 	)
 	BeforeEach(func(ctx context.Context) {
 		place = newAssembling(ctx, nil)
-		stack = newPatchedStack(place.platform)
-		node = newPickyKubelet(ctx, place.namespace)
+		stack = newPatchedStack(place.Platform)
+		node = controlplane.NewImageKubelet(ctx, api, place.Namespace)
 	})
 	command := func(ctx context.Context, subcommand string, arguments ...string) *exec.Cmd {
 		GinkgoHelper()
-		made, err := place.Command(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: asIrene(place.kubeconfig), Namespace: place.namespace}, subcommand, arguments...)
+		made, err := place.Command(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: controlplane.AccountKubeconfig(place.Kubeconfig), Namespace: place.Namespace}, subcommand, arguments...)
 		Expect(err).NotTo(HaveOccurred())
 		return made
 	}
@@ -60,9 +61,9 @@ var _ = Describe("irene stack", func() {
 	started := func(ctx context.Context, name string, instances int) cloudcontroller.Desire {
 		GinkgoHelper()
 		from := place.newDroplet()
-		d := node.app(name, instances).Droplet(from.GUID, from.Hash, "")
+		d := node.App(name, instances).Droplet(from.GUID, from.Hash, "")
 		place.runs(ctx, d, from)
-		Eventually(func() int32 { return place.statefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
+		Eventually(func() int32 { return place.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
 		return d
 	}
 	// patched imports the stack anew, with something else in it.
@@ -87,7 +88,7 @@ var _ = Describe("irene stack", func() {
 	}
 	revision := func(ctx context.Context, d cloudcontroller.Desire) string {
 		GinkgoHelper()
-		return place.statefulSet(ctx, d.GUID()).Labels[revisionLabel]
+		return place.StatefulSet(ctx, d.GUID()).Labels[revisionLabel]
 	}
 
 	It("moves apps to a stack that was imported anew, also when it is killed in the middle", func(ctx context.Context) {
@@ -102,7 +103,7 @@ var _ = Describe("irene stack", func() {
 		))
 		after := stacks[0].Revision
 
-		readySingle, readyDouble := node.watchReady(single), node.watchReady(double)
+		readySingle, readyDouble := node.WatchReady(single), node.WatchReady(double)
 		for _, signal := range []os.Signal{syscall.SIGKILL, syscall.SIGINT} {
 			rolling := start(ctx, "roll", roll...)
 			Eventually(rolling).WithContext(ctx).Should(gbytes.Say("rolling stack"))
@@ -115,7 +116,7 @@ var _ = Describe("irene stack", func() {
 		}
 		Expect(ends(ctx, 0, "roll", roll...)).To(gbytes.Say("0 failed, 0 left"))
 		for d, instances := range map[string]int{single.GUID(): 1, double.GUID(): 2} {
-			set := place.statefulSet(ctx, d)
+			set := place.StatefulSet(ctx, d)
 			Expect(set.Spec.Replicas).To(HaveValue(BeEquivalentTo(instances)))
 			Expect(set.Labels).To(HaveKeyWithValue(revisionLabel, after))
 			Expect(imageOf(set)).To(HaveSuffix("-" + after))
@@ -134,16 +135,16 @@ var _ = Describe("irene stack", func() {
 
 	It("says why an app could not be moved", func(ctx context.Context) {
 		d := started(ctx, "spoiled", 1)
-		before := place.statefulSet(ctx, d.GUID())
+		before := place.StatefulSet(ctx, d.GUID())
 		patched(ctx)
 		after := list(ctx)[0].Revision
-		node.spoil(imageOf(before)[:len(imageOf(before))-len(before.Labels[revisionLabel])] + after)
-		ready := node.watchReady(d)
+		node.FailReadiness(imageOf(before)[:len(imageOf(before))-len(before.Labels[revisionLabel])] + after)
+		ready := node.WatchReady(d)
 		failed := ends(ctx, 1, "roll", append(roll, "--patience", "1s")...)
 		Expect(failed).To(gbytes.Say(`\[1/1\] spoiled web .*: rolled back, .*: it did not come up: instance 1, which is there for the move only, is not ready`))
 		Expect(failed).To(gbytes.Say("0 of 1 done, 1 failed, 0 left"))
 		Expect(failed.Err).To(gbytes.Say("1 LRPs are not on the new revision"))
-		Expect(place.statefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
+		Expect(place.StatefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
 		lowest, _ := ready()
 		Expect(lowest).To(Equal(1))
 	}, patience)

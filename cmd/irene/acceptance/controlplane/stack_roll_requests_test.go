@@ -13,17 +13,18 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/k8s"
 )
 
 var _ = Describe("Rolling a stack while Cloud Controller asks for something", func() {
 	var (
 		stack *patchedStack
-		node  *pickyKubelet
+		node  *controlplane.ImageKubelet
 	)
 	BeforeEach(func(ctx context.Context) {
 		stack = newPatchedStack(common)
-		node = newPickyKubelet(ctx, common.namespace)
+		node = controlplane.NewImageKubelet(ctx, api, common.Namespace)
 	})
 	started := func(ctx context.Context, name string, instances int) cloudcontroller.Desire {
 		GinkgoHelper()
@@ -34,7 +35,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 	DescribeTable("yields to requests that come meanwhile",
 		func(ctx context.Context, update map[string]any, instances int, outcome k8s.RollOutcome) {
 			d := started(ctx, "busy", 1)
-			ready := node.watchReady(d)
+			ready := node.WatchReady(d)
 			surged := func() bool { return stack.replicas(ctx, d)() == 2 }
 			wait := meanwhile(ctx, surged, func() { Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(answered(200)) })
 			stack.rolls(ctx, outcome)
@@ -53,7 +54,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 
 	It("keeps an app up however often its routes are changed meanwhile", func(ctx context.Context) {
 		d := started(ctx, "rerouted", 1)
-		ready := node.watchReady(d)
+		ready := node.WatchReady(d)
 		done, updates := make(chan struct{}), 0
 		var group sync.WaitGroup
 		group.Go(func() {
@@ -79,14 +80,14 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{1, 2}))
 		Expect(annotation(ctx, irene, d)).To(Equal(fmt.Sprint(updates)))
-		Expect(common.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring(fmt.Sprintf("r%d.example.com", updates)))
+		Expect(common.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring(fmt.Sprintf("r%d.example.com", updates)))
 	}, patience)
 
 	It("keeps an app up that is scaled down to one instance meanwhile", func(ctx context.Context) {
 		for _, instances := range []int{2, 3} {
 			for replaced := range instances {
 				d := started(ctx, fmt.Sprintf("shrinking-%d-%d", instances, replaced), instances)
-				ready := node.watchReady(d)
+				ready := node.WatchReady(d)
 				wait := meanwhile(ctx, stack.replaced(ctx, d, replaced), func() {
 					Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 1})).To(answered(200))
 					Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
@@ -104,7 +105,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 	It("goes on after requests that came while it was interrupted", func(ctx context.Context) {
 		for _, instances := range []int{0, 1, 2} {
 			d := started(ctx, fmt.Sprintf("paused-%d", instances), 1)
-			ready := node.watchReady(d)
+			ready := node.WatchReady(d)
 			killed, kill := context.WithCancelCause(ctx)
 			wait := meanwhile(ctx, func() bool { return stack.replicas(ctx, d)() == 2 }, func() { kill(errors.New("killed")) })
 			_, err := stack.roll(killed)
@@ -131,7 +132,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 	It("yields to a second desire and to a stop", func(ctx context.Context) {
 		again := started(ctx, "again", 1)
 		stopped := started(ctx, "stopped", 1)
-		ready := node.watchReady(again)
+		ready := node.WatchReady(again)
 		waits := []func(){
 			meanwhile(ctx, func() bool { return stack.replicas(ctx, again)() == 2 }, func() { desire(ctx, irene, again.With("annotation", "2.0")) }),
 			meanwhile(ctx, func() bool { return stack.replicas(ctx, stopped)() == 2 }, func() {
@@ -145,23 +146,23 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 		stack.onNew(ctx, again, 1)
 		lowest, _ := ready()
 		Expect(lowest).To(Equal(1))
-		Expect(common.statefulSets(ctx, stopped.GUID())).To(BeEmpty())
+		Expect(common.StatefulSets(ctx, stopped.GUID())).To(BeEmpty())
 	}, patience)
 })
 
 var _ = Describe("Rolling a stack under load", func() {
 	It("loses no request", func(ctx context.Context) {
 		place := aloneRouting(ctx)
-		nodes := newKubelet(ctx, place.namespace, 2)
-		irene := place.start(ctx)
-		stack := newPatchedStack(place.platform)
+		nodes := controlplane.NewKubelet(ctx, api, place.Namespace, 2)
+		irene := place.Start(ctx)
+		stack := newPatchedStack(place.Platform)
 		var loads []*load
 		var apps []cloudcontroller.Desire
 		for _, instances := range []int{1, 3} {
 			name := fmt.Sprintf("rolled-%d", instances)
-			d := nodes.app(name, instances)
+			d := nodes.App(name, instances)
 			desire(ctx, irene, d)
-			place.routed(ctx, d, name+".example.com", nodes.port, instances)
+			place.routed(ctx, d, name+".example.com", nodes.Port, instances)
 			stack.takes(ctx, d)
 			apps, loads = append(apps, d), append(loads, place.load(d, name+".example.com"))
 		}
@@ -174,7 +175,7 @@ var _ = Describe("Rolling a stack under load", func() {
 			wait := meanwhile(ctx, stack.replaced(ctx, d, 1), func() {
 				Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0",
 					"routes": map[string]any{"cf-router": []any{
-						map[string]any{"hostname": name, "port": nodes.port}, map[string]any{"hostname": "also-" + name, "port": nodes.port},
+						map[string]any{"hostname": name, "port": nodes.Port}, map[string]any{"hostname": "also-" + name, "port": nodes.Port},
 					}}})).To(answered(200))
 			})
 			defer wait()
@@ -188,8 +189,8 @@ var _ = Describe("Rolling a stack under load", func() {
 				surged = 1
 			}
 			stack.onNew(ctx, apps[i], instances)
-			place.routed(ctx, apps[i], fmt.Sprintf("rolled-%d.example.com", instances), nodes.port, instances)
-			place.routed(ctx, apps[i], fmt.Sprintf("also-rolled-%d.example.com", instances), nodes.port, instances)
+			place.routed(ctx, apps[i], fmt.Sprintf("rolled-%d.example.com", instances), nodes.Port, instances)
+			place.routed(ctx, apps[i], fmt.Sprintf("also-rolled-%d.example.com", instances), nodes.Port, instances)
 			loads[i].goesOn(200)
 			loads[i].lostNothing(2*instances + surged)
 		}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
 )
@@ -26,11 +27,11 @@ import (
 var _ = Describe("Rolling a stack", func() {
 	var (
 		stack *patchedStack
-		node  *pickyKubelet
+		node  *controlplane.ImageKubelet
 	)
 	BeforeEach(func(ctx context.Context) {
 		stack = newPatchedStack(common)
-		node = newPickyKubelet(ctx, common.namespace)
+		node = controlplane.NewImageKubelet(ctx, api, common.Namespace)
 	})
 	started := func(ctx context.Context, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
 		GinkgoHelper()
@@ -41,15 +42,15 @@ var _ = Describe("Rolling a stack", func() {
 		d, before := started(ctx, "single", 1)
 		other, _ := started(ctx, "other", 1)
 		newPatchedStack(common).takes(ctx, other)
-		ready := node.watchReady(d)
+		ready := node.WatchReady(d)
 		wait := meanwhile(ctx, func() bool { return stack.replicas(ctx, d)() == 2 }, func() {
-			set := common.statefulSet(ctx, d.GUID())
+			set := common.StatefulSet(ctx, d.GUID())
 			Expect(set.Annotations).To(HaveKeyWithValue(surgeAnnotation, "1"))
 			for set.Annotations[surgeAnnotation] != "" {
 				Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1), "the second is nobody's business")
 				Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(400))
-				Expect(common.budgets(ctx, d.GUID())).To(BeEmpty())
-				set = common.statefulSet(ctx, d.GUID())
+				Expect(common.Budgets(ctx, d.GUID())).To(BeEmpty())
+				set = common.StatefulSet(ctx, d.GUID())
 			}
 		})
 		lrps := stack.rolls(ctx, k8s.RollDone)
@@ -64,22 +65,22 @@ var _ = Describe("Rolling a stack", func() {
 		Expect([]int{lowest, most}).To(Equal([]int{1, 2}))
 		running(ctx, irene, d, 1)
 
-		after := common.statefulSet(ctx, d.GUID())
+		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.Annotations[lrpAnnotation]).To(MatchJSON(strings.Replace(before.Annotations[lrpAnnotation],
 			`"stackRevision":"`+before.Labels[revisionLabel]+`"`, `"stackRevision":"`+newRevision+`","stack":"`+stack.name+`"`, 1)))
 		Expect(after.Spec.Template.Spec.Containers[0].Image).To(Equal(newImage(before)))
 		after.Spec.Template.Spec.Containers[0].Image = before.Spec.Template.Spec.Containers[0].Image
 		after.Spec.Template.Labels[revisionLabel] = before.Labels[revisionLabel]
 		Expect(after.Spec).To(Equal(before.Spec), "nothing else changes")
-		Expect(common.events(ctx, before.UID)()).To(ContainElement(ContainSubstring(
+		Expect(common.Events(ctx, before.UID)()).To(ContainElement(ContainSubstring(
 			"The LRP was moved from revision " + before.Labels[revisionLabel] + " to " + newRevision + " of stack " + stack.name)))
 		Expect(stack.rolls(ctx)).To(BeEmpty(), "a second time")
-		Expect(common.statefulSet(ctx, other.GUID()).Labels[revisionLabel]).To(Equal(before.Labels[revisionLabel]))
+		Expect(common.StatefulSet(ctx, other.GUID()).Labels[revisionLabel]).To(Equal(before.Labels[revisionLabel]))
 	}, patience)
 
 	It("moves the instances of an app one at a time", func(ctx context.Context) {
 		d, _ := started(ctx, "triple", 3)
-		ready := node.watchReady(d)
+		ready := node.WatchReady(d)
 		stack.rolls(ctx, k8s.RollDone)
 		stack.onNew(ctx, d, 3)
 		lowest, most := ready()
@@ -89,28 +90,28 @@ var _ = Describe("Rolling a stack", func() {
 	It("puts an app back that does not come up, and goes on", func(ctx context.Context) {
 		single, before := started(ctx, "spoiled-single", 1)
 		triple, beforeTriple := started(ctx, "spoiled-triple", 3)
-		node.spoil(newImage(before))
+		node.FailReadiness(newImage(before))
 		Expect(newImage(beforeTriple)).To(Equal(newImage(before)), "one droplet")
-		ready, readyTriple := node.watchReady(single), node.watchReady(triple)
-		kept := common.podUIDs(ctx, single.GUID())
+		ready, readyTriple := node.WatchReady(single), node.WatchReady(triple)
+		kept := common.PodUIDs(ctx, single.GUID())
 		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience, o.Parallel = time.Second, 2 })
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lrps).To(HaveEach(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("Err", MatchError(ContainSubstring("is not ready"))))))
 		Expect(lrps).To(HaveLen(2))
 		for _, set := range []appsv1.StatefulSet{before, beforeTriple} {
-			guid := set.Labels[guidLabel]
-			after := common.statefulSet(ctx, guid)
+			guid := set.Labels[controlplane.GUIDLabel]
+			after := common.StatefulSet(ctx, guid)
 			Expect(after.Spec).To(Equal(set.Spec))
 			Expect(after.Annotations).NotTo(Or(HaveKey(surgeAnnotation), HaveKey(rollAnnotation)))
 			Expect(after.Annotations[lrpAnnotation]).To(ContainSubstring(`"stackRevision":"` + set.Labels[revisionLabel] + `"`))
 			Expect(after.Labels).To(Equal(set.Labels))
-			Expect(common.events(ctx, set.UID)()).To(ContainElement(ContainSubstring("The LRP is back on revision " + set.Labels[revisionLabel])))
+			Expect(common.Events(ctx, set.UID)()).To(ContainElement(ContainSubstring("The LRP is back on revision " + set.Labels[revisionLabel])))
 		}
 		lowest, _ := ready()
 		Expect(lowest).To(Equal(1))
 		lowest, _ = readyTriple()
 		Expect(lowest).To(Equal(2))
-		Eventually(common.podUIDs).WithContext(ctx).WithArguments(single.GUID()).Should(Equal(kept), "the old instance was left alone")
+		Eventually(common.PodUIDs).WithContext(ctx).WithArguments(single.GUID()).Should(Equal(kept), "the old instance was left alone")
 		running(ctx, irene, triple, 3)
 	}, SpecTimeout(3*time.Minute))
 
@@ -131,23 +132,23 @@ var _ = Describe("Rolling a stack", func() {
 	It("moves what does not run without waiting, and what has volumes without a second instance", func(ctx context.Context) {
 		zero, _ := started(ctx, "zero", 1)
 		Expect(irene.Update(ctx, zero.GUID(), zero.Version(), map[string]any{"instances": 0})).To(answered(200))
-		Eventually(func() int { return len(common.pods(ctx, zero.GUID())) }).Should(BeZero())
+		Eventually(func() int { return len(common.Pods(ctx, zero.GUID())) }).Should(BeZero())
 
-		crashing := node.app("crashing", 2)
+		crashing := node.App("crashing", 2)
 		desire(ctx, irene, crashing)
 		running(ctx, irene, crashing, 2)
 		crashingSet := stack.takes(ctx, crashing)
 		for _, index := range []string{"0", "1"} {
-			common.report(ctx, crashing, index, waits("CrashLoopBackOff", "", &corev1.ContainerStateTerminated{ExitCode: 1}))
+			common.ReportStatus(ctx, crashing, index, waits("CrashLoopBackOff", "", &corev1.ContainerStateTerminated{ExitCode: 1}))
 		}
-		Eventually(func() int32 { return common.statefulSet(ctx, crashing.GUID()).Status.ReadyReplicas }).Should(BeZero())
-		node.spoil(newImage(crashingSet))
+		Eventually(func() int32 { return common.StatefulSet(ctx, crashing.GUID()).Status.ReadyReplicas }).Should(BeZero())
+		node.FailReadiness(newImage(crashingSet))
 
 		lrps := stack.rolls(ctx, k8s.RollDone, k8s.RollDone)
 		Expect(lrps).To(ContainElement(SatisfyAll(HaveField("AppName", "crashing"), HaveField("Note", ContainSubstring("none of its instances was ready")))))
 		stack.onNew(ctx, zero, 0)
 		Eventually(func(g Gomega) {
-			for _, pod := range common.pods(ctx, crashing.GUID()) {
+			for _, pod := range common.Pods(ctx, crashing.GUID()) {
 				g.Expect(pod.Labels).To(HaveKeyWithValue(revisionLabel, newRevision))
 			}
 		}).Should(Succeed())
@@ -156,11 +157,11 @@ var _ = Describe("Rolling a stack", func() {
 		stack.assemble = func(lrp opi.LRP) (k8s.AppImage, error) {
 			return k8s.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
 		}
-		d := node.app("database", 1).With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, common.namespace), "mount_dir": "/data"}})
+		d := node.App("database", 1).With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, common.Namespace), "mount_dir": "/data"}})
 		run(ctx, irene, d)
-		Eventually(func() int32 { return common.statefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(1))
+		Eventually(func() int32 { return common.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(1))
 		stack.takes(ctx, d)
-		ready := node.watchReady(d)
+		ready := node.WatchReady(d)
 		lrps = stack.rolls(ctx, k8s.RollDone)
 		Expect(lrps[0].Note).To(ContainSubstring("because it has volumes"))
 		lowest, most := ready()
@@ -176,7 +177,7 @@ var _ = Describe("Rolling a stack", func() {
 			mine.takes(ctx, d)
 			group.Go(func() {
 				defer GinkgoRecover()
-				ready := node.watchReady(d)
+				ready := node.WatchReady(d)
 				killed, kill := context.WithCancelCause(ctx)
 				var requests atomic.Int64
 				mine.config = rest.CopyConfig(apiConfig)
@@ -204,7 +205,7 @@ var _ = Describe("Rolling a stack", func() {
 
 	It("is cleaned up after by the leader", func(ctx context.Context) {
 		d, _ := started(ctx, "left-behind", 1)
-		ready := node.watchReady(d)
+		ready := node.WatchReady(d)
 		killed, kill := context.WithCancelCause(ctx)
 		wait := meanwhile(ctx, func() bool { return stack.replicas(ctx, d)() == 2 }, func() { kill(errors.New("killed")) })
 		_, err := stack.roll(killed)
@@ -221,9 +222,9 @@ var _ = Describe("Rolling a stack", func() {
 
 	It("leaves a surge that an app still needs", func(ctx context.Context) {
 		d, before := started(ctx, "in-need", 1)
-		node.spoil(newImage(before))
+		node.FailReadiness(newImage(before))
 		killed, kill := context.WithCancelCause(ctx)
-		wait := meanwhile(ctx, func() bool { return len(common.pods(ctx, d.GUID())) == 2 }, func() { kill(errors.New("killed")) })
+		wait := meanwhile(ctx, func() bool { return len(common.Pods(ctx, d.GUID())) == 2 }, func() { kill(errors.New("killed")) })
 		_, err := stack.roll(killed)
 		Expect(err).To(HaveOccurred())
 		wait()
@@ -233,6 +234,6 @@ var _ = Describe("Rolling a stack", func() {
 		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience = time.Second })
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("From", before.Labels[revisionLabel]))))
-		Expect(common.statefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
+		Expect(common.StatefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
 	}, SpecTimeout(2*time.Minute))
 })

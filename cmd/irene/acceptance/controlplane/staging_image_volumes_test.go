@@ -75,7 +75,7 @@ func (s *staging) fetched(ctx context.Context, job batchv1.Job) string {
 		if volume.Name != "fetch-files" {
 			continue
 		}
-		secret, err := api.CoreV1().Secrets(s.namespace).Get(ctx, volume.Secret.SecretName, metav1.GetOptions{})
+		secret, err := api.CoreV1().Secrets(s.Namespace).Get(ctx, volume.Secret.SecretName, metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		for _, item := range volume.Secret.Items {
 			if item.Path == "fetch.json" {
@@ -131,10 +131,10 @@ var _ = Describe("Buildpacks as image volumes", func() {
 			Expect(other.VolumeMounts).To(HaveLen(2))
 		}
 		Expect(place.fetched(ctx, job)).To(And(Not(ContainSubstring("classic")), ContainSubstring(`"old-key"`), ContainSubstring("own.zip")))
-		Expect(place.log.String()).NotTo(ContainSubstring("hunter2"))
+		Expect(place.Log.String()).NotTo(ContainSubstring("hunter2"))
 
 		By("also by another replica, which asks the registry")
-		replica := place.start(ctx)
+		replica := place.Start(ctx)
 		b = blobs.request()
 		stage(ctx, replica, b)
 		Expect(images(place.job(ctx, b))).To(Equal(images(job)))
@@ -155,7 +155,7 @@ var _ = Describe("Buildpacks as image volumes", func() {
 		Expect(images(job)).To(BeEmpty())
 		Expect(place.fetched(ctx, job)).To(ContainSubstring(`"classic-key"`))
 		place.placed(ctx, b)
-		Eventually(place.log.String).Should(Or(ContainSubstring("irene.buildpacks.look"), ContainSubstring("irene.buildpacks.make-image")))
+		Eventually(place.Log.String).Should(Or(ContainSubstring("irene.buildpacks.look"), ContainSubstring("irene.buildpacks.make-image")))
 		Eventually(func(ctx context.Context) (string, error) { return place.irene.Metrics(ctx) }).WithContext(ctx).Should(And(
 			ContainSubstring(`irene_staging_buildpacks_total{from="download"} 3`), ContainSubstring(`irene_staging_buildpacks_total{from="image"} 0`),
 			MatchRegexp(fmt.Sprintf(`(?m)^%s [1-9]`, `(irene_buildpack_image_look_failures_total|irene_buildpack_images_total\{outcome="failed"\})`))))

@@ -12,13 +12,11 @@ import (
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/retry"
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
@@ -26,15 +24,13 @@ import (
 const (
 	reportFinalizer = "irene.cloudfoundry.org/report"
 	stoppedBecause  = "irene.cloudfoundry.org/stopped"
-	// hugeMiB is more memory than nodes have whose pods pretend to run and to end.
-	hugeMiB = 5 << 20
 )
 
 // staging is a platform that stages apps, with a stack imported and one irene.
 type staging struct {
 	*assembling
 	// node takes all builds, and does nothing with them.
-	node *silentNode
+	node *controlplane.SilentNode
 }
 
 // newStaging has settings laid over irene's.
@@ -52,52 +48,11 @@ func newStagingBehind(ctx context.Context, kubeconfig string, settings map[strin
 	all["leader_election"] = map[string]any{"enabled": false}
 	all["apps"] = map[string]any{"placement": map[string]any{"shared": "any"}, "orphan_min_age": "1s"}
 	maps.Copy(all, settings)
-	s := &staging{assembling: &assembling{platform: newPlatform(ctx, kubeconfig, all), Works: works}, node: hugeNode(ctx)}
-	DeferCleanup(s.clearJobs)
+	s := &staging{assembling: &assembling{Platform: newPlatform(ctx, kubeconfig, all), Works: works}, node: controlplane.NewHugeNode(ctx, api)}
+	DeferCleanup(s.ClearJobs)
 	s.importStack(ctx)
-	s.irene = s.start(ctx)
+	s.irene = s.Start(ctx)
 	return s
-}
-
-// hugeNode is the only one with room for builds here.
-func hugeNode(ctx context.Context) *silentNode {
-	GinkgoHelper()
-	node := newSilentNode(ctx)
-	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		found, err := api.CoreV1().Nodes().Get(ctx, node.name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		for _, room := range []corev1.ResourceList{found.Status.Capacity, found.Status.Allocatable} {
-			room[corev1.ResourceMemory] = resource.MustParse("1Pi")
-		}
-		_, err = api.CoreV1().Nodes().UpdateStatus(ctx, found, metav1.UpdateOptions{})
-		return err
-	})).To(Succeed())
-	node.reports(ctx)
-	return node
-}
-
-// clearJobs takes away what nobody else would: finalizers, and pods of a node without
-// kubelet.
-func (p *platform) clearJobs(ctx context.Context) {
-	background := metav1.DeletePropagationBackground
-	jobs, err := api.BatchV1().Jobs(p.namespace).List(ctx, metav1.ListOptions{})
-	Expect(err).NotTo(HaveOccurred())
-	for _, job := range jobs.Items {
-		_, _ = api.BatchV1().Jobs(p.namespace).Patch(ctx, job.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
-		_ = api.BatchV1().Jobs(p.namespace).Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
-	}
-	Eventually(func(g Gomega) {
-		pods, err := api.CoreV1().Pods(p.namespace).List(ctx, metav1.ListOptions{})
-		g.Expect(err).NotTo(HaveOccurred())
-		now := int64(0)
-		for _, pod := range pods.Items {
-			_, _ = api.CoreV1().Pods(p.namespace).Patch(ctx, pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
-			_ = api.CoreV1().Pods(p.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now})
-		}
-		g.Expect(pods.Items).To(BeEmpty())
-	}).Should(Succeed())
 }
 
 // build is a request for a build, as Cloud Controller sends it.
@@ -112,7 +67,7 @@ func newBuild(fixture string) build {
 	Expect(json.Unmarshal(content, &b)).To(Succeed())
 	b["staging_guid"] = cloudcontroller.NewGUID()
 	b["app_guid"] = cloudcontroller.NewGUID()
-	b["memory_mb"] = hugeMiB
+	b["memory_mb"] = controlplane.HugeMemoryMiB
 	return b
 }
 
@@ -159,13 +114,13 @@ func (s *staging) refuses(ctx context.Context, b build, status int) string {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(answer).To(answered(status))
 	Expect(s.jobs(ctx, b)).To(BeEmpty())
-	Expect(s.secrets(ctx, b.guid())).To(BeEmpty())
+	Expect(s.Secrets(ctx, b.guid())).To(BeEmpty())
 	return stageMessage(answer)
 }
 
 func (s *staging) jobs(ctx context.Context, b build) []batchv1.Job {
 	GinkgoHelper()
-	list, err := api.BatchV1().Jobs(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/staging_guid=" + b.guid()})
+	list, err := api.BatchV1().Jobs(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/staging_guid=" + b.guid()})
 	Expect(err).NotTo(HaveOccurred())
 	return list.Items
 }
@@ -184,9 +139,9 @@ func (s *staging) placed(ctx context.Context, b build) corev1.Pod {
 	GinkgoHelper()
 	var found corev1.Pod
 	Eventually(func(g Gomega) {
-		pods := s.pods(ctx, b.guid())
+		pods := s.Pods(ctx, b.guid())
 		g.Expect(pods).To(HaveLen(1))
-		g.Expect(pods[0].Spec.NodeName).To(Equal(s.node.name))
+		g.Expect(pods[0].Spec.NodeName).To(Equal(s.node.Name))
 		found = pods[0]
 	}).Should(Succeed())
 	return found

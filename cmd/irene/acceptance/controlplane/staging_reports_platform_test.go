@@ -22,6 +22,7 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -81,7 +82,7 @@ func (r *reporting) restart(ctx context.Context) (killed time.Time) {
 	defer r.away.Unlock()
 	r.irene.Kill()
 	killed = time.Now()
-	r.irene = r.start(ctx)
+	r.irene = r.Start(ctx)
 	return killed
 }
 
@@ -107,7 +108,7 @@ type reported struct {
 // newBuild is one that was not asked for yet.
 func (r *reporting) newBuild(wanted standin.Build) *reported {
 	GinkgoHelper()
-	wanted.Stack, wanted.MemoryMB = imageworks.StackName, hugeMiB
+	wanted.Stack, wanted.MemoryMB = imageworks.StackName, controlplane.HugeMemoryMiB
 	if wanted.Image == "" {
 		wanted.Package, wanted.Buildpacks = samplePackage, []string{sampleBuildpack}
 	}
@@ -152,7 +153,7 @@ func (b *reported) answered(ctx context.Context) string {
 // report writes the status of the build's pod as a kubelet would.
 func (b *reported) report(ctx context.Context, change func(*corev1.PodStatus)) {
 	GinkgoHelper()
-	pods := api.CoreV1().Pods(b.home.namespace)
+	pods := api.CoreV1().Pods(b.home.Namespace)
 	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		list, err := pods.List(ctx, of(b.GUID))
 		if err != nil {

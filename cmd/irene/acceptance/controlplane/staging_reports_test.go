@@ -40,7 +40,7 @@ var _ = Describe("What became of a build", func() {
 		}
 		By("and never again, although irene starts anew and the request comes once more")
 		place.irene.Kill()
-		place.irene = place.start(ctx)
+		place.irene = place.Start(ctx)
 		for i, f := range fates {
 			if !f.deleted {
 				stage(ctx, place.irene, builds[i].build)
@@ -183,9 +183,9 @@ var _ = Describe("What became of a build", func() {
 		Expect(status.Load()).To(BeEquivalentTo(http.StatusAccepted))
 		Expect(b.received()).To(HaveLen(1))
 		Expect(b.received()[0].URI).To(HaveSuffix("start=true"))
-		Expect(place.statefulSet(ctx, desired.GUID()).Name).To(HavePrefix("started"))
+		Expect(place.StatefulSet(ctx, desired.GUID()).Name).To(HavePrefix("started"))
 		Expect(place.irene.Client.Stop(ctx, desired.GUID(), desired.Version())).To(answered(200))
-		Expect(place.log.String()).NotTo(ContainSubstring("callback-hunter2"))
+		Expect(place.Log.String()).NotTo(ContainSubstring("callback-hunter2"))
 	}, patience)
 })
 

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/registryserver"
@@ -49,8 +50,8 @@ var _ = Describe("Staging an app", func() {
 		}
 
 		By("with what it needs in Secrets")
-		Expect(place.secretNames(ctx, b.guid())).To(ConsistOf(b.jobName(), b.jobName()+"-build"))
-		secret, err := api.CoreV1().Secrets(place.namespace).Get(ctx, b.jobName(), metav1.GetOptions{})
+		Expect(place.SecretNames(ctx, b.guid())).To(ConsistOf(b.jobName(), b.jobName()+"-build"))
+		secret, err := api.CoreV1().Secrets(place.Namespace).Get(ctx, b.jobName(), metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(secret.Data["callback"])).To(Equal(b["completion_callback"]))
 	},
@@ -68,16 +69,16 @@ var _ = Describe("Staging an app", func() {
 		after := place.job(ctx, b)
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Generation).To(Equal(before.Generation))
-		Expect(place.pods(ctx, b.guid())).To(ConsistOf(HaveField("UID", pod.UID)))
+		Expect(place.Pods(ctx, b.guid())).To(ConsistOf(HaveField("UID", pod.UID)))
 
 		By("also while the Job is being deleted")
-		Expect(api.BatchV1().Jobs(place.namespace).Delete(ctx, b.jobName(), metav1.DeleteOptions{})).To(Succeed())
+		Expect(api.BatchV1().Jobs(place.Namespace).Delete(ctx, b.jobName(), metav1.DeleteOptions{})).To(Succeed())
 		stage(ctx, place.irene, b)
 		Expect(place.job(ctx, b).UID).To(Equal(before.UID))
 	}, patience)
 
 	It("makes one Job of one build that both replicas are asked for", func(ctx context.Context) {
-		replicas := []*ireneprocess.Process{place.irene, place.start(ctx)}
+		replicas := []*ireneprocess.Process{place.irene, place.Start(ctx)}
 		builds := []build{newBuild(usualBuild), newBuild(usualBuild), newBuild(dockerBuild)}
 		var calls sync.WaitGroup
 		for _, b := range builds {
@@ -92,10 +93,10 @@ var _ = Describe("Staging an app", func() {
 		for _, b := range builds[:2] {
 			place.job(ctx, b)
 			place.placed(ctx, b)
-			Expect(place.secrets(ctx, b.guid())).To(HaveLen(2))
+			Expect(place.Secrets(ctx, b.guid())).To(HaveLen(2))
 		}
 		place.job(ctx, builds[2])
-		Consistently(func() int { return len(place.pods(ctx, builds[0].guid())) }).Should(Equal(1))
+		Consistently(func() int { return len(place.Pods(ctx, builds[0].guid())) }).Should(Equal(1))
 	}, patience)
 
 	It("of a docker image makes a record without a pod", func(ctx context.Context) {
@@ -107,8 +108,8 @@ var _ = Describe("Staging an app", func() {
 		content, err := json.Marshal(job)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(content)).NotTo(ContainSubstring("notone"))
-		Expect(place.secretNames(ctx, b.guid())).To(ConsistOf(b.jobName()))
-		Consistently(func() []corev1.Pod { return place.pods(ctx, b.guid()) }).Should(BeEmpty())
+		Expect(place.SecretNames(ctx, b.guid())).To(ConsistOf(b.jobName()))
+		Consistently(func() []corev1.Pod { return place.Pods(ctx, b.guid()) }).Should(BeEmpty())
 	}, patience)
 
 	It("says what is wrong with a request, and makes nothing of it", func(ctx context.Context) {
@@ -147,7 +148,7 @@ var _ = Describe("Canceling a build", func() {
 		Expect(job.Spec.Suspend).To(HaveValue(BeTrue()))
 		Expect(job.Annotations[stoppedBecause]).To(MatchJSON(`{"reason":"canceled","id":"StagingError","message":"Staging was canceled"}`))
 		Eventually(func(g Gomega) {
-			for _, pod := range place.pods(ctx, b.guid()) {
+			for _, pod := range place.Pods(ctx, b.guid()) {
 				g.Expect(pod.DeletionTimestamp).NotTo(BeNil())
 			}
 		}).Should(Succeed())
@@ -168,34 +169,34 @@ var _ = Describe("Secrets of builds", func() {
 		place := newStaging(ctx, nil)
 		b, orphan := newBuild(usualBuild), newBuild(usualBuild)
 		stage(ctx, place.irene, b)
-		_, err := api.CoreV1().Secrets(place.namespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		_, err := api.CoreV1().Secrets(place.Namespace).Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 			Name: orphan.jobName(), Annotations: map[string]string{"irene.cloudfoundry.org/desired-at": "2020-01-01T00:00:00Z"},
 			Labels: map[string]string{"cloudfoundry.org/source_type": "STG", "cloudfoundry.org/guid": orphan.guid(), "cloudfoundry.org/staging_guid": orphan.guid()},
 		}}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		// A leader sweeps as soon as it is one.
 		place.irene.Kill()
-		place.irene = place.start(ctx)
-		Eventually(func() []corev1.Secret { return place.secrets(ctx, orphan.guid()) }).Should(BeEmpty())
+		place.irene = place.Start(ctx)
+		Eventually(func() []corev1.Secret { return place.Secrets(ctx, orphan.guid()) }).Should(BeEmpty())
 		// Kubernetes would take what the Job owns before its outcome is sent.
-		Expect(place.secrets(ctx, b.guid())).To(And(HaveLen(2), HaveEach(HaveField("OwnerReferences", BeEmpty()))))
+		Expect(place.Secrets(ctx, b.guid())).To(And(HaveLen(2), HaveEach(HaveField("OwnerReferences", BeEmpty()))))
 	}, patience)
 })
 
 var _ = Describe("Staging while the API server is in trouble", func() {
 	var (
-		gate  *gateway
+		gate  *controlplane.Gateway
 		place *staging
 	)
 	BeforeEach(func(ctx context.Context) {
-		gate = newGateway()
-		place = newStagingBehind(ctx, gate.kubeconfig(), nil)
+		gate = controlplane.NewGateway(apiConfig)
+		place = newStagingBehind(ctx, gate.Kubeconfig(), nil)
 	})
 
 	It("is accepted once the Job exists, although the answer that says so got lost", func(ctx context.Context) {
 		b := newBuild(usualBuild)
 		var lost sync.Once
-		gate.meddle(creates("jobs"), func(pass func()) {
+		gate.Intercept(creates("jobs"), func(pass func()) {
 			pass()
 			lost.Do(func() { panic(http.ErrAbortHandler) })
 		})
@@ -205,7 +206,7 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 
 	It("survives a moment's trouble", func(ctx context.Context) {
 		b := newBuild(usualBuild)
-		gate.fail(creates("jobs"), gate.atFirst(2, status(503)))
+		gate.Fail(creates("jobs"), gate.AtFirst(2, status(503)))
 		stage(ctx, place.irene, b)
 		place.job(ctx, b)
 	}, patience)
@@ -213,20 +214,20 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 	DescribeTable("is answered 503 in time when it takes requests and answers none, and a repeat does no harm",
 		func(ctx context.Context, silenced func(*http.Request) bool) {
 			place.irene.Kill()
-			place.settings["stager"] = map[string]any{"request_patience": "2s"}
-			place.irene = place.start(ctx)
+			place.Platform.Settings["stager"] = map[string]any{"request_patience": "2s"}
+			place.irene = place.Start(ctx)
 			b := newBuild(usualBuild)
-			gate.fail(silenced, silent)
+			gate.Fail(silenced, silent)
 			answer, err := place.irene.Call(ctx, http.MethodPost, b.path(), b)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(answer).To(answered(http.StatusServiceUnavailable))
 			Expect(stageMessage(answer)).To(ContainSubstring("within 2s"))
-			gate.heal()
+			gate.Heal()
 			for range 2 {
 				stage(ctx, place.irene, b)
 			}
 			place.job(ctx, b)
-			Expect(place.secrets(ctx, b.guid())).To(HaveLen(2))
+			Expect(place.Secrets(ctx, b.guid())).To(HaveLen(2))
 		},
 		Entry("for everything", patience, func(r *http.Request) bool { return !r.URL.Query().Has("watch") }),
 		Entry("for the Secrets", patience, creates("secrets")),
@@ -235,14 +236,14 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 
 	It("is refused when the Job can't be made, and leaves Secrets that are collected", func(ctx context.Context) {
 		b := newBuild(usualBuild)
-		gate.fail(creates("jobs"), status(500))
+		gate.Fail(creates("jobs"), status(500))
 		Expect(place.irene.Call(ctx, http.MethodPost, b.path(), b)).To(answered(http.StatusServiceUnavailable))
 		Expect(place.jobs(ctx, b)).To(BeEmpty())
-		gate.heal()
+		gate.Heal()
 		place.irene.Kill()
-		place.irene = place.start(ctx)
+		place.irene = place.Start(ctx)
 		// Counted from when they were written, an earliest look may come too early.
-		Eventually(func() []corev1.Secret { return place.secrets(ctx, b.guid()) }).WithTimeout(40 * time.Second).Should(BeEmpty())
+		Eventually(func() []corev1.Secret { return place.Secrets(ctx, b.guid()) }).WithTimeout(40 * time.Second).Should(BeEmpty())
 	}, patience)
 })
 

@@ -16,24 +16,24 @@ var _ = Describe("Stopping an app", func() {
 		d, other := app("gone").With("instances", 3), app("stays").With("instances", 2)
 		run(ctx, irene, d)
 		run(ctx, irene, other)
-		Eventually(func() int { return len(common.budgets(ctx, d.GUID())) }).Should(Equal(1))
+		Eventually(func() int { return len(common.Budgets(ctx, d.GUID())) }).Should(Equal(1))
 		// What nobody owns nobody collects with its owner.
 		Eventually(func() []any {
 			owners := []any{}
-			for _, secret := range common.secrets(ctx, d.GUID()) {
+			for _, secret := range common.Secrets(ctx, d.GUID()) {
 				for _, owner := range secret.OwnerReferences {
 					owners = append(owners, owner.UID)
 				}
 			}
 			return owners
-		}).Should(ConsistOf(common.statefulSet(ctx, d.GUID()).UID))
-		uids := common.podUIDs(ctx, other.GUID())
+		}).Should(ConsistOf(common.StatefulSet(ctx, d.GUID()).UID))
+		uids := common.PodUIDs(ctx, other.GUID())
 
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
-		Eventually(common.nothingOf(ctx, d.GUID())).Should(Succeed())
+		Eventually(common.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
 		Expect(irene.List(ctx)).NotTo(HaveKey(d.ProcessGUID()))
 		Expect(irene.List(ctx)).To(HaveKey(other.ProcessGUID()))
-		Expect(common.podUIDs(ctx, other.GUID())).To(Equal(uids))
+		Expect(common.PodUIDs(ctx, other.GUID())).To(Equal(uids))
 	}, patience)
 
 	It("is no error for what is not there, or not any more", func(ctx context.Context) {
@@ -58,7 +58,7 @@ var _ = Describe("Stopping an app", func() {
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		desire(ctx, irene, d.Clone().Env("COLOUR", "red"))
 		running(ctx, irene, d, 1)
-		Expect(common.values(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "red"))
+		Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "red"))
 	}, patience)
 })
 
@@ -66,11 +66,11 @@ var _ = Describe("Stopping an instance", func() {
 	It("replaces just that one", func(ctx context.Context) {
 		d := app("one-of-three").With("instances", 3)
 		run(ctx, irene, d)
-		name := common.statefulSet(ctx, d.GUID()).Name
-		before := common.podUIDs(ctx, d.GUID())
+		name := common.StatefulSet(ctx, d.GUID()).Name
+		before := common.PodUIDs(ctx, d.GUID())
 		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(200))
 		Eventually(func(g Gomega) {
-			after := common.podUIDs(ctx, d.GUID())
+			after := common.PodUIDs(ctx, d.GUID())
 			g.Expect(after).To(HaveLen(3))
 			g.Expect(after[name+"-1"]).NotTo(Equal(before[name+"-1"]))
 			g.Expect(after).To(HaveKeyWithValue(name+"-0", before[name+"-0"]))
@@ -83,11 +83,11 @@ var _ = Describe("Stopping an instance", func() {
 		func(ctx context.Context, index string, status int) {
 			d := app("bad-index").With("instances", 3)
 			run(ctx, irene, d)
-			before := common.podUIDs(ctx, d.GUID())
+			before := common.PodUIDs(ctx, d.GUID())
 			answer, err := irene.StopInstance(ctx, d.GUID(), d.Version(), index)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(answer).To(answered(status))
-			Consistently(common.podUIDs, "300ms").WithContext(ctx).WithArguments(d.GUID()).Should(Equal(before))
+			Consistently(common.PodUIDs, "300ms").WithContext(ctx).WithArguments(d.GUID()).Should(Equal(before))
 			running(ctx, irene, d, 3)
 		},
 		Entry("negative", patience, "-1", 400),

@@ -23,6 +23,7 @@ import (
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -38,9 +39,9 @@ const (
 // becomes of a task's pod the spec says, unless the task is small enough for the nodes
 // whose pods end by themselves.
 type tasking struct {
-	*platform
+	*controlplane.Platform
 	cc    *standin.Server
-	node  *silentNode
+	node  *controlplane.SilentNode
 	irene *ireneprocess.Process
 	// away is held while irene is killed and started anew.
 	away sync.Mutex
@@ -62,9 +63,9 @@ func newTaskingBehind(ctx context.Context, kubeconfig string, settings map[strin
 		"tasks":           map[string]any{"pull_patience": "1s", "scheduling_patience": "4s"},
 	}
 	maps.Copy(all, settings)
-	p := &tasking{platform: newPlatform(ctx, kubeconfig, all), cc: cc, node: hugeNode(ctx)}
-	DeferCleanup(p.clearJobs)
-	p.irene = p.start(ctx)
+	p := &tasking{Platform: newPlatform(ctx, kubeconfig, all), cc: cc, node: controlplane.NewHugeNode(ctx, api)}
+	DeferCleanup(p.ClearJobs)
+	p.irene = p.Start(ctx)
 	return p
 }
 
@@ -75,7 +76,7 @@ func (p *tasking) restart(ctx context.Context) (killed time.Time) {
 	defer p.away.Unlock()
 	p.irene.Kill()
 	killed = time.Now()
-	p.irene = p.start(ctx)
+	p.irene = p.Start(ctx)
 	return killed
 }
 
@@ -112,8 +113,8 @@ func (p *tasking) newTask(fixture string) *task {
 	} else {
 		lifecycle["buildpack_lifecycle"].(map[string]any)["droplet_guid"] = cloudcontroller.NewGUID()
 	}
-	return t.variable("VCAP_APPLICATION", fmt.Sprintf(`{"limits":{"fds":16384,"mem":%d,"disk":64}}`, hugeMiB)).
-		variable("MEMORY_LIMIT", fmt.Sprintf("%dm", hugeMiB)).variable("TOKEN", "hidden-hunter2")
+	return t.variable("VCAP_APPLICATION", fmt.Sprintf(`{"limits":{"fds":16384,"mem":%d,"disk":64}}`, controlplane.HugeMemoryMiB)).
+		variable("MEMORY_LIMIT", fmt.Sprintf("%dm", controlplane.HugeMemoryMiB)).variable("TOKEN", "hidden-hunter2")
 }
 
 // small is a task that lands on nodes whose pods end by themselves.
@@ -151,9 +152,9 @@ func (t *task) placed(ctx context.Context) corev1.Pod {
 	GinkgoHelper()
 	var found corev1.Pod
 	Eventually(func(g Gomega) {
-		pods := t.home.pods(ctx, t.guid)
+		pods := t.home.Pods(ctx, t.guid)
 		g.Expect(pods).To(HaveLen(1))
-		g.Expect(pods[0].Spec.NodeName).To(Equal(t.home.node.name))
+		g.Expect(pods[0].Spec.NodeName).To(Equal(t.home.node.Name))
 		found = pods[0]
 	}).Should(Succeed())
 	return found
@@ -161,7 +162,7 @@ func (t *task) placed(ctx context.Context) corev1.Pod {
 
 func (t *task) jobs(ctx context.Context) []batchv1.Job {
 	GinkgoHelper()
-	list, err := api.BatchV1().Jobs(t.home.namespace).List(ctx, of(t.guid))
+	list, err := api.BatchV1().Jobs(t.home.Namespace).List(ctx, of(t.guid))
 	Expect(err).NotTo(HaveOccurred())
 	return list.Items
 }
@@ -178,7 +179,7 @@ func (t *task) job(ctx context.Context) batchv1.Job {
 // report writes the status of the task's pod as a kubelet would.
 func (t *task) report(ctx context.Context, change func(*corev1.PodStatus)) {
 	GinkgoHelper()
-	pods := api.CoreV1().Pods(t.home.namespace)
+	pods := api.CoreV1().Pods(t.home.Namespace)
 	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		list, err := pods.List(ctx, of(t.guid))
 		if err != nil || len(list.Items) == 0 {

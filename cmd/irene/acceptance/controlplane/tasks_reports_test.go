@@ -54,7 +54,7 @@ var _ = Describe("What became of a task", func() {
 		}).Should(Succeed())
 		By("and the secrets are gone, those of tombstones too")
 		for i, f := range taskFates {
-			Eventually(func() int { return len(place.secrets(ctx, tasks[i].guid)) }).WithTimeout(50*time.Second).Should(BeZero(), f.name)
+			Eventually(func() int { return len(place.Secrets(ctx, tasks[i].guid)) }).WithTimeout(50*time.Second).Should(BeZero(), f.name)
 		}
 	}, SpecTimeout(3*time.Minute))
 
@@ -106,7 +106,7 @@ var _ = Describe("What became of a task", func() {
 
 	It("is listed from the 202 until Cloud Controller has answered", func(ctx context.Context) {
 		place := newTasking(ctx)
-		other := place.start(ctx)
+		other := place.Start(ctx)
 		heal := place.cc.Fail(standin.Fault{Endpoint: standin.TaskCompleted, Stall: true})
 		t, quick := place.newTask(buildpackTask), place.newTask(dockerTask)
 		for _, each := range []*task{t, quick} {

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -39,8 +40,8 @@ var _ = Describe("Running a task", func() {
 		Expect(pod.Spec.RestartPolicy).To(Equal(corev1.RestartPolicyNever))
 
 		By("with what it needs in a Secret")
-		Expect(place.secretNames(ctx, t.guid)).To(ConsistOf(t.jobName()))
-		secret, err := api.CoreV1().Secrets(place.namespace).Get(ctx, t.jobName(), metav1.GetOptions{})
+		Expect(place.SecretNames(ctx, t.guid)).To(ConsistOf(t.jobName()))
+		secret, err := api.CoreV1().Secrets(place.Namespace).Get(ctx, t.jobName(), metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(secret.Data["callback"])).To(Equal(t.request["completion_callback"]))
 		Expect(secret.OwnerReferences).To(BeEmpty())
@@ -59,7 +60,7 @@ var _ = Describe("Running a task", func() {
 				t.asked(ctx, place.irene)
 			}
 			Expect(t.job(ctx).UID).To(Equal(before.UID))
-			Expect(place.pods(ctx, t.guid)).To(ConsistOf(HaveField("UID", pod.UID)))
+			Expect(place.Pods(ctx, t.guid)).To(ConsistOf(HaveField("UID", pod.UID)))
 		}
 		By("running")
 		again()
@@ -77,13 +78,13 @@ var _ = Describe("Running a task", func() {
 		deleted := place.runs(ctx)
 		place.cc.Fail(standin.Fault{Endpoint: standin.TaskCompleted, Status: http.StatusServiceUnavailable})
 		was := deleted.job(ctx)
-		Expect(api.BatchV1().Jobs(place.namespace).Delete(ctx, deleted.jobName(), metav1.DeleteOptions{})).To(Succeed())
+		Expect(api.BatchV1().Jobs(place.Namespace).Delete(ctx, deleted.jobName(), metav1.DeleteOptions{})).To(Succeed())
 		deleted.asked(ctx, place.irene)
 		Expect(deleted.job(ctx).UID).To(Equal(was.UID))
 	}, patience)
 
 	It("is one Job when both replicas are asked, and one for each run of one name", func(ctx context.Context) {
-		replicas := []*ireneprocess.Process{place.irene, place.start(ctx)}
+		replicas := []*ireneprocess.Process{place.irene, place.Start(ctx)}
 		runs := []*task{place.newTask(buildpackTask), place.newTask(buildpackTask)}
 		runs[1].request["app_guid"] = runs[0].request["app_guid"]
 		Expect(runs[0].request["name"]).To(Equal(runs[1].request["name"]))
@@ -100,10 +101,10 @@ var _ = Describe("Running a task", func() {
 		for _, t := range runs {
 			t.job(ctx)
 			t.placed(ctx)
-			Expect(place.secrets(ctx, t.guid)).To(HaveLen(1))
+			Expect(place.Secrets(ctx, t.guid)).To(HaveLen(1))
 		}
 		Expect(listed(ctx, replicas[1])).To(ConsistOf(runs[0].guid, runs[1].guid))
-		Consistently(func() int { return len(place.pods(ctx, runs[0].guid)) }).Should(Equal(1))
+		Consistently(func() int { return len(place.Pods(ctx, runs[0].guid)) }).Should(Equal(1))
 	}, patience)
 
 	It("says what is wrong with a request, and makes nothing of it", func(ctx context.Context) {
@@ -113,7 +114,7 @@ var _ = Describe("Running a task", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(answer).To(answered(status))
 			Expect(t.jobs(ctx)).To(BeEmpty())
-			Expect(place.secrets(ctx, t.guid)).To(BeEmpty())
+			Expect(place.Secrets(ctx, t.guid)).To(BeEmpty())
 			return stageMessage(answer)
 		}
 		Expect(refused(place.newTask(buildpackTask).variable("MEMORY_LIMIT", "much"), 400)).To(HavePrefix("environment.MEMORY_LIMIT: "))
@@ -133,7 +134,7 @@ var _ = Describe("Running a task", func() {
 		cancel(http.StatusNoContent)
 		Expect(t.ended()).To(And(HaveField("Failed", true), HaveField("FailureReason", "task was cancelled")))
 		Eventually(func(g Gomega) {
-			for _, pod := range place.pods(ctx, t.guid) {
+			for _, pod := range place.Pods(ctx, t.guid) {
 				g.Expect(pod.DeletionTimestamp).NotTo(BeNil())
 			}
 		}).Should(Succeed())
@@ -148,18 +149,18 @@ var _ = Describe("Running a task", func() {
 
 var _ = Describe("Tasks while the API server is in trouble", func() {
 	var (
-		gate  *gateway
+		gate  *controlplane.Gateway
 		place *tasking
 	)
 	BeforeEach(func(ctx context.Context) {
-		gate = newGateway()
-		place = newTaskingBehind(ctx, gate.kubeconfig(), nil)
+		gate = controlplane.NewGateway(apiConfig)
+		place = newTaskingBehind(ctx, gate.Kubeconfig(), nil)
 	})
 
 	It("are accepted once the Job exists, although the answer that says so got lost", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
 		var lost sync.Once
-		gate.meddle(creates("jobs"), func(pass func()) {
+		gate.Intercept(creates("jobs"), func(pass func()) {
 			pass()
 			lost.Do(func() { panic(http.ErrAbortHandler) })
 		})
@@ -170,17 +171,17 @@ var _ = Describe("Tasks while the API server is in trouble", func() {
 	It("are not listed in part, nor taken for gone", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
 		t.asked(ctx, place.irene)
-		gate.fail(calls(http.MethodGet, "jobs"), status(503))
+		gate.Fail(calls(http.MethodGet, "jobs"), status(503))
 		for _, path := range []string{"/tasks", t.path()} {
 			Expect(place.irene.Call(ctx, http.MethodGet, path, nil)).To(answered(http.StatusServiceUnavailable))
 		}
-		gate.heal()
+		gate.Heal()
 		Expect(listed(ctx, place.irene)).To(ConsistOf(t.guid))
 	}, patience)
 
 	It("are refused when the Job can't be made", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
-		gate.fail(creates("jobs"), status(500))
+		gate.Fail(creates("jobs"), status(500))
 		Expect(place.irene.Call(ctx, http.MethodPost, t.path(), t.request)).To(answered(http.StatusServiceUnavailable))
 		Expect(t.jobs(ctx)).To(BeEmpty())
 		Expect(listed(ctx, place.irene)).To(BeEmpty())

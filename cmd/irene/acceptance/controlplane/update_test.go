@@ -40,21 +40,21 @@ var _ = Describe("Updating an app", func() {
 	}
 	routesOf := func(ctx context.Context, d cloudcontroller.Desire) string {
 		GinkgoHelper()
-		return common.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]
+		return common.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]
 	}
 
 	It("scales from 1 to 3 to 1 and restarts no instance that stays", func(ctx context.Context) {
 		d := app("scaled")
 		run(ctx, irene, d)
-		first := common.podUIDs(ctx, d.GUID())
+		first := common.PodUIDs(ctx, d.GUID())
 		update(ctx, d, map[string]any{"instances": 3, "routes": routes("scaled.example.com"), "annotation": "2.0"})
 		running(ctx, irene, d, 3)
 		for name, uid := range first {
-			Expect(common.podUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
+			Expect(common.PodUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
 		}
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("scaled.example.com"), "annotation": "3.0"})
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
-		Eventually(common.podUIDs).WithContext(ctx).WithArguments(d.GUID()).Should(Equal(first))
+		Eventually(common.PodUIDs).WithContext(ctx).WithArguments(d.GUID()).Should(Equal(first))
 		running(ctx, irene, d, 1)
 	}, patience)
 
@@ -74,7 +74,7 @@ var _ = Describe("Updating an app", func() {
 		d := app("zero")
 		run(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 0, "routes": routes(), "annotation": "2.0"})
-		Eventually(func() int { return len(common.pods(ctx, d.GUID())) }).Should(BeZero())
+		Eventually(func() int { return len(common.Pods(ctx, d.GUID())) }).Should(BeZero())
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
 		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
 		update(ctx, d, map[string]any{"instances": 1})
@@ -86,7 +86,7 @@ var _ = Describe("Updating an app", func() {
 		desire(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("a.example.com", "b.example.com/path")})
 		Expect(routesOf(ctx, d)).To(MatchJSON(`[{"hostname":"a.example.com","port":8080},{"hostname":"b.example.com/path","port":8080}]`))
-		Expect(common.statefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/application_uris"]).To(MatchJSON(routesOf(ctx, d)))
+		Expect(common.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/application_uris"]).To(MatchJSON(routesOf(ctx, d)))
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes()})
 		Expect(routesOf(ctx, d)).To(MatchJSON(`[]`))
 		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]), "it was not spoken of")
@@ -113,7 +113,7 @@ var _ = Describe("Updating an app", func() {
 	It("replaces internal routes and HTTP routes each by themselves, restarting nothing", func(ctx context.Context) {
 		d := app("internal").Routes("internal.example.com", 8080)
 		run(ctx, irene, d)
-		before, pods := common.statefulSet(ctx, d.GUID()), common.podUIDs(ctx, d.GUID())
+		before, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
 		Expect(before.Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
 		for _, step := range []struct {
 			routes map[string]any
@@ -130,11 +130,11 @@ var _ = Describe("Updating an app", func() {
 			update(ctx, d, map[string]any{"instances": 1, "routes": step.routes})
 			Expect(heldRoutes(ctx, d)).To(MatchJSON(step.held))
 		}
-		after := common.statefulSet(ctx, d.GUID())
+		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
 		Expect(after.Annotations["cloudfoundry.org/last_updated"]).To(Equal(before.Annotations["cloudfoundry.org/last_updated"]))
 		Expect(after.Spec).To(Equal(before.Spec))
-		Expect(common.podUIDs(ctx, d.GUID())).To(Equal(pods))
+		Expect(common.PodUIDs(ctx, d.GUID())).To(Equal(pods))
 	}, patience)
 
 	It("keeps all that Diego's form says of a route, and takes it away again", func(ctx context.Context) {
@@ -165,26 +165,26 @@ var _ = Describe("Updating an app", func() {
 			return routes(hostnames...)
 		}
 		update(ctx, d, map[string]any{"instances": 1, "routes": many(1000)})
-		before := common.statefulSet(ctx, d.GUID())
+		before := common.StatefulSet(ctx, d.GUID())
 		refused := SatisfyAll(answered(422), HaveField("Message()", HavePrefix("routes: ")))
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "routes": many(5000)})).To(refused)
 		Expect(irene.Desire(ctx, d.Clone().With("routes", many(5000)))).To(refused)
 		Expect(irene.Desire(ctx, app("too-crowded").With("routes", many(5000)))).To(refused)
-		Expect(common.statefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
+		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		update(ctx, d, map[string]any{"instances": 1, "routes": many(1)})
 	}, patience)
 
 	It("does not pretend to serve TCP routes", func(ctx context.Context) {
 		d := app("tcp")
 		desire(ctx, irene, d)
-		before := common.statefulSet(ctx, d.GUID())
+		before := common.StatefulSet(ctx, d.GUID())
 		tcp := map[string]any{"tcp-router": []any{map[string]any{"router_group_guid": "group", "external_port": 1024, "container_port": 8080}}}
 		refused := SatisfyAll(answered(422), HaveField("Message()", Equal("routes.tcp-router: TCP routes are not supported")))
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "routes": tcp})).To(refused)
 		Expect(irene.Desire(ctx, d.Clone().With("routes", tcp))).To(refused)
 		Expect(irene.Desire(ctx, app("tcp-too").With("routes", tcp))).To(refused)
-		Expect(common.statefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
-		Expect(common.statefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
+		Expect(common.StatefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
+		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		update(ctx, d, map[string]any{"instances": 1, "routes": map[string]any{"tcp-router": []any{}}})
 	}, patience)
 
@@ -198,12 +198,12 @@ var _ = Describe("Updating an app", func() {
 	It("does not touch the template, nor the Secret", func(ctx context.Context) {
 		d := app("untouched")
 		run(ctx, irene, d)
-		before, secrets := common.statefulSet(ctx, d.GUID()), common.secretNames(ctx, d.GUID())
+		before, secrets := common.StatefulSet(ctx, d.GUID()), common.SecretNames(ctx, d.GUID())
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("x.example.com"), "annotation": "9.0"})
-		after := common.statefulSet(ctx, d.GUID())
+		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.Spec).To(Equal(before.Spec))
 		Expect(after.Status.UpdateRevision).To(Equal(before.Status.UpdateRevision))
-		Expect(common.secretNames(ctx, d.GUID())).To(Equal(secrets))
+		Expect(common.SecretNames(ctx, d.GUID())).To(Equal(secrets))
 	}, patience)
 
 	It("answers 404 for an app that is not there", func(ctx context.Context) {
@@ -215,7 +215,7 @@ var _ = Describe("Updating an app", func() {
 		func(ctx context.Context, status int, field string, members map[string]any) {
 			d := app("guarded").With("instances", 2)
 			desire(ctx, irene, d)
-			before := common.statefulSet(ctx, d.GUID())
+			before := common.StatefulSet(ctx, d.GUID())
 			body := map[string]any{"guid": d.GUID(), "version": d.Version()}
 			for name, value := range members {
 				body[name] = value
@@ -224,7 +224,7 @@ var _ = Describe("Updating an app", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(answer).To(answered(status))
 			Expect(answer.Message()).To(HavePrefix(field + ": "))
-			after := common.statefulSet(ctx, d.GUID())
+			after := common.StatefulSet(ctx, d.GUID())
 			Expect(after.Generation).To(Equal(before.Generation))
 			Expect(after.Annotations).To(Equal(before.Annotations))
 			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(2))
