@@ -12,7 +12,7 @@ const memoryShare = 0.9
 // limitMemory sets Go's memory limit from the container's, unless GOMEMLIMIT is set. So the
 // garbage collector works harder before the kernel kills the process.
 func limitMemory(logger lager.Logger) {
-	limit, err := memlimit.SetGoMemLimitWithOpts(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
+	limit, err := memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.FromCgroup))
 	switch {
 	case err != nil:
 		logger.Info("no-memory-limit", lager.Data{"reason": err.Error()})
