@@ -9,16 +9,12 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// component is the tag that routers and dashboards know endpoints of app
-// instances by, whichever program registers them.
-const component = "route-emitter"
-
-// maxURIs keeps a message well below the megabyte that NATS accepts, however long
-// the URIs are.
+// maxURIs bounds the URIs of an endpoint, so that a consumer's message about it stays
+// well below the megabyte that NATS accepts.
 const maxURIs = 256
 
-// attributes are what routes must share, besides the endpoint, to share a
-// message.
+// attributes are what routes must have in common, besides the instance, to share an
+// endpoint.
 type attributes struct {
 	port             int32
 	protocol         string
@@ -27,15 +23,15 @@ type attributes struct {
 	options          string
 }
 
-// routeGroup is the URIs of an LRP that have their attributes in common.
+// routeGroup holds the URIs of an LRP's routes with the same attributes.
 type routeGroup struct {
 	attributes
 	options map[string]string
 	uris    []string
 }
 
-// groupRoutes leaves out malformed routes and of routes to one port under one
-// URI all but the first: a router can't have both.
+// groupRoutes groups routes by their attributes. It leaves out malformed routes, and
+// all but the first route for a URI and a port, because a router can't have both.
 func groupRoutes(routes []opi.HTTPRoute) []*routeGroup {
 	type place struct {
 		port int32
@@ -74,7 +70,7 @@ func groupRoutes(routes []opi.HTTPRoute) []*routeGroup {
 	return bounded
 }
 
-// canonicalURI is the form in which routers compare URIs.
+// canonicalURI returns the form in which routers compare URIs.
 func canonicalURI(uri string) string { return strings.TrimRight(strings.ToLower(uri), "/") }
 
 func optionsKey(options map[string]string) string {
@@ -85,7 +81,8 @@ func optionsKey(options map[string]string) string {
 	return key.String()
 }
 
-// internalHosts are the well-formed internal routes' names, sorted, each once.
+// internalHosts returns the host names of the well-formed internal routes, sorted and
+// distinct.
 func internalHosts(routes []opi.InternalRoute) []string {
 	var hosts []string
 	for _, r := range routes {
@@ -97,7 +94,7 @@ func internalHosts(routes []opi.InternalRoute) []string {
 	return slices.Compact(hosts)
 }
 
-// claims are the messages of each routable instance of a state.
+// claims returns the endpoints of each routable instance of a state.
 func (s State) claims() []*claim {
 	var result []*claim
 	var groups []*routeGroup
@@ -110,48 +107,49 @@ func (s State) claims() []*claim {
 			groups, internal = groupRoutes(s.LRP.HTTP), internalHosts(s.LRP.Internal)
 		}
 		c := &claim{lrp: s.LRP.ID, guid: instance.GUID, address: instance.Address, updatedAt: instance.UpdatedAt}
-		common := s.LRP.payloadFor(instance)
+		common := s.LRP.endpointOf(instance)
 		for _, g := range groups {
-			if m := g.message(common, instance, c.messages); m != nil {
-				c.messages = append(c.messages, m)
+			if e := g.endpoint(common, instance, c.endpoints); e != nil {
+				c.endpoints = append(c.endpoints, e)
 			}
 		}
 		for uris := range slices.Chunk(discoveryURIs(internal, instance.Index), maxURIs) {
-			p := common
-			p.URIs = uris
-			c.messages = append(c.messages, &Message{Audience: ServiceDiscovery, Instance: p.InstanceID, Host: p.Host, URIs: uris, Payload: p.marshal()})
+			e := common
+			e.Kind, e.URIs = Internal, uris
+			c.endpoints = append(c.endpoints, &e)
 		}
-		if len(c.messages) > 0 {
+		if len(c.endpoints) > 0 {
 			result = append(result, c)
 		}
 	}
 	return result
 }
 
-// message returns nil when the messages before it have all its URIs on the same
-// endpoint, as happens where two ports share a TLS port.
-func (g *routeGroup) message(common payload, instance Instance, before []*Message) *Message {
-	p := common
-	p.Port = uint16(g.port)
+// endpoint returns nil if the endpoints before it serve all its URIs at the same
+// address, as happens if two ports share a TLS port.
+func (g *routeGroup) endpoint(common Endpoint, instance Instance, before []*Endpoint) *Endpoint {
+	e := common
+	e.Port = uint16(g.port)
 	if tls := instance.TLSPorts[g.port]; tls > 0 && tls <= 65535 {
-		p.TLSPort, p.SAN = uint16(tls), instance.SAN
+		e.TLSPort, e.SAN = uint16(tls), instance.SAN
 	}
-	p.URIs = g.uris
+	e.URIs = g.uris
 	taken := func(uri string) bool {
-		return slices.ContainsFunc(before, func(m *Message) bool { return m.has(Router, p.dialled(), uri) })
+		return slices.ContainsFunc(before, func(other *Endpoint) bool { return other.serves(HTTP, e.DialledPort(), uri) })
 	}
 	if slices.ContainsFunc(g.uris, taken) {
-		p.URIs = slices.DeleteFunc(slices.Clone(g.uris), taken)
+		e.URIs = slices.DeleteFunc(slices.Clone(g.uris), taken)
 	}
-	if len(p.URIs) == 0 {
+	if len(e.URIs) == 0 {
 		return nil
 	}
-	p.Protocol, p.RouteServiceURL = g.protocol, g.routeServiceURL
-	p.IsolationSegment, p.Options = g.isolationSegment, g.options
-	return &Message{Audience: Router, Instance: p.InstanceID, Host: p.Host, Port: p.dialled(), Segment: p.IsolationSegment, URIs: p.URIs, Payload: p.marshal()}
+	e.Protocol, e.RouteServiceURL = g.protocol, g.routeServiceURL
+	e.IsolationSegment, e.Options = g.isolationSegment, g.options
+	return &e
 }
 
-// discoveryURIs are the names of one instance: all instances' and its own.
+// discoveryURIs returns the names of one instance: those that all instances share, and
+// its own.
 func discoveryURIs(hosts []string, index int) []string {
 	uris := make([]string, 0, 2*len(hosts))
 	for _, host := range hosts {
@@ -161,23 +159,11 @@ func discoveryURIs(hosts []string, index int) []string {
 	return slices.Compact(uris)
 }
 
-// payloadFor is what all messages of an instance have in common.
-func (l LRP) payloadFor(instance Instance) payload {
-	index := strconv.Itoa(instance.Index)
-	p := payload{
-		Host: instance.Address, App: l.App.GUID, InstanceID: instance.GUID, InstanceIndex: index,
-		AvailabilityZone: instance.Zone,
-		Tags: map[string]string{
-			"source_id": l.App.GUID, "app_id": l.App.GUID, "app_name": l.App.Name,
-			"process_id": l.ID.GUID, "process_type": l.ProcessType,
-			"process_instance_id": instance.GUID, "instance_id": index,
-			"space_id": l.Space.GUID, "space_name": l.Space.Name,
-			"organization_id": l.Organization.GUID, "organization_name": l.Organization.Name,
-			"component": component,
-		},
+// endpointOf returns what all endpoints of an instance have in common.
+func (l LRP) endpointOf(instance Instance) Endpoint {
+	return Endpoint{
+		Process:  Process{GUID: l.ID.GUID, Type: l.ProcessType, App: l.App, Space: l.Space, Organization: l.Organization},
+		Instance: instance.GUID, Index: instance.Index, Zone: instance.Zone, UpdatedAt: instance.UpdatedAt,
+		Host: instance.Address,
 	}
-	if !instance.UpdatedAt.IsZero() {
-		p.UpdatedAt = instance.UpdatedAt.UnixNano()
-	}
-	return p
 }

@@ -1,20 +1,32 @@
 package route
 
-// Revision says how much a replica knows of an LRP: the highest resource versions
-// at which the LRP itself, and one of its instances, is known to have changed,
-// deletions included. They are two numbers because they are two histories: a
-// replica may hear of the one while the other is cut off. Zero is unknown.
+// Revision states how much a replica knows about an LRP: the highest resource
+// versions at which the LRP itself, and one of its instances, is known to have
+// changed, deletions included. They are two numbers because they are two histories: a
+// replica may receive one while it is cut off from the other. Zero is unknown.
 type Revision struct {
-	LRP       uint64 `json:"lrp,omitempty"`
-	Instances uint64 `json:"instances,omitempty"`
+	LRP, Instances uint64
 }
 
-// covers is whether who is at r has seen everything that who is at other has.
-func (r Revision) covers(other Revision) bool {
+// Covers reports whether a replica at r has seen everything that one at other has.
+func (r Revision) Covers(other Revision) bool {
 	return r.LRP >= other.LRP && r.Instances >= other.Instances
 }
 
-// and is what both know together.
-func (r Revision) and(other Revision) Revision {
+// Union returns the revision of replicas at r and other taken together.
+func (r Revision) Union(other Revision) Revision {
 	return Revision{LRP: max(r.LRP, other.LRP), Instances: max(r.Instances, other.Instances)}
+}
+
+// Progress describes how far a replica has followed the watches of LRPs and instances.
+type Progress struct {
+	// Seen holds the resource versions up to which the watches have delivered
+	// everything.
+	Seen Revision
+	// Changed holds the resource versions of the last changes among them. Unlike
+	// Seen it is the same for all replicas that are up to date, whenever each of
+	// them listed or got its last bookmark.
+	Changed Revision
+	// Fresh reports whether the view is complete and up to date.
+	Fresh bool
 }

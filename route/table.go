@@ -10,15 +10,14 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// Table is the endpoints that a set of LRPs should have. Each triple is in one
-// message at the most: an address belongs to one instance, and an instance has a
-// URI once per port. A Table is not safe for concurrent use.
+// Table holds the endpoints of a set of LRPs. Each key belongs to at most one
+// endpoint: an address belongs to one instance, and an instance serves a URI once per
+// port. A Table is not safe for concurrent use.
 type Table struct {
 	lrps map[opi.LRPIdentifier]*knownLRP
-	// addresses has for each address the instances that claim it. The first one
-	// has it.
+	// addresses holds the instances that claim each address. The first one has it.
 	addresses map[string][]*claim
-	messages  int
+	endpoints int
 }
 
 type knownLRP struct {
@@ -26,44 +25,54 @@ type knownLRP struct {
 	claims   []*claim
 }
 
-// claim is a routable instance's wish to be reached at its address.
+// claim holds the endpoints that a routable instance has if its address is its own.
 type claim struct {
 	lrp       opi.LRPIdentifier
 	guid      string
 	address   string
 	updatedAt time.Time
-	messages  []*Message
+	endpoints []*Endpoint
 }
 
-// Changes lead from one table to another, in the order in which to publish them:
-// what comes first, then what goes, so that a URI is not without endpoints
-// between.
+// Changes lead from one table to another. A consumer that publishes Register before
+// Unregister never leaves a URI without endpoints in between.
 type Changes struct {
-	// Register are messages that are new or differ from what was registered.
-	Register []*Message
-	// Unregister are the triples that no message of the new table registers, or only
-	// in another isolation segment. The latter are in messages of their own.
-	Unregister []*Unregistration
-	// Dropped are the messages of the old table that the new one does not have.
-	Dropped []*Message
+	// Register holds the endpoints that are new or have changed.
+	Register []*Endpoint
+	// Unregister holds the keys that no endpoint of the new table has, or only one in
+	// another isolation segment. The latter are in removals of their own.
+	Unregister []Removal
+	// Dropped holds the endpoints of the old table that are not in the new one:
+	// removed, or replaced by one in Register.
+	Dropped []*Endpoint
 }
 
-// NewTable is the table of the given states.
+// Removal takes some URIs away from an endpoint.
+type Removal struct {
+	// Endpoint is the endpoint as it was before.
+	Endpoint *Endpoint
+	// URIs are the URIs that it serves no longer. They belong to the receiver.
+	URIs []string
+	// Revision is that of the state in which the endpoint does not serve them.
+	Revision Revision
+}
+
+// NewTable returns the table of the given states.
 func NewTable(states ...State) *Table {
 	t := &Table{lrps: map[opi.LRPIdentifier]*knownLRP{}, addresses: map[string][]*claim{}}
 	t.Apply(states...)
 	return t
 }
 
-// Len is the number of messages.
-func (t *Table) Len() int { return t.messages }
+// Len returns the number of endpoints.
+func (t *Table) Len() int { return t.endpoints }
 
-// Messages are all messages, in no particular order.
-func (t *Table) Messages() iter.Seq[*Message] {
-	return func(yield func(*Message) bool) {
+// Endpoints yields all endpoints, in no particular order.
+func (t *Table) Endpoints() iter.Seq[*Endpoint] {
+	return func(yield func(*Endpoint) bool) {
 		for address := range t.addresses {
-			for _, m := range t.at(address) {
-				if !yield(m) {
+			for _, e := range t.at(address) {
+				if !yield(e) {
 					return
 				}
 			}
@@ -71,16 +80,26 @@ func (t *Table) Messages() iter.Seq[*Message] {
 	}
 }
 
-// Apply replaces what the table knows of the states' LRPs and returns what has
-// changed. Of several states of one LRP the last one counts.
+// Lookup returns the endpoint that has a key, and how much is known about its LRP. The
+// endpoint is nil if there is none.
+func (t *Table) Lookup(key Key) (*Endpoint, Revision) {
+	e := find(t.at(key.Host), key.Kind, key.Port, key.URI)
+	if e == nil {
+		return nil, Revision{}
+	}
+	return e, t.revisionAt(key.Host)
+}
+
+// Apply replaces the states of LRPs and returns what has changed. Of several states of
+// one LRP the last one counts.
 func (t *Table) Apply(states ...State) Changes {
-	before := map[string][]*Message{}
+	before := map[string][]*Endpoint{}
 	revisions := map[string]Revision{}
 	touch := func(c *claim, revision Revision) {
 		if _, done := before[c.address]; !done {
 			before[c.address] = t.at(c.address)
 		}
-		revisions[c.address] = revisions[c.address].and(revision)
+		revisions[c.address] = revisions[c.address].Union(revision)
 	}
 	for _, state := range states {
 		next := &knownLRP{revision: state.Revision, claims: state.claims()}
@@ -105,19 +124,19 @@ func (t *Table) Apply(states ...State) Changes {
 	var changes Changes
 	for _, address := range slices.Sorted(maps.Keys(before)) {
 		changes.compare(before[address], t.at(address), revisions[address])
-		t.messages += len(t.at(address)) - len(before[address])
+		t.endpoints += len(t.at(address)) - len(before[address])
 	}
 	return changes
 }
 
-// Replace makes the table that of the given states alone: LRPs that are not
-// among them are gone.
+// Replace makes the table that of the given states alone: it removes LRPs that are not
+// among them.
 func (t *Table) Replace(states ...State) Changes {
 	present := make(map[opi.LRPIdentifier]bool, len(states))
 	var newest Revision
 	for _, state := range states {
 		present[state.LRP.ID] = true
-		newest = newest.and(state.Revision)
+		newest = newest.Union(state.Revision)
 	}
 	all := slices.Clone(states)
 	for id := range t.lrps {
@@ -128,7 +147,7 @@ func (t *Table) Replace(states ...State) Changes {
 	return t.Apply(all...)
 }
 
-// Diff is what leads from one table to another. Neither is changed.
+// Diff returns what leads from one table to another. Neither is changed.
 func Diff(from, to *Table) Changes {
 	addresses := map[string]bool{}
 	for address := range from.addresses {
@@ -139,21 +158,21 @@ func Diff(from, to *Table) Changes {
 	}
 	var changes Changes
 	for _, address := range slices.Sorted(maps.Keys(addresses)) {
-		// compare puts old messages where equal new ones are; to must stay as it is.
+		// compare writes to its second argument.
 		changes.compare(from.at(address), slices.Clone(to.at(address)), to.revisionAt(address))
 	}
 	return changes
 }
 
-// compare adds what differs between the messages of one address. In now, a
-// message that equals one of before gives way to that one, so that a message is
-// the same pointer for as long as it says the same.
-func (c *Changes) compare(before, now []*Message, revision Revision) {
-	for i, m := range now {
-		if old := slices.IndexFunc(before, m.equal); old >= 0 {
+// compare adds what differs between the endpoints of one address. In now it replaces
+// an endpoint that equals one of before by that one, so that an endpoint keeps its
+// pointer until it changes.
+func (c *Changes) compare(before, now []*Endpoint, revision Revision) {
+	for i, e := range now {
+		if old := slices.IndexFunc(before, e.equal); old >= 0 {
 			now[i] = before[old]
 		} else {
-			c.Register = append(c.Register, m)
+			c.Register = append(c.Register, e)
 		}
 	}
 	for _, old := range before {
@@ -163,44 +182,34 @@ func (c *Changes) compare(before, now []*Message, revision Revision) {
 		c.Dropped = append(c.Dropped, old)
 		var gone, moved []string
 		for _, uri := range old.URIs {
-			switch m := find(now, old.Audience, old.Port, uri); {
-			case m == nil:
+			switch e := find(now, old.Kind, old.DialledPort(), uri); {
+			case e == nil:
 				gone = append(gone, uri)
-			case m.Segment != old.Segment:
+			case e.IsolationSegment != old.IsolationSegment:
 				moved = append(moved, uri)
 			}
 		}
 		for _, uris := range [][]string{gone, moved} {
 			if len(uris) > 0 {
-				c.Unregister = append(c.Unregister, old.unregistration(uris, revision))
+				c.Unregister = append(c.Unregister, Removal{Endpoint: old, URIs: uris, Revision: revision})
 			}
 		}
 	}
 }
 
-func find(messages []*Message, audience Audience, port uint16, uri string) *Message {
-	for _, m := range messages {
-		if m.has(audience, port, uri) {
-			return m
+func find(endpoints []*Endpoint, kind Kind, port uint16, uri string) *Endpoint {
+	for _, e := range endpoints {
+		if e.serves(kind, port, uri) {
+			return e
 		}
 	}
 	return nil
 }
 
-// registration is the message that registers a triple, nil where none does, and
-// how much is known of it.
-func (t *Table) registration(triple Triple) (*Message, Revision) {
-	m := find(t.at(triple.Host), triple.Audience, triple.Port, triple.URI)
-	if m == nil {
-		return nil, Revision{}
-	}
-	return m, t.revisionAt(triple.Host)
-}
-
-// at is the messages of the instance that has an address.
-func (t *Table) at(address string) []*Message {
+// at returns the endpoints of the instance that has an address.
+func (t *Table) at(address string) []*Endpoint {
 	if claims := t.addresses[address]; len(claims) > 0 {
-		return claims[0].messages
+		return claims[0].endpoints
 	}
 	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/irene-cf/irene/bits"
-	"github.com/irene-cf/irene/route"
+	routenats "github.com/irene-cf/irene/route/nats"
 )
 
 // Configuration is everything an operator can set, as read from one YAML file.
@@ -245,7 +245,7 @@ func DefaultConfiguration() Configuration {
 			Servers:               []string{},
 			PingInterval:          seconds(10),
 			ReconnectWait:         Duration{Duration: 500 * time.Millisecond},
-			MaxPendingUnregisters: route.DefaultMaxPending,
+			MaxPendingUnregisters: routenats.DefaultMaxPending,
 		},
 		Registry:        Registry{Prefix: "cloudfoundry"},
 		Stacks:          Stacks{Names: []string{"cflinuxfs4"}, CheckInterval: Duration{Duration: bits.DefaultStackInterval}},

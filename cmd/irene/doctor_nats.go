@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/irene-cf/irene/route"
+	routenats "github.com/irene-cf/irene/route/nats"
 )
 
 // examineNATS tries every server of the bus.
@@ -26,10 +26,10 @@ func examineNATS(ctx context.Context, e examination) []finding {
 	if bus.CertificateFile != "" {
 		found = append(found, e.certificate("nats.certificate_file", bus.CertificateFile, bus.KeyFile, x509.ExtKeyUsageClientAuth))
 	}
-	var servers []route.CheckedServer
+	var servers []routenats.CheckedServer
 	err := within(ctx, func() error {
 		var err error
-		servers, err = route.Check(natsSettings(e.config), e.config.Installation())
+		servers, err = routenats.Check(natsSettings(e.config), e.config.Installation())
 		return err
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func examineNATS(ctx context.Context, e examination) []finding {
 	return found
 }
 
-func (e examination) natsServer(server route.CheckedServer) finding {
+func (e examination) natsServer(server routenats.CheckedServer) finding {
 	check := "nats " + server.Server
 	err := server.Err
 	switch {

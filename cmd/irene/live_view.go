@@ -12,6 +12,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/view"
@@ -41,7 +42,9 @@ func liveView(ctx context.Context, config Configuration) (*view.View, error) {
 	feeding, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- appsView.Run(feeding) }()
-	complete := await(ctx, appsView.Synced)
+	complete := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
+		return appsView.Synced(), nil
+	}) == nil
 	stop()
 	if err := <-ended; err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 	"github.com/irene-cf/irene/route"
 )
 
-// listedRoute is one URI of one instance: what a router should know of it now.
+// listedRoute is one URI of one instance, as a router should have it now.
 type listedRoute struct {
 	URI string `json:"uri"`
 	// For is "router" or, for internal routes, "service-discovery".
@@ -30,7 +30,7 @@ type listedRoute struct {
 	// Address is host:port, the host alone for internal routes, and empty while there
 	// is none.
 	Address string `json:"address"`
-	// Published is whether routers should have it. Why says why not.
+	// Published reports whether routers should have it; Why is the reason if not.
 	Published bool   `json:"published"`
 	Why       string `json:"why,omitempty"`
 }
@@ -54,8 +54,8 @@ func listRoutes(ctx context.Context, flags *flag.FlagSet, args []string, stdout 
 	return err
 }
 
-// routesOf asks the table that the service itself publishes. The error is about routes
-// that can't be read.
+// routesOf computes the table that the service publishes. The error is about routes that
+// can't be read.
 func routesOf(appsView *view.View, lrps []view.LRP, which whichApp) (listed []listedRoute, err error) {
 	var states []route.State
 	var wrong []string
@@ -82,45 +82,45 @@ func routesOf(appsView *view.View, lrps []view.LRP, which whichApp) (listed []li
 	return listed, err
 }
 
-func byInstance(table *route.Table) map[string][]*route.Message {
-	messages := map[string][]*route.Message{}
-	for message := range table.Messages() {
-		messages[message.Instance] = append(messages[message.Instance], message)
+func byInstance(table *route.Table) map[string][]*route.Endpoint {
+	endpoints := map[string][]*route.Endpoint{}
+	for endpoint := range table.Endpoints() {
+		endpoints[endpoint.Instance] = append(endpoints[endpoint.Instance], endpoint)
 	}
-	return messages
+	return endpoints
 }
 
-func routesOfLRP(appsView *view.View, lrp view.LRP, state route.State, published map[string][]*route.Message) (listed []listedRoute) {
+func routesOfLRP(appsView *view.View, lrp view.LRP, state route.State, published map[string][]*route.Endpoint) (listed []listedRoute) {
 	pods := map[string]view.Pod{}
 	for _, pod := range appsView.Pods(lrp.UID) {
 		pods[string(pod.UID)] = pod
 	}
 	for _, instance := range state.Instances {
 		pod := pods[instance.GUID]
-		messages, why := published[instance.GUID], ""
-		if len(messages) == 0 {
-			// What would be published, were it routable.
+		endpoints, why := published[instance.GUID], ""
+		if len(endpoints) == 0 {
+			// List what would be published if it were routable.
 			why = whyNotPublished(instance, pod)
-			wish := state
+			routable := state
 			instance.Ready, instance.Terminating, instance.Address = true, false, cmp.Or(instance.Address, "none")
-			wish.Instances = []route.Instance{instance}
-			messages = byInstance(route.NewTable(wish))[instance.GUID]
+			routable.Instances = []route.Instance{instance}
+			endpoints = byInstance(route.NewTable(routable))[instance.GUID]
 		}
-		for _, message := range messages {
-			for _, uri := range message.URIs {
+		for _, endpoint := range endpoints {
+			for _, uri := range endpoint.URIs {
 				one := listedRoute{
 					URI: uri, For: "router", App: lrp.AppName, AppGUID: lrp.AppGUID, ProcessGUID: lrp.ProcessGUID(),
 					Index: instance.Index, Pod: pod.Name, Published: why == "", Why: why,
 				}
-				if message.Audience == route.ServiceDiscovery {
+				if endpoint.Kind == route.Internal {
 					one.For = "service-discovery"
 				}
 				switch {
 				case pod.IP == "":
-				case message.Port == 0:
+				case endpoint.DialledPort() == 0:
 					one.Address = pod.IP
 				default:
-					one.Address = net.JoinHostPort(pod.IP, strconv.Itoa(int(message.Port)))
+					one.Address = net.JoinHostPort(pod.IP, strconv.Itoa(int(endpoint.DialledPort())))
 				}
 				listed = append(listed, one)
 			}
@@ -129,7 +129,7 @@ func routesOfLRP(appsView *view.View, lrp view.LRP, state route.State, published
 	return listed
 }
 
-// whyNotPublished is why an instance with routes is in no message.
+// whyNotPublished returns why an instance with routes has no endpoint in the table.
 func whyNotPublished(instance route.Instance, pod view.Pod) string {
 	switch {
 	case instance.Terminating:

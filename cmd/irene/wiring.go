@@ -23,6 +23,7 @@ import (
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
 	"github.com/irene-cf/irene/route"
+	routenats "github.com/irene-cf/irene/route/nats"
 )
 
 // parts are what a process is made of. Nothing runs yet.
@@ -131,15 +132,14 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	p.background = append(p.background, imageWork...)
 
 	if len(config.NATS.Servers) > 0 {
-		emitter, err := newEmitter(config, logger)
+		emitter, err := newEmitter(config, newRouteView(lrps.View, logger), logger)
 		if err != nil {
 			return parts{}, err
 		}
 		registry.MustRegister(emitter)
-		feed := newRouteFeed(lrps.View, emitter, logger)
 		p.emitterReady = emitter.Connected
-		p.background = append(p.background, emitter.Run, feed.Run)
-		whenLeading = append(whenLeading, feed.Lead)
+		p.background = append(p.background, emitter.Run)
+		whenLeading = append(whenLeading, emitter.Lead)
 	} else {
 		logger.Info("routes-are-not-published", lager.Data{"reason": "nats.servers is empty"})
 		p.emitterReady = func() error { return errors.New("routes are not published: nats.servers is empty") }
@@ -195,12 +195,13 @@ func together(work []func(context.Context) error) func(context.Context) error {
 	}
 }
 
-func newEmitter(config Configuration, logger lager.Logger) (*route.Emitter, error) {
+func newEmitter(config Configuration, lrps route.View, logger lager.Logger) (*routenats.Emitter, error) {
 	replica, err := replicaName()
 	if err != nil {
 		return nil, err
 	}
-	return route.New(route.Options{
+	return routenats.New(routenats.Options{
+		View:         lrps,
 		NATS:         natsSettings(config),
 		Installation: config.Installation(),
 		Replica:      replica,
@@ -209,9 +210,9 @@ func newEmitter(config Configuration, logger lager.Logger) (*route.Emitter, erro
 	})
 }
 
-func natsSettings(config Configuration) route.NATS {
+func natsSettings(config Configuration) routenats.Settings {
 	bus := config.NATS
-	return route.NATS{
+	return routenats.Settings{
 		Servers:       bus.Servers,
 		User:          bus.User,
 		PasswordFile:  bus.PasswordFile,

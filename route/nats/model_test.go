@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"errors"
@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 
+	"github.com/irene-cf/irene/fixtures/routing"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/route"
 )
 
 // world is what is true, and everybody who knows it more or less.
@@ -36,8 +39,8 @@ type modelApp struct {
 	// hosts have the isolation segment of each route.
 	hosts     map[string]string
 	internal  bool
-	instances []*Instance
-	revision  Revision
+	instances []*route.Instance
+	revision  route.Revision
 }
 
 const sharded = "sharded"
@@ -66,25 +69,28 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 func (w *world) restart(i int) {
 	r := w.replicas[i]
-	if r.schedule != nil && (r.frozen || r.schedule.pending.len() > 0 || len(r.mail.noted) > 0 || w.behind(r)) {
+	if r.schedule != nil && (r.frozen || r.schedule.pending.len() > 0 || r.unread || w.behind(r)) {
 		w.forgot = true
 	}
 	w.names++
 	r.id = fmt.Sprintf("replica-%d-%d", i, w.names)
-	r.schedule, r.mail, r.seen = newSchedule(r.id, announcementSubject("x"), 1000, r.send), newMail(), map[int]State{}
+	r.schedule, r.mail, r.seen = newSchedule(r.id, announcementSubject("x"), 1000, r.send), mail{}, map[int]route.State{}
+	r.view = routing.NewView()
+	r.feed = route.NewFeed(r.view, clock.RealClock{})
 	r.frozen, r.routesStalled, r.instancesStalled = false, false, false
-	r.knowledge = Knowledge{}
-	var states []State
+	r.progress = route.Progress{}
+	var states []route.State
 	for n, app := range w.apps {
 		r.seen[n] = w.state(n)
 		states = append(states, r.seen[n])
 		// A list does not show deletions.
 		if app.revision.LRP > 0 && w.random.IntN(4) > 0 {
-			r.knowledge.Changed = r.knowledge.Changed.and(app.revision)
+			r.progress.Changed = r.progress.Changed.Union(app.revision)
 		}
 	}
-	r.mail.set(states, w.now)
-	r.know()
+	r.view.Sync(r.progress, states...)
+	r.unread = true
+	r.follow()
 	if !r.away && !w.natsAway {
 		r.connected(true)
 	}
@@ -120,9 +126,9 @@ func (w *world) show(n int) {
 	}
 }
 
-func (w *world) state(n int) State {
+func (w *world) state(n int) route.State {
 	app := w.apps[n]
-	s := demo(app.name, slices.Sorted(maps.Keys(app.hosts))...)
+	s := routing.LRP(app.name, slices.Sorted(maps.Keys(app.hosts))...)
 	for i := range s.LRP.HTTP {
 		s.LRP.HTTP[i].IsolationSegment = app.hosts[s.LRP.HTTP[i].Hostname]
 	}
@@ -137,8 +143,8 @@ func (w *world) state(n int) State {
 }
 
 // truth returns what a router should know. It is computed without the table.
-func (w *world) truth(router *routerModel) map[Triple]string {
-	result := map[Triple]string{}
+func (w *world) truth(router *routerModel) map[route.Key]string {
+	result := map[route.Key]string{}
 	for _, app := range w.apps {
 		for _, i := range app.instances {
 			if !i.Ready || i.Terminating {
@@ -148,11 +154,11 @@ func (w *world) truth(router *routerModel) map[Triple]string {
 				if !router.serves(segment) {
 					continue
 				}
-				result[Triple{Router, i.Address, 8080, host}] = i.GUID
+				result[route.Key{Kind: route.HTTP, Host: i.Address, Port: 8080, URI: host}] = i.GUID
 			}
 			if app.internal && router.serves("") {
-				result[Triple{ServiceDiscovery, i.Address, 0, app.name + ".apps.internal"}] = i.GUID
-				result[Triple{ServiceDiscovery, i.Address, 0, fmt.Sprintf("%d.%s.apps.internal", i.Index, app.name)}] = i.GUID
+				result[route.Key{Kind: route.Internal, Host: i.Address, Port: 0, URI: app.name + ".apps.internal"}] = i.GUID
+				result[route.Key{Kind: route.Internal, Host: i.Address, Port: 0, URI: fmt.Sprintf("%d.%s.apps.internal", i.Index, app.name)}] = i.GUID
 			}
 		}
 	}
@@ -177,7 +183,7 @@ func (w *world) freeAddress() string {
 func (w *world) event() {
 	n := w.random.IntN(len(w.apps))
 	app := w.apps[n]
-	var instance *Instance
+	var instance *route.Instance
 	if len(app.instances) > 0 {
 		instance = app.instances[w.random.IntN(len(app.instances))]
 	}
@@ -188,7 +194,7 @@ func (w *world) event() {
 	case 0, 1: // create
 		if len(app.instances) < 3 {
 			w.names++
-			app.instances = append(app.instances, &Instance{GUID: fmt.Sprintf("%s-%d", app.name, w.names), Index: len(app.instances),
+			app.instances = append(app.instances, &route.Instance{GUID: fmt.Sprintf("%s-%d", app.name, w.names), Index: len(app.instances),
 				Address: w.freeAddress(), Ready: w.random.IntN(2) == 0, UpdatedAt: w.now.Truncate(time.Second)})
 			w.instancesChanged(n)
 		}
@@ -204,7 +210,7 @@ func (w *world) event() {
 		}
 	case 6, 7: // deleted, by force where it was not terminating; the address is free
 		if instance != nil {
-			app.instances = slices.DeleteFunc(app.instances, func(i *Instance) bool { return i == instance })
+			app.instances = slices.DeleteFunc(app.instances, func(i *route.Instance) bool { return i == instance })
 			w.instancesChanged(n)
 		}
 	case 8: // another address under the same name
@@ -264,7 +270,7 @@ func (w *world) segment() string {
 }
 
 func (w *world) routerStarts(i int) {
-	w.routers[i].table = map[Triple]registeredEndpoint{}
+	w.routers[i].table = map[route.Key]registeredEndpoint{}
 	w.routers[i].deafUntil = w.now.Add(50 * time.Millisecond)
 	for _, r := range w.replicas {
 		// A router whose NATS is away says so when it is back.
@@ -330,13 +336,12 @@ func (w *world) settle() bool {
 		return false
 	}
 	// The last word shall be the registrar's answer, not the repeat of another.
-	registrar.mail.deliver(registrar.schedule, w.now)
-	registrar.mail = newMail()
+	registrar.deliver()
 	for i, router := range w.routers {
 		found := router.endpoints()
-		for triple, instance := range w.truth(router) {
-			if found[triple] != instance {
-				w.fail("router %d lacks %v of %s, has %q", i, triple, instance, found[triple])
+		for key, instance := range w.truth(router) {
+			if found[key] != instance {
+				w.fail("router %d lacks %v of %s, has %q", i, key, instance, found[key])
 				return false
 			}
 		}

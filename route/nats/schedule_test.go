@@ -1,12 +1,14 @@
-package route
+package nats
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/routing"
+	"github.com/irene-cf/irene/route"
 )
 
 // recording is a schedule whose messages are kept, with its own time.
@@ -40,14 +42,14 @@ func newRecording(id string) *recording {
 
 // elect makes the replica the registrar, by the silence of others.
 func (r *recording) elect() {
-	r.know(Knowledge{Fresh: true})
+	r.progressed(route.Progress{Fresh: true})
 	r.pass(listenFirst)
 	if !r.registrar {
 		panic("is not the registrar")
 	}
 }
 
-func (r *recording) told(states ...State) { r.apply(r.table.Apply(states...), r.now) }
+func (r *recording) changed(states ...route.State) { r.apply(r.table.Apply(states...), r.now) }
 
 // pass lets time go by from one due time to the next.
 func (r *recording) pass(d time.Duration) {
@@ -64,27 +66,18 @@ func (r *recording) takeSubjects() map[string]int {
 	return taken
 }
 
-func many(apps int) []State {
-	var states []State
-	for i := range apps {
-		states = append(states, demo(fmt.Sprintf("app%d", i), fmt.Sprintf("app%d.example.com", i)).
-			with(0, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)))
-	}
-	return states
-}
-
 func TestUnregisterIsRepeated(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	s := demo("dora", "a.example.com", "b.example.com")
-	r.told(s.with(0, "10.0.0.1"))
-	r.told(s)
+	s := routing.LRP("dora", "a.example.com", "b.example.com")
+	r.changed(routing.WithInstance(s, 0, "10.0.0.1"))
+	r.changed(s)
 	g.Expect(r.takeSubjects()).To(Equal(map[string]int{"router.unregister": 1}), "every replica unregisters")
 	r.pass(29 * time.Second)
 	g.Expect(r.takeSubjects()).To(BeEmpty())
 	r.pass(2 * time.Second)
 	g.Expect(r.takeSubjects()).To(HaveLen(1))
-	r.told(demo("other", "a.example.com").with(0, "10.0.0.1"))
+	r.changed(routing.WithInstance(routing.LRP("other", "a.example.com"), 0, "10.0.0.1"))
 	g.Expect(r.schedule.pending.len()).To(Equal(1), "a is registered again, b is not")
 	r.router.takeLog()
 	r.pass(20 * time.Minute)
@@ -96,9 +89,9 @@ func TestUnregisterIsRepeated(t *testing.T) {
 func TestAnotherTenantsRegistrationCancelsNothing(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
-	r.told(demo("dora"))
-	r.told(demo("other", "b.example.com").with(0, "10.0.0.1"))
+	r.changed(routing.WithInstance(routing.LRP("dora", "a.example.com"), 0, "10.0.0.1"))
+	r.changed(routing.LRP("dora"))
+	r.changed(routing.WithInstance(routing.LRP("other", "b.example.com"), 0, "10.0.0.1"))
 	g.Expect(r.schedule.pending.len()).To(Equal(1))
 }
 
@@ -106,7 +99,7 @@ func TestRefreshIsFlat(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
 	r.elect()
-	r.told(many(2000)...)
+	r.changed(routing.LRPs(2000)...)
 	r.pass(time.Second)
 	g.Expect(r.takeSubjects()).To(HaveKeyWithValue("router.register", BeNumerically("<=", 2200)))
 	r.pass(20 * time.Second)
@@ -120,25 +113,25 @@ func TestRefreshIsFlat(t *testing.T) {
 
 func TestIntervalThatRoutersAskFor(t *testing.T) {
 	g := NewWithT(t)
-	var w wishes
-	g.Expect(w.refresh()).To(Equal(20 * time.Second))
+	var w routerLimits
+	g.Expect(w.refreshInterval()).To(Equal(20 * time.Second))
 	w.add(routerStart{Interval: 5, PruneThreshold: 120})
 	w.add(routerStart{Interval: 10, PruneThreshold: 120})
 	w.add(routerStart{Interval: -1, PruneThreshold: 1 << 62})
-	g.Expect(w.refresh()).To(Equal(5 * time.Second))
-	w = wishes{}
+	g.Expect(w.refreshInterval()).To(Equal(5 * time.Second))
+	w = routerLimits{}
 	w.add(routerStart{Interval: 100, PruneThreshold: 60})
-	g.Expect(w.refresh()).To(Equal(20*time.Second), "inside the prune threshold")
+	g.Expect(w.refreshInterval()).To(Equal(20*time.Second), "inside the prune threshold")
 }
 
 func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
 	r.elect()
-	r.told(many(10_000)...)
+	r.changed(routing.LRPs(10_000)...)
 	r.pass(5 * time.Second)
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
-	r.router.table = map[Triple]registeredEndpoint{}
+	r.router.table = map[route.Key]registeredEndpoint{}
 	r.routerStarted(routerStart{Interval: 20, PruneThreshold: 120}, r.now)
 	r.pass(900 * time.Millisecond)
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
@@ -147,31 +140,30 @@ func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
 func TestNewerKnowledgeOfOthersIsBelieved(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
-	s.Revision = Revision{LRP: 3, Instances: 10}
+	s := routing.WithInstance(routing.LRP("dora", "a.example.com", "b.example.com"), 0, "10.0.0.1")
+	s.Revision = route.Revision{LRP: 3, Instances: 10}
 	r.elect()
-	r.told(s)
+	r.changed(s)
 	r.pass(time.Second)
 
-	foreign := func(revision Revision, instance string) {
-		u := (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: revision,
-			payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: instance}}).marshal("other")
+	foreign := func(revision route.Revision, instance string) {
+		u := (&unregistration{host: "10.0.0.1", port: 8080, uris: []string{"a.example.com"}, revision: revision, instance: instance}).marshal("other")
 		r.router.handle(unregisterSubject, u, r.now)
-		parsed, err := parseUnregister(Router, u, "me")
+		parsed, err := parseUnregister(route.HTTP, u, "me")
 		g.Expect(err).NotTo(HaveOccurred())
 		r.unregistered(parsed, r.now)
 	}
-	foreign(Revision{LRP: 3, Instances: 9}, s.Instances[0].GUID)
+	foreign(route.Revision{LRP: 3, Instances: 9}, s.Instances[0].GUID)
 	g.Expect(r.router.endpoints()).To(HaveLen(2), "the other lags: registered again at once")
-	foreign(Revision{LRP: 99, Instances: 99}, "who had the address before")
+	foreign(route.Revision{LRP: 99, Instances: 99}, "who had the address before")
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 
-	r.know(Knowledge{}) // cut off from the API server
-	foreign(Revision{LRP: 2, Instances: 11}, s.Instances[0].GUID)
+	r.progressed(route.Progress{}) // cut off from the API server
+	foreign(route.Revision{LRP: 2, Instances: 11}, s.Instances[0].GUID)
 	r.pass(time.Minute)
 	g.Expect(r.router.endpoints()).To(HaveLen(1), "b is refreshed, a rests")
-	s.Revision = Revision{LRP: 3, Instances: 12}
-	r.told(s)
+	s.Revision = route.Revision{LRP: 3, Instances: 12}
+	r.changed(s)
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 }
 
@@ -187,21 +179,21 @@ func TestUnregisterThatARegistrationCrossedIsRepeated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			r := newRecording("me")
-			s := demo("dora", "a.example.com").with(0, "10.0.0.1")
-			s.Revision = Revision{LRP: 3, Instances: 10}
+			s := routing.WithInstance(routing.LRP("dora", "a.example.com"), 0, "10.0.0.1")
+			s.Revision = route.Revision{LRP: 3, Instances: 10}
 			r.elect()
-			r.told(s)
+			r.changed(s)
 			r.pass(time.Second)
 
-			u := (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: Revision{LRP: 3, Instances: 11},
-				payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: s.Instances[0].GUID}}).marshal("other")
+			u := (&unregistration{host: "10.0.0.1", port: 8080, uris: []string{"a.example.com"},
+				revision: route.Revision{LRP: 3, Instances: 11}, instance: s.Instances[0].GUID}).marshal("other")
 			r.router.handle(unregisterSubject, u, r.now)
 			r.pass(21 * time.Second)
 			g.Expect(r.router.endpoints()).To(HaveLen(1), "the refresh came later")
 			gone(r)
 			r.takeSubjects()
 			for range 3 {
-				parsed, err := parseUnregister(Router, u, "me")
+				parsed, err := parseUnregister(route.HTTP, u, "me")
 				g.Expect(err).NotTo(HaveOccurred())
 				r.unregistered(parsed, r.now)
 				g.Expect(r.router.endpoints()).To(BeEmpty())
@@ -217,8 +209,8 @@ func TestFailedPublishIsRetried(t *testing.T) {
 	r := newRecording("me")
 	r.elect()
 	r.failure = nats.ErrReconnectBufExceeded
-	r.told(demo("gone", "g.example.com").with(0, "10.0.0.9"))
-	r.told(demo("gone"), demo("dora", "a.example.com").with(0, "10.0.0.1"))
+	r.changed(routing.WithInstance(routing.LRP("gone", "g.example.com"), 0, "10.0.0.9"))
+	r.changed(routing.LRP("gone"), routing.WithInstance(routing.LRP("dora", "a.example.com"), 0, "10.0.0.1"))
 	r.pass(3 * time.Second)
 	r.failure = nil
 	r.pass(2 * time.Second)
@@ -231,7 +223,7 @@ func TestPendingIsBounded(t *testing.T) {
 	r := newRecording("me")
 	r.setConnected(false, r.now)
 	for range 3 {
-		r.told(many(1500)...)
+		r.changed(routing.LRPs(1500)...)
 		r.apply(r.table.Replace(), r.now)
 	}
 	g.Expect(r.schedule.pending.len()).To(Equal(1000))
@@ -241,7 +233,7 @@ func TestPendingIsBounded(t *testing.T) {
 
 	r.setConnected(true, r.now)
 	r.elect()
-	r.told(many(1500)...)
+	r.changed(routing.LRPs(1500)...)
 	r.takeSubjects()
 	r.apply(r.table.Replace(), r.now)
 	g.Expect(r.takeSubjects()["router.unregister"]).To(Equal(1500), "each once at least")
@@ -251,11 +243,11 @@ func TestPendingIsBounded(t *testing.T) {
 func TestRouterStartIsAnsweredTwice(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
-	r.told(many(10)...)
+	r.changed(routing.LRPs(10)...)
 	r.elect()
 	r.pass(21 * time.Second)
 	r.takeSubjects()
-	r.router.table = map[Triple]registeredEndpoint{}
+	r.router.table = map[route.Key]registeredEndpoint{}
 	r.router.deafUntil = r.now.Add(5 * time.Millisecond)
 	r.routerStarted(routerStart{Interval: 20, PruneThreshold: 120}, r.now)
 	r.due(r.now)
@@ -277,16 +269,16 @@ func TestMovedSegment(t *testing.T) {
 		shard.handle(subject, data, r.now)
 		return send(subject, data)
 	}
-	in := func(segment string) State {
-		s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
+	in := func(segment string) route.State {
+		s := routing.WithInstance(routing.LRP("dora", "a.example.com", "b.example.com"), 0, "10.0.0.1")
 		s.LRP.HTTP[0].IsolationSegment = segment
 		return s
 	}
-	r.told(in(""))
+	r.changed(in(""))
 	r.elect()
 	g.Expect(shared.endpoints()).To(HaveLen(2))
 
-	r.told(in("shard"))
+	r.changed(in("shard"))
 	check := func() {
 		t.Helper()
 		g.Expect(shared.endpoints()).To(HaveLen(1))
@@ -298,7 +290,7 @@ func TestMovedSegment(t *testing.T) {
 		r.pass(30 * time.Second)
 		check()
 	}
-	r.told(in("shard"), demo("dora"))
+	r.changed(in("shard"), routing.LRP("dora"))
 	r.pass(time.Second)
 	for _, router := range []*routerModel{shared, shard, r.router} {
 		g.Expect(router.endpoints()).To(BeEmpty())
@@ -306,8 +298,8 @@ func TestMovedSegment(t *testing.T) {
 
 	// A replica that is not the registrar leaves it to the one that is.
 	other := newRecording("other")
-	other.told(in(""))
-	other.told(in("shard"))
+	other.changed(in(""))
+	other.changed(in("shard"))
 	g.Expect(other.takeSubjects()).To(BeEmpty())
 	other.elect()
 	other.pass(time.Second)

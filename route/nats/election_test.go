@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"encoding/json"
@@ -6,6 +6,9 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/routing"
+	"github.com/irene-cf/irene/route"
 )
 
 // replicas connects the announcements of recordings, which share one clock.
@@ -46,17 +49,17 @@ func newReplicas(ids ...string) replicas {
 	var all replicas
 	for _, id := range ids {
 		r := newRecording(id)
-		r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
-		r.know(at(1, 1))
+		r.changed(routing.WithInstance(routing.LRP("dora", "a.example.com"), 0, "10.0.0.1"))
+		r.progressed(at(1, 1))
 		all = append(all, r)
 	}
 	return all
 }
 
 // at returns what a replica with an up-to-date view knows.
-func at(lrp, instances uint64) Knowledge {
-	r := Revision{LRP: lrp, Instances: instances}
-	return Knowledge{Seen: r, Changed: r, Fresh: true}
+func at(lrp, instances uint64) route.Progress {
+	r := route.Revision{LRP: lrp, Instances: instances}
+	return route.Progress{Seen: r, Changed: r, Fresh: true}
 }
 
 func TestOneReplicaRegisters(t *testing.T) {
@@ -81,7 +84,7 @@ func TestOneReplicaRegisters(t *testing.T) {
 func TestWithoutAViewNobodyRegisters(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("a")
-	r.told(demo("dora", "a.example.com").with(0, "10.0.0.1"))
+	r.changed(routing.WithInstance(routing.LRP("dora", "a.example.com"), 0, "10.0.0.1"))
 	r.pass(time.Minute)
 	g.Expect(r.takeSubjects()).To(BeEmpty())
 }
@@ -145,18 +148,18 @@ func TestTakesOverFromARegistrarThatIsBehind(t *testing.T) {
 
 	// A moment's lead is usual: the same event reaches replicas one after the other.
 	for n := range uint64(100) {
-		all[1].know(at(2+n, 2+n))
+		all[1].progressed(at(2+n, 2+n))
 		all.pass(announceEvery)
-		all[0].know(at(2+n, 2+n))
+		all[0].progressed(at(2+n, 2+n))
 	}
 	g.Expect(all.registrars()).To(Equal([]string{"a"}))
 	// Neither knows all that the other does.
-	all[0].know(at(200, 300))
-	all[1].know(at(300, 200))
+	all[0].progressed(at(200, 300))
+	all[1].progressed(at(300, 200))
 	all.pass(time.Minute)
 	g.Expect(all.registrars()).To(Equal([]string{"a"}))
 
-	all[1].know(at(300, 301))
+	all[1].progressed(at(300, 301))
 	all.pass(lagAllowed + 2*announceEvery)
 	g.Expect(all.registrars()).To(Equal([]string{"b"}))
 
@@ -164,7 +167,7 @@ func TestTakesOverFromARegistrarThatIsBehind(t *testing.T) {
 	changes := 0
 	for n := range uint64(60) {
 		faster := all[n%2]
-		faster.know(at(400+n, 400+n))
+		faster.progressed(at(400+n, 400+n))
 		before := all.registrars()
 		all.pass(lagAllowed + 2*announceEvery)
 		if all.registrars()[0] != before[0] {
@@ -178,7 +181,7 @@ func TestARegistrarGoesOnWithWhatItKnows(t *testing.T) {
 	g := NewWithT(t)
 	all := newReplicas("a")
 	all.pass(time.Second)
-	all[0].know(Knowledge{Seen: Revision{LRP: 1, Instances: 1}, Changed: Revision{LRP: 1, Instances: 1}})
+	all[0].progressed(route.Progress{Seen: route.Revision{LRP: 1, Instances: 1}, Changed: route.Revision{LRP: 1, Instances: 1}})
 	all[0].takeSubjects()
 	all.pass(5 * time.Minute)
 	g.Expect(all[0].takeSubjects()).To(HaveKeyWithValue("router.register", BeNumerically("~", 15, 1)), "its view is stale, but no other replica has a better one")
@@ -208,13 +211,13 @@ func TestARegistrarGoesOnWithWhatItKnows(t *testing.T) {
 func TestAStaleSuccessorBelievesEarlierUnregisters(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("stale")
-	s := demo("dora", "a.example.com", "b.example.com").with(0, "10.0.0.1")
-	s.Revision = Revision{LRP: 3, Instances: 10}
-	r.told(s)
-	r.know(at(3, 10))
-	r.announcement(announcement{Emitter: "other", Term: 7, Changed: Revision{LRP: 3, Instances: 10}}, r.now)
-	u, err := parseUnregister(Router, (&Unregistration{Host: "10.0.0.1", Port: 8080, URIs: []string{"a.example.com"}, Revision: Revision{LRP: 3, Instances: 11},
-		payload: payload{Host: "10.0.0.1", Port: 8080, InstanceID: s.Instances[0].GUID}}).marshal("other"), "stale")
+	s := routing.WithInstance(routing.LRP("dora", "a.example.com", "b.example.com"), 0, "10.0.0.1")
+	s.Revision = route.Revision{LRP: 3, Instances: 10}
+	r.changed(s)
+	r.progressed(at(3, 10))
+	r.announcement(announcement{Emitter: "other", Term: 7, Changed: revision{LRP: 3, Instances: 10}}, r.now)
+	u, err := parseUnregister(route.HTTP, (&unregistration{host: "10.0.0.1", port: 8080, uris: []string{"a.example.com"},
+		revision: route.Revision{LRP: 3, Instances: 11}, instance: s.Instances[0].GUID}).marshal("other"), "stale")
 	g.Expect(err).NotTo(HaveOccurred())
 	r.unregistered(u, r.now)
 	r.pass(2 * silenceAllowed)
@@ -222,7 +225,7 @@ func TestAStaleSuccessorBelievesEarlierUnregisters(t *testing.T) {
 	r.pass(2 * time.Minute)
 	g.Expect(r.router.endpoints()).To(HaveLen(1))
 	// Its watches have passed the point that the other one knew of, without a change.
-	r.know(at(3, 11))
+	r.progressed(at(3, 11))
 	r.pass(time.Second)
 	g.Expect(r.router.endpoints()).To(HaveLen(2))
 }

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"errors"
@@ -12,25 +12,25 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// NATS says how to reach the message bus.
-type NATS struct {
-	// Servers are URLs such as nats://host:4222 or tls://host:4222; at least one.
-	// Others of the cluster are found by themselves.
+// Settings configure the connection to the message bus.
+type Settings struct {
+	// Servers are URLs such as nats://host:4222 or tls://host:4222; at least one. The
+	// client discovers the other servers of the cluster.
 	Servers []string
 	// User and the content of PasswordFile, without white space around it,
 	// authenticate; both empty for none. The file is read again for every
 	// connection.
 	User, PasswordFile string
-	// CAFile is a PEM file with the authorities of the servers' certificates; set,
-	// it makes TLS a must. Empty means the system's authorities.
+	// CAFile is a PEM file with the authorities of the servers' certificates; if set,
+	// TLS is required. Empty means the system's authorities.
 	CAFile string
 	// CertFile and KeyFile are PEM files with our own certificate, for mutual TLS;
 	// both or none. They are read again for every connection.
 	CertFile, KeyFile string
-	// PingInterval is how often a silent connection is checked; after two pings
-	// without answer it counts as lost. 10 s when 0.
+	// PingInterval is the interval between pings on a silent connection; after two
+	// pings without an answer it counts as lost. 10 s if 0.
 	PingInterval time.Duration
-	// ReconnectWait is the pause between attempts at one server; 500 ms when 0.
+	// ReconnectWait is the pause between attempts at one server; 500 ms if 0.
 	ReconnectWait time.Duration
 }
 
@@ -40,7 +40,7 @@ const (
 	natsTimeout          = 5 * time.Second
 )
 
-// connectionEvents is what the emitter must know of its connection.
+// connectionEvents are called by the NATS client.
 type connectionEvents struct {
 	up, down, missed func()
 	failed           func()
@@ -48,31 +48,31 @@ type connectionEvents struct {
 
 // options checks the settings, files included, and returns them in the form of
 // the NATS client.
-func (n NATS) options(logger lager.Logger, events connectionEvents) (nats.Options, error) {
+func (s Settings) options(logger lager.Logger, events connectionEvents) (nats.Options, error) {
 	var errs []error
-	if len(n.Servers) == 0 {
+	if len(s.Servers) == 0 {
 		errs = append(errs, errors.New("nats.servers: at least one is needed"))
 	}
-	for i, server := range n.Servers {
+	for i, server := range s.Servers {
 		if u, err := url.Parse(server); err != nil || u.Host == "" || u.User != nil || u.Scheme != "nats" && u.Scheme != "tls" {
 			// The value is not shown: it may hold a password.
 			errs = append(errs, fmt.Errorf("nats.servers[%d]: must be nats://host:port or tls://host:port, without user", i))
 		}
 	}
-	if (n.CertFile == "") != (n.KeyFile == "") {
+	if (s.CertFile == "") != (s.KeyFile == "") {
 		errs = append(errs, errors.New("nats.certFile, nats.keyFile: one is set without the other"))
 	}
-	if n.PasswordFile != "" {
-		if n.User == "" {
+	if s.PasswordFile != "" {
+		if s.User == "" {
 			errs = append(errs, errors.New("nats.user: is missing while nats.passwordFile is set"))
 		}
-		if _, err := n.password(); err != nil {
+		if _, err := s.password(); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	result := nats.GetDefaultOptions()
-	result.Servers = n.Servers
-	for _, option := range n.natsOptions(logger, events) {
+	result.Servers = s.Servers
+	for _, option := range s.natsOptions(logger, events) {
 		if err := option(&result); err != nil {
 			errs = append(errs, fmt.Errorf("nats: %w", err))
 		}
@@ -80,8 +80,8 @@ func (n NATS) options(logger lager.Logger, events connectionEvents) (nats.Option
 	return result, errors.Join(errs...)
 }
 
-func (n NATS) natsOptions(logger lager.Logger, events connectionEvents) []nats.Option {
-	ping, wait := n.PingInterval, n.ReconnectWait
+func (s Settings) natsOptions(logger lager.Logger, events connectionEvents) []nats.Option {
+	ping, wait := s.PingInterval, s.ReconnectWait
 	if ping == 0 {
 		ping = defaultPingInterval
 	}
@@ -91,12 +91,12 @@ func (n NATS) natsOptions(logger lager.Logger, events connectionEvents) []nats.O
 	options := []nats.Option{
 		nats.Name("irene route emitter"),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
-		// Certificates and passwords get rotated; a refusal must not be the end.
+		// Certificates and passwords get rotated: go on after a refusal.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(wait), nats.ReconnectJitter(wait/2, wait/2),
 		nats.PingInterval(ping), nats.MaxPingsOutstanding(2),
 		nats.Timeout(natsTimeout), nats.FlusherTimeout(natsTimeout),
-		// What can't be sent now is published from the table later, not from a buffer.
+		// Nothing is buffered: the table is published again after a reconnect.
 		nats.ReconnectBufSize(-1),
 		nats.ConnectHandler(func(c *nats.Conn) {
 			logger.Info("connected", lager.Data{"server": c.ConnectedAddr()})
@@ -127,29 +127,29 @@ func (n NATS) natsOptions(logger lager.Logger, events connectionEvents) []nats.O
 			}
 		}),
 	}
-	if n.User != "" {
+	if s.User != "" {
 		options = append(options, nats.UserInfoHandler(func() (string, string) {
-			password, err := n.password()
+			password, err := s.password()
 			if err != nil {
 				logger.Error("read-password", err) // the server refuses; there will be another attempt
 			}
-			return n.User, password
+			return s.User, password
 		}))
 	}
-	if n.CAFile != "" {
-		options = append(options, nats.RootCAs(n.CAFile))
+	if s.CAFile != "" {
+		options = append(options, nats.RootCAs(s.CAFile))
 	}
-	if n.CertFile != "" && n.KeyFile != "" {
-		options = append(options, nats.ClientCert(n.CertFile, n.KeyFile))
+	if s.CertFile != "" && s.KeyFile != "" {
+		options = append(options, nats.ClientCert(s.CertFile, s.KeyFile))
 	}
 	return options
 }
 
-func (n NATS) password() (string, error) {
-	if n.PasswordFile == "" {
+func (s Settings) password() (string, error) {
+	if s.PasswordFile == "" {
 		return "", nil
 	}
-	content, err := os.ReadFile(n.PasswordFile)
+	content, err := os.ReadFile(s.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("nats.passwordFile: %w", err)
 	}

@@ -1,18 +1,27 @@
-package route
+package nats
+
+import (
+	"github.com/irene-cf/irene/fixtures/routing"
+	"github.com/irene-cf/irene/route"
+)
 
 // modelReplica is an emitter without goroutine and connection.
 type modelReplica struct {
 	world    *world
 	id       string
 	schedule *schedule
+	view     *routing.View
+	feed     *route.Feed
 	mail     mail
 	away     bool // from NATS
 	frozen   bool
+	// unread reports whether the feed has changes that no step has read.
+	unread bool
 	// seen is what it knows of each app. Routes and instances come by watches of
 	// their own, either of which may have stalled.
-	seen                            map[int]State
+	seen                            map[int]route.State
 	routesStalled, instancesStalled bool
-	knowledge                       Knowledge
+	progress                        route.Progress
 }
 
 func (r *modelReplica) send(subject string, data []byte) error {
@@ -26,10 +35,10 @@ func (r *modelReplica) send(subject string, data []byte) error {
 		if other == r || other.away {
 			continue
 		}
-		for _, audience := range []Audience{Router, ServiceDiscovery} {
-			if subject == audience.unregisterSubject() {
-				if u, err := parseUnregister(audience, data, other.id); err == nil && u != nil {
-					other.mail.hear(u)
+		for _, kind := range []route.Kind{route.HTTP, route.Internal} {
+			if subject == unregisterSubjectOf(kind) {
+				if u, err := parseUnregister(kind, data, other.id); err == nil && u != nil {
+					other.mail.unregistered(u)
 				}
 			}
 		}
@@ -44,18 +53,17 @@ func (r *modelReplica) send(subject string, data []byte) error {
 
 func (r *modelReplica) connected(up bool) { r.mail.connection = &up }
 
-// know passes on how far the replica has followed its watches.
-func (r *modelReplica) know() {
+// follow shows in the view how far the replica has followed its watches.
+func (r *modelReplica) follow() {
 	if !r.routesStalled {
-		r.knowledge.Seen.LRP = r.world.revision
+		r.progress.Seen.LRP = r.world.revision
 	}
 	if !r.instancesStalled {
-		r.knowledge.Seen.Instances = r.world.revision
+		r.progress.Seen.Instances = r.world.revision
 	}
 	// A stalled watch is found out late.
-	r.knowledge.Fresh = !r.routesStalled && !r.instancesStalled || r.world.random.IntN(2) == 0
-	knowledge := r.knowledge
-	r.mail.knowledge = &knowledge
+	r.progress.Fresh = !r.routesStalled && !r.instancesStalled || r.world.random.IntN(2) == 0
+	r.view.Follow(r.progress)
 }
 
 // see shows the replica the routes and instances of an app, as far as its watches go.
@@ -66,15 +74,16 @@ func (r *modelReplica) see(n int) {
 	is, seen := r.world.state(n), r.seen[n]
 	if !r.routesStalled {
 		seen.LRP, seen.Revision.LRP = is.LRP, is.Revision.LRP
-		r.knowledge.Changed.LRP = max(r.knowledge.Changed.LRP, is.Revision.LRP)
+		r.progress.Changed.LRP = max(r.progress.Changed.LRP, is.Revision.LRP)
 	}
 	if !r.instancesStalled {
 		seen.Instances, seen.Revision.Instances = is.Instances, is.Revision.Instances
-		r.knowledge.Changed.Instances = max(r.knowledge.Changed.Instances, is.Revision.Instances)
+		r.progress.Changed.Instances = max(r.progress.Changed.Instances, is.Revision.Instances)
 	}
 	r.seen[n] = seen
-	r.mail.update([]State{seen}, r.world.now)
-	r.know()
+	r.view.Update(seen)
+	r.unread = true
+	r.follow()
 }
 
 func (r *modelReplica) seeAll() {
@@ -87,7 +96,7 @@ func (r *modelReplica) seeAll() {
 // connection, and comes after its first step.
 func (r *modelReplica) thaw() {
 	waiting := r.mail
-	r.mail = newMail()
+	r.mail = mail{}
 	r.frozen = false
 	r.step()
 	r.mail = waiting
@@ -95,8 +104,14 @@ func (r *modelReplica) thaw() {
 }
 
 func (r *modelReplica) step() {
-	mail := r.mail
-	r.mail = newMail()
-	mail.deliver(r.schedule, r.world.now)
+	r.deliver()
 	r.schedule.due(r.world.now)
+}
+
+// deliver is the first half of a step.
+func (r *modelReplica) deliver() {
+	taken := r.mail
+	r.mail = mail{}
+	r.unread = false
+	taken.deliver(r.schedule, r.feed.Read(r.schedule.table), r.world.now)
 }

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"context"
@@ -17,6 +17,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/irene-cf/irene/fixtures/natsserver"
+	"github.com/irene-cf/irene/fixtures/routing"
+	"github.com/irene-cf/irene/route"
 )
 
 // startNATS starts a server; port -1 is any.
@@ -80,10 +82,17 @@ func startGate(t testing.TB, url string) *natsserver.Gate {
 	return gate
 }
 
-func startEmitter(t testing.TB, replica string, settings NATS) *Emitter {
+// testEmitter is an emitter with its view.
+type testEmitter struct {
+	*Emitter
+	*routing.View
+}
+
+func startEmitter(t testing.TB, replica string, settings Settings) testEmitter {
 	t.Helper()
 	settings.ReconnectWait = 20 * time.Millisecond
-	e, err := New(Options{NATS: settings, Installation: "test", Replica: replica, Logger: lagertest.NewTestLogger("test")})
+	view := routing.NewView()
+	e, err := New(Options{View: view, NATS: settings, Installation: "test", Replica: replica, Logger: lagertest.NewTestLogger("test")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +105,7 @@ func startEmitter(t testing.TB, replica string, settings NATS) *Emitter {
 			t.Error(err)
 		}
 	})
-	return e
+	return testEmitter{e, view}
 }
 
 func (e *Emitter) gauges() gauges {
@@ -109,17 +118,16 @@ func TestEmitterAndRouter(t *testing.T) {
 	g := NewWithT(t)
 	url := startNATS(t, nil).ClientURL()
 	router := startRouter(t, url, 5)
-	e := startEmitter(t, "a", NATS{Servers: []string{url}})
-	e.Set([]State{demo("dora", "dora.example.com").with(0, "10.0.0.1").with(1, "10.0.0.2")})
-	e.Know(Knowledge{Fresh: true})
+	e := startEmitter(t, "a", Settings{Servers: []string{url}})
+	e.Sync(route.Progress{Fresh: true}, routing.WithInstance(routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.1"), 1, "10.0.0.2"))
 	g.Eventually(router.endpoints).Should(HaveLen(2))
 	g.Expect(e.Connected()).To(Succeed())
 	g.Eventually(func() time.Duration { return e.gauges().interval }).Should(Equal(5 * time.Second))
 
-	e.Update(demo("dora", "dora.example.com").with(1, "10.0.0.2"), demo("other", "other.example.com").with(0, "10.0.0.1"))
-	g.Eventually(router.endpoints).Should(Equal(map[Triple]string{
-		{Router, "10.0.0.2", 8080, "dora.example.com"}:  "dora-process-1-10.0.0.2",
-		{Router, "10.0.0.1", 8080, "other.example.com"}: "other-process-0-10.0.0.1"}))
+	e.Update(routing.WithInstance(routing.LRP("dora", "dora.example.com"), 1, "10.0.0.2"), routing.WithInstance(routing.LRP("other", "other.example.com"), 0, "10.0.0.1"))
+	g.Eventually(router.endpoints).Should(Equal(map[route.Key]string{
+		{Kind: route.HTTP, Host: "10.0.0.2", Port: 8080, URI: "dora.example.com"}:  "dora-process-1-10.0.0.2",
+		{Kind: route.HTTP, Host: "10.0.0.1", Port: 8080, URI: "other.example.com"}: "other-process-0-10.0.0.1"}))
 
 	late := startRouter(t, url, 20)
 	g.Expect(late.connection.Publish("router.start", []byte(`{"id":"1-late","hosts":["127.0.0.1"],"minimumRegisterIntervalInSeconds":20,"pruneThresholdInSeconds":120}`))).To(Succeed())
@@ -146,10 +154,9 @@ func TestNATSAway(t *testing.T) {
 	first.Shutdown()
 	first.WaitForShutdown()
 
-	e := startEmitter(t, "a", NATS{Servers: []string{url}})
+	e := startEmitter(t, "a", Settings{Servers: []string{url}})
 	g.Eventually(e.Connected).Should(MatchError(ContainSubstring("NATS")))
-	e.Set([]State{demo("dora", "dora.example.com").with(0, "10.0.0.1")})
-	e.Know(Knowledge{Fresh: true})
+	e.Sync(route.Progress{Fresh: true}, routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.1"))
 	second := startNATS(t, at)
 	g.Eventually(e.Connected).WithTimeout(10 * time.Second).Should(Succeed())
 	// The router may have missed the first table; greeted or not, it says so.
@@ -160,13 +167,13 @@ func TestNATSAway(t *testing.T) {
 	second.Shutdown()
 	second.WaitForShutdown()
 	g.Eventually(e.Connected).Should(HaveOccurred())
-	e.Update(demo("dora", "dora.example.com").with(0, "10.0.0.7"))
+	e.Update(routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.7"))
 	startNATS(t, at)
 	g.Eventually(router.connection.IsConnected).WithTimeout(10 * time.Second).Should(BeTrue())
 	g.Eventually(e.Connected).WithTimeout(10 * time.Second).Should(Succeed())
 	g.Expect(router.connection.Publish("router.start", []byte(`{}`))).To(Succeed())
-	g.Eventually(router.endpoints).WithTimeout(5 * time.Second).Should(Equal(map[Triple]string{
-		{Router, "10.0.0.7", 8080, "dora.example.com"}: "dora-process-0-10.0.0.7"}))
+	g.Eventually(router.endpoints).WithTimeout(5 * time.Second).Should(Equal(map[route.Key]string{
+		{Kind: route.HTTP, Host: "10.0.0.7", Port: 8080, URI: "dora.example.com"}: "dora-process-0-10.0.0.7"}))
 	var reconnects dto.Metric
 	g.Expect(e.metrics.reconnects.Write(&reconnects)).To(Succeed())
 	g.Expect(reconnects.GetCounter().GetValue()).To(BeEquivalentTo(1))
@@ -179,40 +186,39 @@ func TestTakeover(t *testing.T) {
 	url := server.ClientURL()
 	router := startRouter(t, url, 1)
 	gate := startGate(t, url)
-	a := startEmitter(t, "a", NATS{Servers: []string{gate.URL()}})
-	state := demo("dora", "dora.example.com").with(0, "10.0.0.1")
-	know := func(e *Emitter, revision uint64) {
-		e.Know(Knowledge{Seen: Revision{revision, revision}, Changed: Revision{revision, revision}, Fresh: true})
+	a := startEmitter(t, "a", Settings{Servers: []string{gate.URL()}})
+	state := routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.1")
+	at := func(n uint64) route.Progress {
+		revision := route.Revision{LRP: n, Instances: n}
+		return route.Progress{Seen: revision, Changed: revision, Fresh: true}
 	}
-	active := func(e *Emitter) func() bool { return func() bool { return e.gauges().active } }
-	a.Set([]State{state})
-	know(a, 1)
+	active := func(e testEmitter) func() bool { return func() bool { return e.gauges().active } }
+	a.Sync(at(1), state)
 	g.Eventually(router.endpoints).Should(HaveLen(1))
-	b := startEmitter(t, "b", NATS{Servers: []string{url}})
-	b.Set([]State{state})
-	know(b, 1)
+	b := startEmitter(t, "b", Settings{Servers: []string{url}})
+	b.Sync(at(1), state)
 	g.Eventually(b.Connected).Should(Succeed())
 	g.Eventually(active(a)).Should(BeTrue())
 
 	// a loses NATS.
 	gate.Cut()
 	g.Eventually(active(b)).Should(BeTrue())
-	b.Update(demo("dora", "dora.example.com").with(0, "10.0.0.2"))
-	g.Eventually(router.endpoints).Should(HaveKey(Triple{Router, "10.0.0.2", 8080, "dora.example.com"}))
+	b.Update(routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.2"))
+	g.Eventually(router.endpoints).Should(HaveKey(route.Key{Kind: route.HTTP, Host: "10.0.0.2", Port: 8080, URI: "dora.example.com"}))
 	g.Expect(gate.Open()).To(Succeed())
 	g.Eventually(a.Connected).Should(Succeed())
 	g.Eventually(active(a)).Should(BeFalse())
 	g.Expect(b.gauges().active).To(BeTrue())
 
 	// b loses the API server: a knows more.
-	a.Update(demo("dora", "dora.example.com").with(0, "10.0.0.3"))
-	know(a, 2)
+	a.Update(routing.WithInstance(routing.LRP("dora", "dora.example.com"), 0, "10.0.0.3"))
+	a.Follow(at(2))
 	g.Eventually(active(a)).Should(BeTrue())
 	g.Eventually(active(b)).Should(BeFalse())
-	g.Eventually(router.endpoints).Should(HaveKey(Triple{Router, "10.0.0.3", 8080, "dora.example.com"}))
+	g.Eventually(router.endpoints).Should(HaveKey(route.Key{Kind: route.HTTP, Host: "10.0.0.3", Port: 8080, URI: "dora.example.com"}))
 
-	b.Update(demo("dora", "dora.example.com"))
-	a.Update(demo("dora", "dora.example.com"))
+	b.Update(routing.LRP("dora", "dora.example.com"))
+	a.Update(routing.LRP("dora", "dora.example.com"))
 	g.Eventually(router.endpoints).Should(BeEmpty())
 }
 
@@ -220,7 +226,7 @@ func TestTakeover(t *testing.T) {
 func TestGreetWithoutRouters(t *testing.T) {
 	g := NewWithT(t)
 	logger := lagertest.NewTestLogger("test")
-	e, err := New(Options{NATS: NATS{Servers: []string{startNATS(t, nil).ClientURL()}}, Installation: "test", Replica: "a", Logger: logger})
+	e, err := New(Options{View: routing.NewView(), NATS: Settings{Servers: []string{startNATS(t, nil).ClientURL()}}, Installation: "test", Replica: "a", Logger: logger})
 	g.Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -235,8 +241,8 @@ func TestGreetWithoutRouters(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	g := NewWithT(t)
-	_, err := New(Options{Installation: "a b", MaxPending: -1, Logger: lagertest.NewTestLogger("test"),
-		NATS: NATS{Servers: []string{"http://u:secret@h"}, PasswordFile: "/no/password", CertFile: "/c", CAFile: "/does/not/exist"}})
+	_, err := New(Options{View: routing.NewView(), Installation: "a b", MaxPending: -1, Logger: lagertest.NewTestLogger("test"),
+		NATS: Settings{Servers: []string{"http://u:secret@h"}, PasswordFile: "/no/password", CertFile: "/c", CAFile: "/does/not/exist"}})
 	for _, part := range []string{"installation", "replica", "maxPending", "nats.servers[0]", "nats.user", "/no/password", "nats.certFile", "/does/not/exist"} {
 		g.Expect(err).To(MatchError(ContainSubstring(part)))
 	}

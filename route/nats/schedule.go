@@ -1,15 +1,16 @@
-package route
+package nats
 
 import (
 	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/irene-cf/irene/route"
 )
 
 const (
-	// wakeEvery is how often a connected emitter looks around at least, well below
-	// hungAfter.
+	// wakeEvery is the longest pause between two steps, well below hungAfter.
 	wakeEvery = 500 * time.Millisecond
 	// answerAgainAfter is when router.start is answered a second time: gorouter
 	// publishes it before it subscribes, so the first answer may get lost.
@@ -19,22 +20,22 @@ const (
 )
 
 // schedule decides what is published when. It has no goroutine, clock or
-// connection of its own, and only one goroutine may use it.
+// connection of its own, and is not safe for concurrent use.
 type schedule struct {
 	announce string // the subject of announcements
 	send     func(subject string, data []byte) error
 	counts   counts
 
-	table      *Table
+	table      *route.Table
 	queue      *queue
 	pending    *pending
-	suppressed map[Triple]suppression
-	wishes     wishes
+	suppressed map[route.Key]suppression
+	limits     routerLimits
 	full       allowance // for everything but the refresh
 	refresh    allowance
 	// pass counts the occasions at which everything became due: what was last
-	// published in an earlier one is published soon. The first is 1, so that what
-	// is new is always due.
+	// published in an earlier one is published soon. The first is 1, so that new
+	// endpoints are always due.
 	pass uint64
 
 	election
@@ -42,23 +43,23 @@ type schedule struct {
 	announceAt time.Time
 	// answerAt is when the last router.start is answered again; zero for not at all.
 	answerAt time.Time
-	// retryAt puts off all publishing after a failure.
+	// retryAt is when to publish again after a failure.
 	retryAt time.Time
 	// steppedAt is when the last step began or ended.
 	steppedAt time.Time
 }
 
-// counts is what metrics tell.
+// counts holds the counters of metrics.
 type counts struct {
 	registers, unregisters, failed float64
 }
 
 func newSchedule(id, announce string, maxPending int, send func(string, []byte) error) *schedule {
-	return &schedule{announce: announce, send: send, table: NewTable(), election: election{id: id},
-		queue: newQueue(), pending: newPending(maxPending), suppressed: map[Triple]suppression{}, pass: 1}
+	return &schedule{announce: announce, send: send, table: route.NewTable(), election: election{id: id},
+		queue: newQueue(), pending: newPending(maxPending), suppressed: map[route.Key]suppression{}, pass: 1}
 }
 
-// begin starts a step. A replica that hung does not know who registers by now, and
+// begin starts a step. A replica that hung may have been replaced as registrar, so it
 // listens before it goes on.
 func (s *schedule) begin(now time.Time) {
 	if s.connected && now.Sub(s.steppedAt) > hungAfter {
@@ -70,16 +71,16 @@ func (s *schedule) begin(now time.Time) {
 // end ends a step. One that took long is no reason to listen.
 func (s *schedule) end(now time.Time) { s.steppedAt = now }
 
-// apply takes changes of the table over and publishes what they ask for, as far
-// as the allowance goes; the rest follows in due.
-func (s *schedule) apply(changes Changes, now time.Time) {
-	for _, m := range changes.Dropped {
-		s.queue.remove(m)
+// apply takes over changes of the table and publishes them, as far as the allowance
+// goes; the rest follows in due.
+func (s *schedule) apply(changes route.Changes, now time.Time) {
+	for _, e := range changes.Dropped {
+		s.queue.remove(e)
 	}
-	for _, m := range changes.Register {
-		s.queue.add(m)
-		for _, uri := range m.URIs {
-			s.pending.cancel(removal{Triple{m.Audience, m.Host, m.Port, uri}, m.Segment})
+	for _, e := range changes.Register {
+		s.queue.add(e)
+		for _, uri := range e.URIs {
+			s.pending.cancel(removal{e.Key(uri), e.IsolationSegment})
 		}
 	}
 	s.liftSuppressions(now)
@@ -87,9 +88,13 @@ func (s *schedule) apply(changes Changes, now time.Time) {
 	// Unregisters are not held back by the allowance, only charged to it: a
 	// registration that is late costs a moment, an unregister perhaps a request to
 	// another tenant. Those that a registration follows come first, because a router
-	// that serves all segments knows both as one endpoint.
+	// that serves all segments takes both for one endpoint.
+	unregistrations := make([]*unregistration, 0, len(changes.Unregister))
+	for _, r := range changes.Unregister {
+		unregistrations = append(unregistrations, newUnregistration(r))
+	}
 	unregister := func(moved bool) {
-		for _, u := range changes.Unregister {
+		for _, u := range unregistrations {
 			if (len(s.moved(u)) > 0) == moved {
 				s.repeat(s.pending.add(u, now), now)
 			}
@@ -101,25 +106,25 @@ func (s *schedule) apply(changes Changes, now time.Time) {
 }
 
 // routerStarted makes everything due, now and once more a moment later, for a router
-// that may know nothing.
+// with an empty table.
 func (s *schedule) routerStarted(start routerStart, now time.Time) {
-	s.wishes.add(start)
+	s.limits.add(start)
 	s.everything(now)
 	s.answerAt = now.Add(answerAgainAfter)
 }
 
-// setConnected notes that the connection came up or went down.
+// setConnected records that the connection came up or went down.
 func (s *schedule) setConnected(up bool, now time.Time) {
 	s.connection(up, now)
 	if up {
-		s.wishes, s.retryAt = wishes{}, time.Time{}
+		s.limits, s.retryAt = routerLimits{}, time.Time{}
 		s.everything(now)
 	}
 }
 
-// announcement handles what another replica announced.
+// announcement handles the announcement of another replica.
 func (s *schedule) announcement(a announcement, now time.Time) {
-	if s.heard(a, now) {
+	if s.announced(a, now) {
 		s.announceAt = now
 	}
 }
@@ -127,7 +132,7 @@ func (s *schedule) announcement(a announcement, now time.Time) {
 // resign announces to the other replicas that this one ends, so that they need not wait.
 func (s *schedule) resign(now time.Time) {
 	if s.registering(now) {
-		s.publish(s.announce, announcement{Resigned: s.id}.marshal(), now)
+		s.publish(s.announce, marshal(announcement{Resigned: s.id}), now)
 	}
 	s.registrar = false
 }
@@ -138,10 +143,10 @@ func (s *schedule) everything(now time.Time) {
 	s.pending.again(now)
 }
 
-// due publishes what it is time for and says when to ask again.
+// due publishes what is due and returns when to call it again.
 func (s *schedule) due(now time.Time) time.Time {
 	s.begin(now)
-	interval := s.wishes.refresh()
+	interval := s.limits.refreshInterval()
 	s.full.grow(now, fullRate, fullBurst)
 	if s.takeOver(now) {
 		s.announceAt = now
@@ -156,8 +161,8 @@ func (s *schedule) due(now time.Time) time.Time {
 	}
 	s.liftSuppressions(now)
 	if s.registering(now) && !now.Before(s.announceAt) {
-		a := announcement{Emitter: s.id, Term: s.term, Changed: s.knowledge.Changed}
-		if s.publish(s.announce, a.marshal(), now) {
+		a := announcement{Emitter: s.id, Term: s.term, Changed: revision(s.progress.Changed)}
+		if s.publish(s.announce, marshal(a), now) {
 			s.announceAt = now.Add(announceEvery)
 		}
 	}
@@ -171,12 +176,12 @@ func (s *schedule) due(now time.Time) time.Time {
 	return s.nextDue(now, interval)
 }
 
-// publishFull publishes what is new, or was last published before everything
-// became due.
+// publishFull publishes the endpoints that are new, or were last published before
+// everything became due.
 func (s *schedule) publishFull(now time.Time) {
 	for s.registering(now) && s.full.amount >= 1 {
 		front := s.queue.front()
-		if front == nil || front.pass == s.pass || !s.register(front.message, now) {
+		if front == nil || front.pass == s.pass || !s.register(front.endpoint, now) {
 			return
 		}
 		s.full.spend()
@@ -188,7 +193,7 @@ func (s *schedule) publishRefresh(now time.Time, interval time.Duration) {
 	// Never more than a second's worth at once, however long the pause was.
 	s.refresh.grow(now, rate, max(rate, 1))
 	if front := s.queue.front(); front == nil || front.pass < s.pass || !s.registering(now) {
-		s.refresh.amount = 0 // saved for nothing: a full pass comes before the refresh
+		s.refresh.amount = 0 // a full pass comes before the refresh
 		return
 	}
 	for s.registering(now) && s.refresh.amount >= 1 {
@@ -197,7 +202,7 @@ func (s *schedule) publishRefresh(now time.Time, interval time.Duration) {
 			return
 		}
 		s.refresh.amount--
-		if !s.register(front.message, now) {
+		if !s.register(front.endpoint, now) {
 			return
 		}
 	}
@@ -240,25 +245,24 @@ func (s *schedule) registering(now time.Time) bool {
 	return s.registrar && s.sending(now)
 }
 
-// register publishes a message without the URIs that rest.
-func (s *schedule) register(m *Message, now time.Time) bool {
-	data := m.Payload
+// register publishes an endpoint without its suppressed URIs.
+func (s *schedule) register(e *route.Endpoint, now time.Time) bool {
+	uris := e.URIs
 	if len(s.suppressed) > 0 {
-		if data = s.withoutSuppressed(m); data == nil {
-			s.queue.published(m, now, s.pass)
-			return true
+		uris = s.withoutSuppressed(e)
+	}
+	if len(uris) > 0 {
+		if !s.publish(registerSubjectOf(e.Kind), marshalRegister(e, uris), now) {
+			return false
 		}
+		s.counts.registers++
 	}
-	if !s.publish(m.Audience.registerSubject(), data, now) {
-		return false
-	}
-	s.counts.registers++
-	s.queue.published(m, now, s.pass)
+	s.queue.published(e, now, s.pass)
 	return true
 }
 
-// publish returns false when the message is to be sent again later. What was
-// sent before may be lost as well then, so everything is due again.
+// publish returns false if the message must be sent again later. What was sent before
+// may be lost as well then, so everything is due again.
 func (s *schedule) publish(subject string, data []byte, now time.Time) bool {
 	err := s.send(subject, data)
 	if err == nil {

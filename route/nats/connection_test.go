@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"crypto/ecdsa"
@@ -57,7 +57,7 @@ func TestMutualTLSAndPassword(t *testing.T) {
 	// The first server is not there: the second one is used.
 	passwordFile := filepath.Join(t.TempDir(), "password")
 	g.Expect(os.WriteFile(passwordFile, []byte("secret\n"), 0o600)).To(Succeed())
-	settings := NATS{Servers: []string{"tls://127.0.0.1:1", url}, CAFile: certFile, CertFile: certFile, KeyFile: keyFile, User: "nats", PasswordFile: passwordFile}
+	settings := Settings{Servers: []string{"tls://127.0.0.1:1", url}, CAFile: certFile, CertFile: certFile, KeyFile: keyFile, User: "nats", PasswordFile: passwordFile}
 	g.Eventually(startEmitter(t, "a", settings).Connected).WithTimeout(5 * time.Second).Should(Succeed())
 
 	wrong := settings

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/irene-cf/irene/route"
 )
 
 // routerModel applies gorouter's rules to messages: a table keyed by URI and
@@ -20,7 +22,7 @@ type routerModel struct {
 	deafUntil time.Time
 
 	mu    sync.Mutex
-	table map[Triple]registeredEndpoint
+	table map[route.Key]registeredEndpoint
 	// log is what was told since it was last looked at.
 	log []string
 }
@@ -33,7 +35,7 @@ type registeredEndpoint struct {
 }
 
 func newRouterModel() *routerModel {
-	return &routerModel{threshold: 120 * time.Second, table: map[Triple]registeredEndpoint{}}
+	return &routerModel{threshold: 120 * time.Second, table: map[route.Key]registeredEndpoint{}}
 }
 
 func (r *routerModel) handle(subject string, data []byte, now time.Time) {
@@ -41,9 +43,12 @@ func (r *routerModel) handle(subject string, data []byte, now time.Time) {
 	if json.Unmarshal(data, &p) != nil || now.Before(r.deafUntil) || !r.serves(p.IsolationSegment) {
 		return
 	}
-	audience := Router
+	kind, port := route.HTTP, p.Port
+	if p.TLSPort != 0 {
+		port = p.TLSPort
+	}
 	if strings.HasPrefix(subject, "service-discovery.") {
-		audience = ServiceDiscovery
+		kind = route.Internal
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,13 +57,13 @@ func (r *routerModel) handle(subject string, data []byte, now time.Time) {
 		return
 	}
 	for _, uri := range p.URIs {
-		triple := Triple{audience, p.Host, p.dialled(), strings.ToLower(uri)}
-		r.log = append(r.log, verb+" "+triple.Host+" "+uri)
+		key := route.Key{Kind: kind, Host: p.Host, Port: port, URI: strings.ToLower(uri)}
+		r.log = append(r.log, verb+" "+key.Host+" "+uri)
 		if verb == "unregister" {
-			delete(r.table, triple)
+			delete(r.table, key)
 			continue
 		}
-		r.table[triple] = registeredEndpoint{app: p.App, instance: p.InstanceID, tls: p.TLSPort != 0, at: now, times: r.table[triple].times + 1}
+		r.table[key] = registeredEndpoint{app: p.App, instance: p.InstanceID, tls: p.TLSPort != 0, at: now, times: r.table[key].times + 1}
 	}
 }
 
@@ -69,16 +74,16 @@ func (r *routerModel) serves(segment string) bool {
 func (r *routerModel) prune(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.table, func(_ Triple, e registeredEndpoint) bool { return !e.tls && now.Sub(e.at) > r.threshold })
+	maps.DeleteFunc(r.table, func(_ route.Key, e registeredEndpoint) bool { return !e.tls && now.Sub(e.at) > r.threshold })
 }
 
-// endpoints is which instance gets the requests for each triple.
-func (r *routerModel) endpoints() map[Triple]string {
+// endpoints is which instance gets the requests for each key.
+func (r *routerModel) endpoints() map[route.Key]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	result := map[Triple]string{}
-	for triple, e := range r.table {
-		result[triple] = e.instance
+	result := map[route.Key]string{}
+	for key, e := range r.table {
+		result[key] = e.instance
 	}
 	return result
 }

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"sync"
@@ -28,7 +28,7 @@ var (
 		"Whether there is a connection to NATS: 1 or 0.", nil, nil)
 )
 
-// gauges are what the emitter's goroutine last told of itself.
+// gauges holds the values that the emitter's goroutine last recorded.
 type gauges struct {
 	counts
 	endpoints, pending, dropped int
@@ -49,7 +49,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "irene_route_event_to_publish_seconds",
-			Help:    "From the call that told a change to its publication.",
+			Help:    "From the event of a change to its publication.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
@@ -59,11 +59,11 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) tell(s *schedule) {
+func (m *metrics) record(s *schedule) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gauges = gauges{counts: s.counts, endpoints: s.table.Len(), pending: s.pending.len(),
-		dropped: s.pending.dropped, interval: s.wishes.refresh(), active: s.registrar}
+		dropped: s.pending.dropped, interval: s.limits.refreshInterval(), active: s.registrar}
 }
 
 // Describe is part of prometheus.Collector.

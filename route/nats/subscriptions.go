@@ -1,10 +1,12 @@
-package route
+package nats
 
 import (
 	"fmt"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/nats-io/nats.go"
+
+	"github.com/irene-cf/irene/route"
 )
 
 const (
@@ -29,8 +31,8 @@ func (e *Emitter) connect() (connection *nats.Conn, closed <-chan struct{}, err 
 		startSubject:               e.routerStarted,
 		e.greetings:                e.routerGreeted,
 		e.subject:                  e.announced,
-		Router.unregisterSubject(): e.unregistered(Router),
-		discoveryUnregisterSubject: e.unregistered(ServiceDiscovery),
+		unregisterSubject:          e.unregistered(route.HTTP),
+		discoveryUnregisterSubject: e.unregistered(route.Internal),
 	} {
 		if _, err := connection.Subscribe(subject, handle); err != nil {
 			connection.Close()
@@ -41,8 +43,8 @@ func (e *Emitter) connect() (connection *nats.Conn, closed <-chan struct{}, err 
 	return connection, done, nil
 }
 
-// greet asks all routers what they want. Those who don't hear it because they
-// are not connected yet say it in router.start.
+// greet asks all routers for their intervals. Routers that are not connected yet send
+// them in router.start.
 func (e *Emitter) greet() {
 	if err := e.connection.PublishRequest(greetSubject, e.greetings, nil); err != nil {
 		e.logger.Error("greet", err)
@@ -70,7 +72,7 @@ func (e *Emitter) routerGreeted(message *nats.Msg) {
 func (e *Emitter) parseStart(message *nats.Msg) (routerStart, bool) {
 	start, err := parseRouterStart(message.Data)
 	if err != nil {
-		// A router that can't say what it wants still wants the table.
+		// The router needs the table all the same.
 		e.logger.Error("understand-router", err)
 	}
 	return start, err == nil || message.Subject == startSubject
@@ -86,15 +88,15 @@ func (e *Emitter) announced(message *nats.Msg) {
 	}
 }
 
-func (e *Emitter) unregistered(audience Audience) nats.MsgHandler {
+func (e *Emitter) unregistered(kind route.Kind) nats.MsgHandler {
 	return func(message *nats.Msg) {
-		u, err := parseUnregister(audience, message.Data, e.replica)
+		u, err := parseUnregister(kind, message.Data, e.replica)
 		if err != nil {
 			e.logger.Debug("understand-unregister", lager.Data{"error": err.Error()})
 			return
 		}
 		if u != nil {
-			e.inbox.put(func(m *mail) { m.hear(u) })
+			e.inbox.put(func(m *mail) { m.unregistered(u) })
 		}
 	}
 }

@@ -1,9 +1,11 @@
-package route
+package nats
 
 import (
 	"container/list"
 	"slices"
 	"time"
+
+	"github.com/irene-cf/irene/route"
 )
 
 const (
@@ -13,25 +15,25 @@ const (
 	unregisterTimes = 20
 )
 
-// removal is what an unregister takes away from routers: a triple in one isolation
+// removal is what an unregister takes away from routers: a key in one isolation
 // segment. A router ignores unregisters of segments that it does not serve.
 type removal struct {
-	Triple
+	route.Key
 	segment string
 }
 
 // pending holds the unregisters that are still to be repeated, next one first.
-// Every removal is in one of them at the most.
+// Every removal is in at most one of them.
 type pending struct {
 	order    *list.List // of *repeat
 	removals map[removal]*list.Element
-	// limit is how many removals are kept; the oldest give way.
+	// limit bounds the number of removals; the oldest are dropped first.
 	limit   int
 	dropped int
 }
 
 type repeat struct {
-	unregistration *Unregistration
+	unregistration *unregistration
 	at             time.Time
 	left           int
 }
@@ -43,26 +45,26 @@ func newPending(limit int) *pending {
 // len returns the number of removals.
 func (p *pending) len() int { return len(p.removals) }
 
-// add takes over an unregistration to be sent at once and then as often as the
+// add takes over an unregistration, to be sent at once and then as often as the
 // contract asks.
-func (p *pending) add(u *Unregistration, now time.Time) *repeat {
-	for _, uri := range u.URIs {
+func (p *pending) add(u *unregistration, now time.Time) *repeat {
+	for _, uri := range u.uris {
 		p.cancel(u.removal(uri))
 	}
-	for len(p.removals) > 0 && len(p.removals)+len(u.URIs) > p.limit {
+	for len(p.removals) > 0 && len(p.removals)+len(u.uris) > p.limit {
 		oldest := p.order.Front()
-		p.dropped += len(oldest.Value.(*repeat).unregistration.URIs)
+		p.dropped += len(oldest.Value.(*repeat).unregistration.uris)
 		p.drop(oldest)
 	}
 	r := &repeat{unregistration: u, at: now, left: unregisterTimes + 1}
 	element := p.order.PushBack(r)
-	for _, uri := range u.URIs {
+	for _, uri := range u.uris {
 		p.removals[u.removal(uri)] = element
 	}
 	return r
 }
 
-// cancel forgets one removal, because it is registered again.
+// cancel removes one removal, because its key is registered again.
 func (p *pending) cancel(r removal) {
 	element, found := p.removals[r]
 	if !found {
@@ -70,21 +72,21 @@ func (p *pending) cancel(r removal) {
 	}
 	delete(p.removals, r)
 	u := element.Value.(*repeat).unregistration
-	u.URIs = slices.DeleteFunc(u.URIs, func(uri string) bool { return uri == r.URI })
-	if len(u.URIs) == 0 {
+	u.uris = slices.DeleteFunc(u.uris, func(uri string) bool { return uri == r.URI })
+	if len(u.uris) == 0 {
 		p.order.Remove(element)
 	}
 }
 
 func (p *pending) drop(element *list.Element) {
 	u := element.Value.(*repeat).unregistration
-	for _, uri := range u.URIs {
+	for _, uri := range u.uris {
 		delete(p.removals, u.removal(uri))
 	}
 	p.order.Remove(element)
 }
 
-// next is the one that is due first, nil where there is none.
+// next returns the one that is due first, nil if there is none.
 func (p *pending) next() *repeat {
 	if element := p.order.Front(); element != nil {
 		return element.Value.(*repeat)
@@ -92,9 +94,9 @@ func (p *pending) next() *repeat {
 	return nil
 }
 
-// sent notes that r was published.
+// sent records that r was published.
 func (p *pending) sent(r *repeat, now time.Time) {
-	element := p.removals[r.unregistration.removal(r.unregistration.URIs[0])]
+	element := p.removals[r.unregistration.removal(r.unregistration.uris[0])]
 	r.left--
 	if r.left <= 0 {
 		p.drop(element)
@@ -104,7 +106,7 @@ func (p *pending) sent(r *repeat, now time.Time) {
 	p.order.MoveToBack(element)
 }
 
-// again makes everything due now, with all its repeats: whoever has just come
+// again makes everything due now, with all its repeats: a router that has just come
 // back may have missed any of them.
 func (p *pending) again(now time.Time) {
 	for element := p.order.Front(); element != nil; element = element.Next() {

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"crypto/tls"
@@ -23,7 +23,7 @@ func TestCheckTriesEveryServerByItself(t *testing.T) {
 	passwordFile := filepath.Join(t.TempDir(), "password")
 	g.Expect(os.WriteFile(passwordFile, []byte("secret\n"), 0o600)).To(Succeed())
 	check := func(user string) []CheckedServer {
-		checked, err := Check(NATS{Servers: []string{"nats://127.0.0.1:1", s.ClientURL()}, User: user, PasswordFile: passwordFile}, "apps")
+		checked, err := Check(Settings{Servers: []string{"nats://127.0.0.1:1", s.ClientURL()}, User: user, PasswordFile: passwordFile}, "apps")
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(checked).To(HaveLen(2))
 		g.Expect(checked[0].Err).To(MatchError(nats.ErrNoServers))
@@ -34,7 +34,7 @@ func TestCheckTriesEveryServerByItself(t *testing.T) {
 		MatchError(ContainSubstring(`"router.start"`)), MatchError(ContainSubstring(`"irene.emitter.apps"`))))
 	g.Expect(check("nobody")[1].Err).To(MatchError(nats.ErrAuthorization))
 
-	_, err := Check(NATS{Servers: []string{s.ClientURL()}, User: "irene", PasswordFile: "/nowhere"}, "apps")
+	_, err := Check(Settings{Servers: []string{s.ClientURL()}, User: "irene", PasswordFile: "/nowhere"}, "apps")
 	g.Expect(err).To(MatchError(ContainSubstring("/nowhere")))
 }
 
@@ -47,7 +47,7 @@ func TestCheckTellsTheServersCertificate(t *testing.T) {
 		o.TLSConfig, o.TLS, o.TLSTimeout = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, true, 5
 	})
 	url := "tls://" + strings.TrimPrefix(strings.TrimPrefix(s.ClientURL(), "tls://"), "nats://")
-	checked, err := Check(NATS{Servers: []string{url}, CAFile: certFile}, "apps")
+	checked, err := Check(Settings{Servers: []string{url}, CAFile: certFile}, "apps")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(checked[0].Err).NotTo(HaveOccurred())
 	g.Expect(checked[0].Certificate.IPAddresses).NotTo(BeEmpty())

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"crypto/x509"
@@ -9,29 +9,29 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// CheckedServer is what became of a try to use one NATS server.
+// CheckedServer is the result of checking one NATS server.
 type CheckedServer struct {
 	// Server is the URL from the settings.
 	Server string
 	// Certificate is the server's own, nil without TLS.
 	Certificate *x509.Certificate
-	// Err is why an Emitter could not use the server; nil when it can.
+	// Err is why an Emitter can't use the server; nil if it can.
 	Err error
 }
 
-// Check connects to each server by itself, as an Emitter would, and subscribes to what
-// an Emitter listens to. It publishes nothing, so whether that is allowed stays open.
-// The error is about the settings.
-func Check(settings NATS, installation string) ([]CheckedServer, error) {
+// Check connects to each server by itself, as an [Emitter] would, and subscribes to
+// the same subjects. It publishes nothing, so it does not find out whether that is
+// allowed. The error is about the settings.
+func Check(settings Settings, installation string) ([]CheckedServer, error) {
 	ignore := func() {}
 	options, err := settings.options(lager.NewLogger("check"), connectionEvents{up: ignore, down: ignore, missed: ignore, failed: ignore})
 	if err != nil {
 		return nil, err
 	}
-	// One try is wanted, and its error.
+	// Try once, and return the error.
 	options.Name = "irene doctor"
 	options.RetryOnFailedConnect, options.AllowReconnect = false, false
-	subjects := []string{startSubject, announcementSubject(installation), Router.unregisterSubject(), discoveryUnregisterSubject}
+	subjects := []string{startSubject, announcementSubject(installation), unregisterSubject, discoveryUnregisterSubject}
 	checked := make([]CheckedServer, 0, len(settings.Servers))
 	for _, server := range settings.Servers {
 		one := options

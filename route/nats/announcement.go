@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"encoding/json"
@@ -16,8 +16,8 @@ type announcement struct {
 	Emitter string `json:"emitter"`
 	// Term rises with each change of the registrar; 0 from the version before.
 	Term int64 `json:"term,omitempty"`
-	// Changed is what the registrar's view has seen change.
-	Changed Revision `json:"changed,omitzero"`
+	// Changed holds the resource versions of the last changes in the registrar's view.
+	Changed revision `json:"changed,omitzero"`
 	// Resigned is the id of a registrar that has ended; Emitter is empty then.
 	Resigned string `json:"resigned,omitempty"`
 }
@@ -40,16 +40,8 @@ func (a announcement) outranks(other announcement) bool {
 	return a.Emitter > other.Emitter
 }
 
-func (a announcement) marshal() []byte {
-	data, err := json.Marshal(a)
-	if err != nil {
-		panic("route: " + err.Error()) // strings and numbers always marshal
-	}
-	return data
-}
-
 // parseAnnouncement reads an announcement of another replica. It returns nil for one
-// of this replica, and for one that says nothing to this version.
+// of this replica, and for one that has no meaning in this version.
 func parseAnnouncement(data []byte, self string) (*announcement, error) {
 	var a announcement
 	if err := json.Unmarshal(data, &a); err != nil {
@@ -59,17 +51,4 @@ func parseAnnouncement(data []byte, self string) (*announcement, error) {
 		return nil, nil
 	}
 	return &a, nil
-}
-
-// parseUnregister reads another replica's unregister. It is nil for messages of
-// anyone else, and our own.
-func parseUnregister(audience Audience, data []byte, self string) (*Unregistration, error) {
-	var p payload
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fmt.Errorf("%s: %w", audience.unregisterSubject(), err)
-	}
-	if p.Origin == nil || p.Origin.Emitter == self {
-		return nil, nil
-	}
-	return &Unregistration{Audience: audience, Host: p.Host, Port: p.dialled(), URIs: p.URIs, Revision: p.Origin.Revision, payload: p}, nil
 }

@@ -1,4 +1,4 @@
-package route
+package nats
 
 import (
 	"context"
@@ -11,34 +11,39 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/nats-io/nats.go"
 	"k8s.io/utils/clock"
+
+	"github.com/irene-cf/irene/route"
 )
 
-// DefaultMaxPending is how many triples wait for repeats of their unregister at
-// the most; about 60 MiB.
+// DefaultMaxPending bounds the keys with pending unregisters; they take about 60 MiB.
 const DefaultMaxPending = 200_000
 
-// Options say what an Emitter works with.
+// syncPoll is the longest pause between two steps until the view has been synced.
+const syncPoll = 100 * time.Millisecond
+
+// Options configure an Emitter.
 type Options struct {
-	// NATS is how to reach the message bus.
-	NATS NATS
+	// View provides the LRPs to publish. It must not be running yet.
+	View route.View
+	// NATS configures the connection to the message bus.
+	NATS Settings
 	// Installation names this Irene among those that share the bus: letters,
 	// digits, '-' and '_'. All its replicas have the same.
 	Installation string
 	// Replica names this process among the replicas and its own predecessors, such
 	// as a pod's name and uid. Any text, not empty.
 	Replica string
-	// MaxPending is DefaultMaxPending when 0.
+	// MaxPending bounds the keys with pending unregisters; DefaultMaxPending if 0.
 	MaxPending int
-	// Clock is the real one when nil.
+	// Clock is the real one if nil.
 	Clock  clock.Clock
 	Logger lager.Logger
 }
 
 var natsToken = regexp.MustCompile(`^[-A-Za-z0-9_]+$`)
 
-// Emitter publishes what it is told to the routers. All its methods may be called
-// from any goroutine; none but Run waits for anything. An Emitter is also a
-// prometheus.Collector.
+// Emitter publishes the endpoints of a view to the routers. It is safe for concurrent
+// use. An Emitter is also a prometheus.Collector.
 type Emitter struct {
 	options nats.Options
 	subject string // of announcements
@@ -48,17 +53,18 @@ type Emitter struct {
 	clock     clock.Clock
 	logger    lager.Logger
 	metrics   *metrics
+	feed      *route.Feed
 	inbox     *inbox
 
-	schedule *schedule // Run's alone
+	schedule *schedule // used by Run only
 
 	mu          sync.Mutex
 	connection  *nats.Conn
 	connections int
 }
 
-// New checks the options, the files that they name included. It connects to
-// nothing.
+// New checks the options, including the files that they name, and subscribes to the
+// view. It connects to nothing.
 func New(options Options) (*Emitter, error) {
 	var errs []error
 	if !natsToken.MatchString(options.Installation) {
@@ -87,40 +93,27 @@ func New(options Options) (*Emitter, error) {
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("route emitter: %w", err)
 	}
+	e.feed = route.NewFeed(options.View, options.Clock)
 	e.schedule = newSchedule(e.replica, e.subject, options.MaxPending, e.send)
-	e.metrics.tell(e.schedule)
+	e.metrics.record(e.schedule)
 	return e, nil
 }
 
-// Set replaces everything that the emitter knows: LRPs that are not among the
-// states are gone. The states must not be changed afterwards.
-func (e *Emitter) Set(states []State) {
-	now := e.clock.Now()
-	e.inbox.put(func(m *mail) { m.set(states, now) })
+// Lead marks this replica as the holder of the Lease until ctx ends, which is no error.
+// That matters only next to replicas of the version before, which register while they
+// hold it.
+func (e *Emitter) Lead(ctx context.Context) error {
+	e.leads(true)
+	<-ctx.Done()
+	e.leads(false)
+	return nil
 }
 
-// Update replaces what the emitter knows of the states' LRPs. Only the last state
-// of an LRP is published when several come faster than they can be handled. The
-// states must not be changed afterwards.
-func (e *Emitter) Update(states ...State) {
-	now := e.clock.Now()
-	e.inbox.put(func(m *mail) { m.update(states, now) })
-}
-
-// Know takes over what the states given so far speak for. From the first call on,
-// which must come after Set with all states of a synced view, this replica may
-// register. It should be called again whenever that changes.
-func (e *Emitter) Know(knowledge Knowledge) {
-	e.inbox.put(func(m *mail) { m.knowledge = &knowledge })
-}
-
-// Lead sets whether this replica holds the Lease. That matters only next
-// to replicas of the version before, which register while they hold it.
-func (e *Emitter) Lead(leads bool) {
+func (e *Emitter) leads(leads bool) {
 	e.inbox.put(func(m *mail) { m.lead = &leads })
 }
 
-// Connected is nil while there is a connection to NATS.
+// Connected returns an error while there is no connection to NATS.
 func (e *Emitter) Connected() error {
 	e.mu.Lock()
 	connection := e.connection
@@ -137,9 +130,8 @@ func (e *Emitter) Connected() error {
 	return fmt.Errorf("NATS is %s", connection.Status())
 }
 
-// Run publishes until the context ends; it may be called once. NATS being away is
-// no error. It owns the connection and all goroutines, which have ended when it
-// returns.
+// Run publishes until ctx ends; it may be called once. That NATS is away is no error.
+// Run owns the connection and its goroutines, which have ended when it returns.
 func (e *Emitter) Run(ctx context.Context) error {
 	connection, closed, err := e.connect()
 	if err != nil {
@@ -160,6 +152,7 @@ func (e *Emitter) Run(ctx context.Context) error {
 				_ = connection.FlushTimeout(time.Second) // the repeats of other replicas cover what gets lost
 			}
 			return nil
+		case <-e.feed.Wake():
 		case <-e.inbox.wake:
 		case <-timer.C():
 		}
@@ -168,23 +161,27 @@ func (e *Emitter) Run(ctx context.Context) error {
 	}
 }
 
-// step handles what happened and publishes what is due; it returns when the next
-// is.
+// step handles pending events, publishes what is due, and returns the time of the next
+// step.
 func (e *Emitter) step(now time.Time) time.Time {
 	mail := e.inbox.take()
 	if mail.connection != nil && *mail.connection {
 		e.greet()
 	}
-	changes := mail.deliver(e.schedule, now)
+	update := e.feed.Read(e.schedule.table)
+	mail.deliver(e.schedule, update, now)
 	next := e.schedule.due(now)
-	if len(changes.Register) > 0 || len(changes.Unregister) > 0 {
+	if len(update.Changes.Register) > 0 || len(update.Changes.Unregister) > 0 {
 		published := e.clock.Now()
-		for _, noted := range mail.noted {
+		for _, noted := range update.Noted {
 			e.metrics.latency.Observe(published.Sub(noted).Seconds())
 		}
 	}
-	e.metrics.tell(e.schedule)
+	e.metrics.record(e.schedule)
 	e.schedule.end(e.clock.Now())
+	if latest := now.Add(syncPoll); !update.Synced && next.After(latest) {
+		return latest
+	}
 	return next
 }
 
@@ -206,11 +203,11 @@ func (e *Emitter) up() {
 		e.metrics.reconnects.Inc()
 	}
 	e.mu.Unlock()
-	e.told(true)
+	e.connected(true)
 }
 
-func (e *Emitter) down() { e.told(false) }
+func (e *Emitter) down() { e.connected(false) }
 
-func (e *Emitter) told(connected bool) {
+func (e *Emitter) connected(connected bool) {
 	e.inbox.put(func(m *mail) { m.connection = &connected })
 }

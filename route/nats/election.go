@@ -1,6 +1,10 @@
-package route
+package nats
 
-import "time"
+import (
+	"time"
+
+	"github.com/irene-cf/irene/route"
+)
 
 const (
 	// announceEvery is the interval at which the registrar announces itself.
@@ -16,8 +20,8 @@ const (
 	// lagAllowedAgain the same within lagMemory of an earlier takeover for that
 	// reason: two replicas that are both slow must not take turns.
 	lagAllowed, lagAllowedAgain, lagMemory = time.Second, 5 * time.Second, time.Minute
-	// staleExtra is how much longer a replica waits whose own view is stale, so that
-	// one with a fresh view comes first.
+	// staleExtra is how much longer a replica with a stale view waits, so that one with a
+	// fresh view comes first.
 	staleExtra = 10 * time.Second
 	// legacySilenceAllowed is the same as silenceAllowed for a leader of the version
 	// before, which announces itself every five seconds.
@@ -26,19 +30,6 @@ const (
 	hungAfter = silenceAllowed
 )
 
-// Knowledge describes how far a replica has followed the API server's watches.
-type Knowledge struct {
-	// Seen holds the resource versions up to which the watches have delivered
-	// everything, and the emitter was given all of it.
-	Seen Revision
-	// Changed holds the resource versions of the last changes among them. Unlike
-	// Seen it is the same for all replicas that are up to date, whenever each of
-	// them listed or got its last bookmark.
-	Changed Revision
-	// Fresh reports whether the view may be taken for complete and up to date.
-	Fresh bool
-}
-
 // election decides whether this replica is the registrar: the one replica that
 // publishes registrations. It is decided by announcements on NATS alone, so that
 // it follows who reaches the routers, not who holds the Lease:
@@ -46,12 +37,12 @@ type Knowledge struct {
 //   - A replica with a synced view takes over when the registrar was silent for
 //     silenceAllowed, has resigned, or is behind this replica's view for longer than
 //     lagAllowed. It then announces itself under a higher term.
-//   - Of two registrars the one with the lower term yields when it hears the other;
-//     with equal terms, the one with the lower id.
-//   - A registrar that lost its connection, or hung, is no registrar any more and
+//   - Of two registrars the one with the lower term yields when it receives the
+//     other's announcement; with equal terms, the one with the lower id.
+//   - A replica that lost its connection, or hung, stops being the registrar and
 //     listens first.
 //   - A registrar that loses the API server or the Lease stays registrar, and goes on
-//     with what it knows until another takes over.
+//     with its last table until another takes over.
 //
 // Replicas of the version before elect by the Lease: the holder announces itself
 // without a term. Such an announcement outranks all others, except with a replica
@@ -59,57 +50,57 @@ type Knowledge struct {
 type election struct {
 	id string
 	// registrar reports whether this replica is the registrar; term is its own term
-	// then, and else the highest that was heard.
+	// then, and else the highest that was announced.
 	registrar bool
 	term      int64
 
-	// candidate reports whether the emitter was given a synced view.
+	// candidate reports whether this replica's view has been synced.
 	candidate bool
-	knowledge Knowledge
+	progress  route.Progress
 	// leads reports whether this replica holds the Lease.
 	leads bool
 
 	connected   bool
 	listeningAt time.Time
-	// other is the last announcement of another registrar since listeningAt; its
-	// Emitter is empty before.
-	other   announcement
-	otherAt time.Time
-	// mark is what this replica's view had changed at markAt, the last time that
-	// other was known to be no further behind.
-	mark   Revision
+	// lastAnnouncement is that of another registrar since listeningAt; its Emitter is
+	// empty if there was none.
+	lastAnnouncement   announcement
+	lastAnnouncementAt time.Time
+	// mark is progress.Changed of this replica at markAt, the last time that the other
+	// registrar was known to be no further behind.
+	mark   route.Revision
 	markAt time.Time
 	behind bool
 	// tookOverForLag is when this replica last took over from one that was behind.
 	tookOverForLag time.Time
 }
 
-// connection notes that the connection to NATS came up or went down.
+// connection records that the connection to NATS came up or went down.
 func (e *election) connection(up bool, now time.Time) {
 	e.connected = up
 	e.listen(now)
 }
 
-// listen makes the replica forget what it heard, and wait for what it hears now.
+// listen makes the replica forget earlier announcements and wait for new ones.
 func (e *election) listen(now time.Time) {
 	e.registrar = false
 	e.listeningAt = now
-	e.other, e.otherAt, e.behind = announcement{}, time.Time{}, false
+	e.lastAnnouncement, e.lastAnnouncementAt, e.behind = announcement{}, time.Time{}, false
 }
 
-// know takes over what the replica's view shows by now.
-func (e *election) know(knowledge Knowledge) {
+// progressed takes over the progress of the replica's view, which has been synced.
+func (e *election) progressed(progress route.Progress) {
 	e.candidate = true
-	e.knowledge = knowledge
+	e.progress = progress
 }
 
-// heard handles the announcement of another replica. It returns whether this
+// announced handles the announcement of another replica. It reports whether this
 // replica has to announce itself at once, because the other one must yield.
-func (e *election) heard(a announcement, now time.Time) (answer bool) {
+func (e *election) announced(a announcement, now time.Time) (answer bool) {
 	switch {
 	case a.Resigned != "":
-		if a.Resigned == e.other.Emitter {
-			e.other, e.otherAt = announcement{Resigned: a.Resigned}, now
+		if a.Resigned == e.lastAnnouncement.Emitter {
+			e.lastAnnouncement, e.lastAnnouncementAt = announcement{Resigned: a.Resigned}, now
 		}
 		return false
 	case a.legacy() && e.leads:
@@ -120,18 +111,19 @@ func (e *election) heard(a announcement, now time.Time) (answer bool) {
 	}
 	e.registrar = false
 	e.term = max(e.term, a.Term)
-	if !e.silent(now) && e.other.outranks(a) {
+	if !e.silent(now) && e.lastAnnouncement.outranks(a) {
 		return false // the two will agree among themselves
 	}
-	if a.Emitter != e.other.Emitter || a.Term != e.other.Term || a.Changed.covers(e.mark) {
-		e.mark, e.markAt = e.knowledge.Changed, now
+	changed := route.Revision(a.Changed)
+	if a.Emitter != e.lastAnnouncement.Emitter || a.Term != e.lastAnnouncement.Term || changed.Covers(e.mark) {
+		e.mark, e.markAt = e.progress.Changed, now
 	}
-	e.other, e.otherAt = a, now
+	e.lastAnnouncement, e.lastAnnouncementAt = a, now
 	allowed := lagAllowed
 	if !e.tookOverForLag.IsZero() && now.Sub(e.tookOverForLag) < lagMemory {
 		allowed = lagAllowedAgain
 	}
-	e.behind = !a.legacy() && now.Sub(e.markAt) >= allowed && e.knowledge.Changed.covers(a.Changed)
+	e.behind = !a.legacy() && now.Sub(e.markAt) >= allowed && e.progress.Changed.Covers(changed)
 	return false
 }
 
@@ -153,23 +145,25 @@ func (e *election) takeOver(now time.Time) bool {
 
 // legacyLeft reports whether the registrar was a leader of the version before, and
 // this replica has got its Lease.
-func (e *election) legacyLeft() bool { return e.leads && e.other.Emitter != "" && e.other.legacy() }
+func (e *election) legacyLeft() bool {
+	return e.leads && e.lastAnnouncement.Emitter != "" && e.lastAnnouncement.legacy()
+}
 
 func (e *election) silent(now time.Time) bool { return !now.Before(e.silentAt()) }
 
-// silentAt returns when this replica stops to wait for an announcement.
+// silentAt returns when this replica stops waiting for an announcement.
 func (e *election) silentAt() time.Time {
 	at := e.listeningAt.Add(listenFirst)
 	switch {
-	case e.other.Resigned != "":
-		at = e.otherAt
-	case e.other.Emitter == "":
-	case e.other.legacy():
-		at = e.otherAt.Add(legacySilenceAllowed)
+	case e.lastAnnouncement.Resigned != "":
+		at = e.lastAnnouncementAt
+	case e.lastAnnouncement.Emitter == "":
+	case e.lastAnnouncement.legacy():
+		at = e.lastAnnouncementAt.Add(legacySilenceAllowed)
 	default:
-		at = e.otherAt.Add(silenceAllowed)
+		at = e.lastAnnouncementAt.Add(silenceAllowed)
 	}
-	if !e.knowledge.Fresh {
+	if !e.progress.Fresh {
 		at = at.Add(staleExtra)
 	}
 	return at
