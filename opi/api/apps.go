@@ -84,7 +84,7 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 // the body alone, and would desire everything again on an empty list. Entries come in no
 // order: Cloud Controller looks them up, and sorting 100,000 takes longer than encoding them.
 func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
-	lrps, err := h.lrps.List(r.Context())
+	lrps, err := h.lrps.List(r.Context(), opi.DoorOPI)
 	if err != nil {
 		h.logger.Error("list-failed", err)
 		http.Error(w, logReason(err), status(err))

@@ -50,7 +50,7 @@ func (b *backEnd) Get(context.Context, opi.LRPIdentifier) (opi.DesiredLRP, error
 	return b.lrps[0], nil
 }
 
-func (b *backEnd) List(context.Context) ([]opi.DesiredLRP, error) { return b.lrps, b.err }
+func (b *backEnd) List(context.Context, opi.Door) ([]opi.DesiredLRP, error) { return b.lrps, b.err }
 
 func (b *backEnd) Instances(context.Context, opi.LRPIdentifier) ([]opi.Instance, error) {
 	return b.states, b.err

@@ -19,8 +19,8 @@ type LRPs interface {
 	Desire(ctx context.Context, lrp opi.LRP, request string) error
 	Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error
 	Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, error)
-	// List returns all LRPs or fails.
-	List(ctx context.Context) ([]opi.DesiredLRP, error)
+	// List returns all LRPs of a door or fails.
+	List(ctx context.Context, door opi.Door) ([]opi.DesiredLRP, error)
 	Instances(ctx context.Context, id opi.LRPIdentifier) ([]opi.Instance, error)
 	Stop(ctx context.Context, id opi.LRPIdentifier) error
 	StopInstance(ctx context.Context, id opi.LRPIdentifier, index int) error

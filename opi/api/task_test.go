@@ -33,7 +33,7 @@ func (b *tasks) Desire(_ context.Context, task opi.Task) error {
 
 func (b *tasks) Get(context.Context, string) error { return b.err }
 
-func (b *tasks) List(context.Context) ([]string, error) { return b.listed, b.err }
+func (b *tasks) List(context.Context, opi.Door) ([]string, error) { return b.listed, b.err }
 
 func (b *tasks) Cancel(_ context.Context, guid string) error {
 	b.canceled = append(b.canceled, guid)
