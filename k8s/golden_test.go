@@ -222,7 +222,7 @@ func sendDesire(t *testing.T, request []byte) *recordingLRPs {
 	backEnd := &recordingLRPs{}
 	response := httptest.NewRecorder()
 	path := "/apps/" + identity.GUID + "-" + identity.Version
-	api.NewHandler(backEnd, nil, nil, lager.NewLogger("test")).
+	api.NewHandler(api.Options{LRPs: backEnd, Refusals: opi.NewRefusals(), Logger: lager.NewLogger("test")}).
 		ServeHTTP(response, httptest.NewRequest(http.MethodPut, path, strings.NewReader(string(request))))
 	g.Expect(response.Code).To(Equal(http.StatusAccepted), response.Body.String())
 	return backEnd

@@ -66,7 +66,11 @@ func (b *backEnd) StopInstance(_ context.Context, id opi.LRPIdentifier, index in
 	return b.err
 }
 
-func (b *backEnd) handler() http.Handler { return api.NewHandler(b, nil, nil, lager.NewLogger("test")) }
+func newHandler(lrps api.LRPs, builds api.Builds, tasks api.Tasks, logger lager.Logger) http.Handler {
+	return api.NewHandler(api.Options{LRPs: lrps, Builds: builds, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger})
+}
+
+func (b *backEnd) handler() http.Handler { return newHandler(b, nil, nil, lager.NewLogger("test")) }
 
 func (b *backEnd) call(method, path, body string) *httptest.ResponseRecorder {
 	return callHandler(b.handler(), method, path, body)

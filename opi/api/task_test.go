@@ -15,7 +15,6 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 )
 
 // tasks records what reaches it and answers what the test sets.
@@ -41,7 +40,7 @@ func (b *tasks) Cancel(_ context.Context, guid string) error {
 }
 
 func (b *tasks) call(method, path, body string) *httptest.ResponseRecorder {
-	return callHandler(api.NewHandler(&backEnd{}, nil, b, lager.NewLogger("test")), method, path, body)
+	return callHandler(newHandler(&backEnd{}, nil, b, lager.NewLogger("test")), method, path, body)
 }
 
 const (
