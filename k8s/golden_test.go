@@ -234,8 +234,8 @@ type recordingLRPs struct {
 	request string
 }
 
-func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP, request string) error {
-	r.desired, r.request = lrp, request
+func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP) error {
+	r.desired, r.request = lrp, lrp.OriginalRequest
 	return nil
 }
 

@@ -99,6 +99,9 @@ type LRP struct {
 	// Annotation is the caller's note of which state it last sent. It is opaque:
 	// stored and returned byte for byte, never ordered.
 	Annotation string `json:"annotation,omitempty"`
+	// OriginalRequest is the text of the request that desired the LRP, for people who look
+	// at its objects. It is opaque, holds no secrets and has no part in what runs.
+	OriginalRequest string `json:"-"`
 }
 
 // RootFS is where an instance's root file system comes from: a stack by name or

@@ -51,11 +51,10 @@ func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest
 		return err
 	}
 	logOdd(h.logger, "desire", lager.Data{"process_guid": path}, mergeFaults(errors.Join(wire.EgressRules.unreadable...), odd))
-	request, err := wire.withoutSecrets()
-	if err != nil {
+	if lrp.OriginalRequest, err = wire.withoutSecrets(); err != nil {
 		return err
 	}
-	return h.lrps.Desire(r.Context(), lrp, request)
+	return h.lrps.Desire(r.Context(), lrp)
 }
 
 // update answers POST /apps/:process_guid; success is exactly 200.

@@ -33,8 +33,8 @@ type backEnd struct {
 	states   []opi.Instance
 }
 
-func (b *backEnd) Desire(_ context.Context, lrp opi.LRP, request string) error {
-	b.desired, b.requests = append(b.desired, lrp), append(b.requests, request)
+func (b *backEnd) Desire(_ context.Context, lrp opi.LRP) error {
+	b.desired, b.requests = append(b.desired, lrp), append(b.requests, lrp.OriginalRequest)
 	return b.err
 }
 

@@ -14,9 +14,8 @@ import (
 // LRPs is the back end. Errors wrap opi.ErrNotFound, opi.ErrUnavailable or
 // opi.ErrRefused, or are *opi.FieldError; anything else is the platform's fault.
 type LRPs interface {
-	// Desire makes sure that the LRP exists; request is its JSON without secrets,
-	// for people to read.
-	Desire(ctx context.Context, lrp opi.LRP, request string) error
+	// Desire makes sure that the LRP exists.
+	Desire(ctx context.Context, lrp opi.LRP) error
 	Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error
 	Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, error)
 	// List returns all LRPs of a door or fails.
