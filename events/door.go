@@ -6,14 +6,14 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// OutcomeEncoder is the form in which a door's caller is told how a build or task has ended.
+// OutcomeEncoder encodes the outcomes of builds and tasks for the callers of one door.
 type OutcomeEncoder interface {
 	// EncodeOutcome returns the JSON that is posted to the callback URL. The same outcome
 	// has the same body.
 	EncodeOutcome(outcome opi.Outcome) (body []byte, err error)
 }
 
-// ReportEncoder is the form in which a door's caller is told about instances of its LRPs.
+// ReportEncoder encodes reports about instances of LRPs for the callers of one door.
 type ReportEncoder interface {
 	// EncodeReport returns the JSON that is posted, and the path below Cloud Controller's
 	// URL to which it is posted.

@@ -10,8 +10,8 @@ const (
 	ReportReadinessChanged ReportKind = "readiness_changed"
 )
 
-// InstanceReport is one event of an instance's life that Cloud Controller is told. The door
-// of the LRP encodes it.
+// InstanceReport is an event in the life of an instance that is reported to Cloud Controller.
+// The door of the LRP encodes it.
 type InstanceReport struct {
 	LRPIdentifier
 	Kind  ReportKind

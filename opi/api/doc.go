@@ -11,7 +11,7 @@
 //
 // # What it promises
 //
-// After the contract with Cloud Controller: a write answers success only
+// By the contract with Cloud Controller, a write answers success only
 // when the back end has committed it; a request that can't be honoured changes
 // nothing and says in JSON which field is wrong and why; an odd value that the LRP can do
 // without is left out or put right, and logged; the lists of LRPs
@@ -31,6 +31,6 @@
 // by which an app that can't start says why: CRASHED for what is refused for good,
 // UNCLAIMED for what may succeed later.
 //
-// [Encoder] is the form in which Cloud Controller is told what became of what it asked for,
-// and [WriteFault] that of answers which no handler gives.
+// [Encoder] encodes outcomes and reports about instances for Cloud Controller; [WriteFault]
+// writes the answers that no handler gives.
 package api

@@ -8,8 +8,8 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// Encoder encodes what Cloud Controller is told, in the form that goes with the requests of
-// this door. It implements events.OutcomeEncoder and events.ReportEncoder.
+// Encoder encodes what is reported to Cloud Controller, in the form that goes with the
+// requests of this door. It implements events.OutcomeEncoder and events.ReportEncoder.
 type Encoder struct{}
 
 // stagingError is the error of a build in the direct form of its callback (contract 2.3).
