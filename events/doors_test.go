@@ -17,7 +17,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -99,7 +101,25 @@ func newDoorWorld(t *testing.T, annotations map[string]string) *doorWorld {
 			CreationTimestamp: metav1.NewTime(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)),
 		}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "cf-apps", Name: doorJob}, Data: map[string][]byte{keys.CallbackKey: []byte(caller.URL)}})
+	w.client.PrependWatchReactor("*", w.watchCopies)
 	return w
+}
+
+// watchCopies watches without sharing objects with the fake API server, which keeps on using
+// the first ones that it sends, while informers change what they get.
+func (w *doorWorld) watchCopies(action clienttesting.Action) (handled bool, copies apiwatch.Interface, err error) {
+	var options metav1.ListOptions
+	if watching, ok := action.(clienttesting.WatchActionImpl); ok {
+		options = watching.ListOptions
+	}
+	shared, err := w.client.Tracker().Watch(action.GetResource(), action.GetNamespace(), options)
+	if err != nil {
+		return true, nil, err
+	}
+	return true, apiwatch.Filter(shared, func(event apiwatch.Event) (apiwatch.Event, bool) {
+		event.Object = event.Object.DeepCopyObject()
+		return event, true
+	}), nil
 }
 
 // run reports until the test ends or it is stopped.
