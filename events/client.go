@@ -16,14 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Endpoints of Cloud Controller, as metrics name them.
+// Endpoints of Cloud Controller, as metrics name them. Those of reports about instances are
+// named by [opi.ReportKind].
 const (
 	EndpointBuildCompleted = "build_completed"
 	EndpointTaskCompleted  = "task_completed"
-
-	EndpointCrashed          = "crashed"
-	EndpointRescheduling     = "rescheduling"
-	EndpointReadinessChanged = "readiness_changed"
 )
 
 // DefaultRequestTimeout bounds one request to Cloud Controller. Telling it of a build

@@ -19,7 +19,7 @@ type Decider interface {
 	//
 	// Job and pods are read only and may lack what the package comment lists. Pods
 	// come oldest first. An outcome counts only if it comes out for what the API server
-	// has at present, and only if opi.Outcome.Encode accepts it; so Decide may be called
+	// has at present, and only if [opi.Outcome.Validate] accepts it; so Decide may be called
 	// twice for one. An error is logged, and
 	// Decide called again after a pause that grows from a second to a minute.
 	Decide(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) (outcome *opi.Outcome, wait time.Duration, err error)

@@ -54,12 +54,12 @@ func (r *run) deliver(ctx context.Context, name string) (again time.Duration, er
 
 // send makes one attempt and returns the mark of a definite answer.
 func (r *run) send(ctx context.Context, job *batchv1.Job) (mark string, err error) {
-	outcome, err := storedOutcome(job)
+	stored, err := readOutcome(job)
 	if err != nil {
 		return "", fmt.Errorf("send the outcome of Job %s: %w", job.Name, err)
 	}
 	kind := job.Labels[keys.SourceType]
-	data := lager.Data{"job": job.Name, "kind": kind, "reason": outcome.Reason}
+	data := lager.Data{"job": job.Name, "kind": kind, "reason": stored.Reason}
 	callback, err := r.callback(ctx, job.Name)
 	if err != nil {
 		return "", err
@@ -69,7 +69,11 @@ func (r *run) send(ctx context.Context, job *batchv1.Job) (mark string, err erro
 		r.logger.Error("no-callback", errors.New("nobody can be told of the outcome: the Secret with the callback is gone, or holds none"), data)
 		return answerMark(noCallback, time.Now()), nil
 	}
-	answer, err := r.cloudController.Post(ctx, endpoint(kind), callback, outcome.Body)
+	body, err := r.body(job, stored)
+	if err != nil {
+		return "", fmt.Errorf("send the outcome of Job %s: %w", job.Name, err)
+	}
+	answer, err := r.cloudController.Post(ctx, endpoint(kind), callback, body)
 	if errors.Is(err, ErrBadURL) {
 		r.metrics.answers.WithLabelValues(kind, answerNoCallback).Inc()
 		r.logger.Error("no-callback", fmt.Errorf("nobody can be told of the outcome: %w", err), data)

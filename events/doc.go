@@ -14,7 +14,8 @@
 //     same write, and the pods of one that is being deleted are deleted: what is
 //     reported as ended has ended. Pods that have ended by themselves stay, with their
 //     logs, as long as the Job.
-//   - Sent: what stands there is posted to the URL in the Secret that has the Job's name
+//   - Sent: the outcome, encoded by the door through which the work was asked for (keys.Door,
+//     [OutcomeEncoder]), is posted to the URL in the Secret that has the Job's name
 //     (keys.CallbackKey), again and again until Cloud Controller's answer is definite,
 //     see Answer.Verdict. Pauses grow from a second to a minute, or to what Retry-After
 //     says; they are two minutes and more after an answer that a person has to mend
@@ -24,6 +25,12 @@
 //     Job any more, nor of one without a callback, whose mark says so. It stays for
 //     TombstoneTTL, so that a late repeat of its request finds it, and is deleted then;
 //     one that somebody else deletes goes at once.
+//
+// The annotation holds the [opi.Outcome], in the domain's terms. For the OPI door it also
+// holds the body that is sent, because the release before doors reads nothing else: an
+// operator can go back by one version while outcomes are pending. What that release has
+// written is sent as it stands. An outcome whose door this process doesn't have stays
+// pending: it is logged and counted, and sent by a process that has the door.
 //
 // A process may die at any point, and two may run at once. Cloud Controller hears the
 // same outcome twice then at most, for each Job whose answer had not been marked: one
@@ -55,7 +62,8 @@
 //     keeps anyway (a container's restart count and how it ended, a pod's conditions), so
 //     nothing is written for it and nothing is missed that a pod still shows. Of crashes
 //     that were missed the number is told, and "details unknown".
-//   - Sent: to CloudController.URL until the answer is definite, see Answer.Verdict (404
+//   - Sent: in the form of the LRP's door ([ReportEncoder]), to InstanceReportsOptions.URL
+//     until the answer is definite, see Answer.Verdict (404
 //     is), with the pauses that Jobs makes. Reports about one LRP go one after the other
 //     in the order in which they were noticed, those of different LRPs at the same time;
 //     one that fails holds up the others of its LRP and nothing else.

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,43 +11,23 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// appEvent is the body of all reports about instances (contract/cloud-controller.md 5.1).
-type appEvent struct {
-	Instance string `json:"instance"`
-	Index    int    `json:"index"`
-	CellID   string `json:"cell_id"`
-	Reason   string `json:"reason,omitempty"`
-
-	Ready *bool `json:"ready,omitempty"`
-
-	// ExitStatus is absent where it is not known, as is CrashTimestamp, in nanoseconds.
-	ExitStatus      *int32 `json:"exit_status,omitempty"`
-	ExitDescription string `json:"exit_description,omitempty"`
-	CrashCount      int    `json:"crash_count,omitempty"`
-	CrashTimestamp  int64  `json:"crash_timestamp,omitempty"`
-}
-
 // detailsUnknown describes a crash that was missed.
 const detailsUnknown = "details unknown"
 
-// event is what the report says at present.
-func (r *instanceReport) event() appEvent {
+// event is what the report is about at present.
+func (r *instanceReport) event() opi.InstanceReport {
 	record := r.instance.record
-	e := appEvent{Instance: record.GUID, Index: record.Index, CellID: record.Cell}
-	switch r.endpoint {
-	case EndpointCrashed:
-		e.Reason, e.CrashCount, e.ExitDescription = "CRASHED", r.first, detailsUnknown
+	e := opi.InstanceReport{LRPIdentifier: record.LRPIdentifier, Kind: r.kind, Index: record.Index, GUID: record.GUID, Cell: record.Cell}
+	switch r.kind {
+	case opi.ReportCrashed:
+		e.CrashCount, e.Crash.Description = r.first, detailsUnknown
 		if r.crash != nil {
-			e.ExitStatus, e.ExitDescription = r.crash.ExitStatus, r.crash.Description
-			if !r.crash.At.IsZero() {
-				e.CrashTimestamp = r.crash.At.UnixNano()
-			}
+			e.Crash = *r.crash
 		}
-	case EndpointRescheduling:
+	case opi.ReportRescheduling:
 		e.Reason = r.reason
-	default:
-		ready := r.instance.seen.Ready
-		e.Ready = &ready
+	case opi.ReportReadinessChanged:
+		e.Ready = r.instance.seen.Ready
 	}
 	return e
 }
@@ -73,13 +52,13 @@ func (r *InstanceReports) deliver(ctx context.Context, id opi.LRPIdentifier) (ti
 
 // next finds a report that was not told yet, as what is written down shows, and what it
 // says; nil if there is none.
-func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*instanceReport, appEvent, error) {
+func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*instanceReport, opi.InstanceReport, error) {
 	for {
 		r.mutex.Lock()
 		queue := r.lrps[id]
 		if queue == nil || queue.take() == nil {
 			r.mutex.Unlock()
-			return nil, appEvent{}, nil
+			return nil, opi.InstanceReport{}, nil
 		}
 		report := queue.take()
 		instance := report.instance
@@ -100,7 +79,7 @@ func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*inst
 		// Another replica may have marked it just before this one took over.
 		told, err := r.options.Instances.Told(ctx, instance.record)
 		if err != nil && !errors.Is(err, opi.ErrNotFound) {
-			return nil, appEvent{}, fmt.Errorf("report instance %d of LRP %s: %w", instance.record.Index, id, err)
+			return nil, opi.InstanceReport{}, fmt.Errorf("report instance %d of LRP %s: %w", instance.record.Index, id, err)
 		}
 		r.mutex.Lock()
 		if err == nil {
@@ -113,16 +92,16 @@ func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*inst
 }
 
 // tell makes one attempt; it fails unless the answer is definite.
-func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report *instanceReport, event appEvent) error {
-	body, err := json.Marshal(event)
+func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report *instanceReport, event opi.InstanceReport) error {
+	path, body, err := reportEncoder(r.options.Doors, report.instance.record.Door).EncodeReport(event)
 	if err != nil {
-		return fmt.Errorf("encode a report: %w", err)
+		return fmt.Errorf("report %s of instance %d of LRP %s: %w", event.Kind, event.Index, id, err)
 	}
-	answer, err := r.cc.Post(ctx, report.endpoint, r.appURL(id, report.endpoint), body)
+	answer, err := r.cc.Post(ctx, string(event.Kind), r.url+path, body)
 	if err != nil {
-		return fmt.Errorf("report %s of instance %d of LRP %s: %w", report.endpoint, event.Index, id, err)
+		return fmt.Errorf("report %s of instance %d of LRP %s: %w", event.Kind, event.Index, id, err)
 	}
-	data := lager.Data{"process_guid": id.ProcessGUID(), "report": report.endpoint, "index": event.Index, "instance": event.Instance,
+	data := lager.Data{"process_guid": id.ProcessGUID(), "report": event.Kind, "index": event.Index, "instance": event.GUID,
 		"status": answer.Status, "error-code": answer.ErrorCode}
 	switch answer.Verdict() {
 	case Accepted:
@@ -133,15 +112,15 @@ func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report
 		r.logger.Info("refused", data)
 	case Misconfigured:
 		err = fmt.Errorf("report %s of instance %d of LRP %s: %s: Cloud Controller does not accept Irene's certificate, or is not what answers there",
-			report.endpoint, event.Index, id, answer)
+			event.Kind, event.Index, id, answer)
 		return postponed{error: err, after: max(misconfiguredPause, answer.RetryAfter)}
 	default:
-		err = fmt.Errorf("report %s of instance %d of LRP %s: %s", report.endpoint, event.Index, id, answer)
+		err = fmt.Errorf("report %s of instance %d of LRP %s: %s", event.Kind, event.Index, id, answer)
 		return postponed{error: err, after: answer.RetryAfter}
 	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	report.settle(event.Ready != nil && *event.Ready)
+	report.settle(event.Ready)
 	return nil
 }
 

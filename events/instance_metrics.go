@@ -46,7 +46,7 @@ func newInstanceMetrics(registerer prometheus.Registerer, reports *InstanceRepor
 }
 
 func (m *instanceMetrics) answered(report *instanceReport, answer string) {
-	m.answers.WithLabelValues(report.endpoint, answer).Inc()
+	m.answers.WithLabelValues(string(report.kind), answer).Inc()
 	m.seconds.Observe(time.Since(report.noticed).Seconds())
 }
 

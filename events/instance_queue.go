@@ -43,7 +43,7 @@ type reportedInstance struct {
 // instanceReport is one thing to tell, or several crashes of which nothing is known.
 type instanceReport struct {
 	instance *reportedInstance
-	endpoint string
+	kind     opi.ReportKind
 	// first to last are the numbers of crashes. crash is nil if no details are known.
 	first, last int
 	crash       *opi.Crash
@@ -93,7 +93,7 @@ func (q *reportQueue) instance(record opi.InstanceRecord) *reportedInstance {
 	if instance == nil {
 		instance = &reportedInstance{told: record.Told, seen: record.Told}
 		instance.record = opi.InstanceRecord{
-			LRPIdentifier: record.LRPIdentifier, Index: record.Index, GUID: record.GUID, Cell: record.Cell, Object: record.Object,
+			LRPIdentifier: record.LRPIdentifier, Door: record.Door, Index: record.Index, GUID: record.GUID, Cell: record.Cell, Object: record.Object,
 		}
 		q.instances[record.GUID] = instance
 	}
@@ -106,10 +106,10 @@ func (q *reportQueue) crashed(instance *reportedInstance, record opi.InstanceRec
 		return
 	}
 	if missed := record.Crashes - 1; missed >= next {
-		q.add(&instanceReport{instance: instance, endpoint: EndpointCrashed, first: next, last: missed, noticed: now})
+		q.add(&instanceReport{instance: instance, kind: opi.ReportCrashed, first: next, last: missed, noticed: now})
 	}
 	q.add(&instanceReport{
-		instance: instance, endpoint: EndpointCrashed, first: record.Crashes, last: record.Crashes, crash: record.LastCrash, noticed: now,
+		instance: instance, kind: opi.ReportCrashed, first: record.Crashes, last: record.Crashes, crash: record.LastCrash, noticed: now,
 	})
 	instance.seen.Crashes = record.Crashes
 	if instance.waiting > maxDetailed {
@@ -130,7 +130,7 @@ func (q *reportQueue) fold(instance *reportedInstance) {
 	}
 	var before *instanceReport
 	for i, report := range q.reports {
-		if report.instance != instance || report.endpoint != EndpointCrashed || report.taken {
+		if report.instance != instance || report.kind != opi.ReportCrashed || report.taken {
 			continue
 		}
 		if report.crash == nil {
@@ -153,7 +153,7 @@ func (q *reportQueue) moves(instance *reportedInstance, reason string, kinds rep
 		return
 	}
 	instance.seen.Rescheduled = true
-	q.add(&instanceReport{instance: instance, endpoint: EndpointRescheduling, reason: reason, noticed: time.Now()})
+	q.add(&instanceReport{instance: instance, kind: opi.ReportRescheduling, reason: reason, noticed: time.Now()})
 }
 
 // ready notes whether an instance takes requests. What changes back before it was told is
@@ -164,11 +164,11 @@ func (q *reportQueue) ready(instance *reportedInstance, ready bool, now time.Tim
 	}
 	instance.seen.Ready = ready
 	for _, report := range q.reports {
-		if report.instance == instance && report.endpoint == EndpointReadinessChanged {
+		if report.instance == instance && report.kind == opi.ReportReadinessChanged {
 			return
 		}
 	}
-	q.add(&instanceReport{instance: instance, endpoint: EndpointReadinessChanged, noticed: now})
+	q.add(&instanceReport{instance: instance, kind: opi.ReportReadinessChanged, noticed: now})
 }
 
 func (q *reportQueue) add(report *instanceReport) {
@@ -233,11 +233,11 @@ func (i *reportedInstance) learn(told opi.InstanceTold) {
 // wanted is whether the report that was taken has not been told.
 func (r *instanceReport) wanted() bool {
 	told, seen := r.instance.told, r.instance.seen
-	switch r.endpoint {
-	case EndpointCrashed:
+	switch r.kind {
+	case opi.ReportCrashed:
 		r.first = max(r.first, told.Crashes+1)
 		return r.first <= r.last
-	case EndpointRescheduling:
+	case opi.ReportRescheduling:
 		return !told.Rescheduled
 	default:
 		return told.Ready != seen.Ready
@@ -249,10 +249,10 @@ func (r *instanceReport) wanted() bool {
 func (r *instanceReport) settle(ready bool) {
 	r.answered = true
 	told := &r.instance.told
-	switch r.endpoint {
-	case EndpointCrashed:
+	switch r.kind {
+	case opi.ReportCrashed:
 		told.Crashes = r.first
-	case EndpointRescheduling:
+	case opi.ReportRescheduling:
 		told.Rescheduled = true
 	default:
 		told.Ready = ready

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +37,8 @@ const reportTimeout = 30 * time.Second
 // InstanceReportsOptions are what InstanceReports needs.
 type InstanceReportsOptions struct {
 	Instances Instances
+	// Doors encode the reports about the LRPs that were desired through them.
+	Doors map[opi.Door]ReportEncoder
 	// CloudController delivers to URL, which is the address of its internal API for
 	// mutual TLS, such as https://cloud-controller.example:9023.
 	CloudController *CloudController
@@ -56,7 +57,8 @@ type InstanceReportsOptions struct {
 // readiness; see the package comment.
 type InstanceReports struct {
 	options InstanceReportsOptions
-	apps    string
+	// url has no slash at its end.
+	url     string
 	cc      *CloudController
 	logger  lager.Logger
 	metrics *instanceMetrics
@@ -76,6 +78,9 @@ func NewInstanceReports(options InstanceReportsOptions) (*InstanceReports, error
 	if err != nil {
 		return nil, fmt.Errorf("report instances: %w", err)
 	}
+	if len(options.Doors) == 0 {
+		return nil, errors.New("report instances: no door is given")
+	}
 	if options.Workers < 0 {
 		return nil, fmt.Errorf("report instances: %d workers are too few", options.Workers)
 	}
@@ -84,7 +89,7 @@ func NewInstanceReports(options InstanceReportsOptions) (*InstanceReports, error
 	}
 	r := &InstanceReports{
 		options: options,
-		apps:    strings.TrimSuffix(u.String(), "/") + "/internal/v4/apps/",
+		url:     strings.TrimSuffix(u.String(), "/"),
 		cc:      options.CloudController.Within(reportTimeout),
 		logger:  options.Logger.Session("instance-reports"),
 		lrps:    map[opi.LRPIdentifier]*reportQueue{},
@@ -214,9 +219,4 @@ func (r *InstanceReports) tidy(id opi.LRPIdentifier, queue *reportQueue) {
 	if len(queue.instances) == 0 && len(queue.reports) == 0 {
 		delete(r.lrps, id)
 	}
-}
-
-// appURL is where a report about an LRP goes.
-func (r *InstanceReports) appURL(id opi.LRPIdentifier, endpoint string) string {
-	return r.apps + url.PathEscape(id.ProcessGUID()) + "/" + endpoint
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // BenchmarkCrashLoops has 10,000 instances of as many LRPs crash again and again: while
@@ -90,7 +91,7 @@ func BenchmarkCrashLoops(b *testing.B) {
 func BenchmarkCrashToReport(b *testing.B) {
 	told := make(chan time.Time, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var e appEvent
+		var e map[string]any
 		if json.NewDecoder(r.Body).Decode(&e) == nil {
 			told <- time.Now()
 		}
@@ -121,7 +122,7 @@ func startReports(b *testing.B, pods *instances, url string) (r *InstanceReports
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, err = NewInstanceReports(InstanceReportsOptions{Instances: pods, CloudController: client, URL: url, Logger: logger, Registerer: metrics})
+	r, err = NewInstanceReports(InstanceReportsOptions{Instances: pods, Doors: map[opi.Door]ReportEncoder{opi.DoorOPI: api.Encoder{}}, CloudController: client, URL: url, Logger: logger, Registerer: metrics})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
 )
 
 const (
@@ -30,6 +31,8 @@ type Options struct {
 	Namespace  string
 	// Kinds says who decides, by the label keys.SourceType of Jobs and their pods.
 	Kinds map[string]Decider
+	// Doors encode the outcomes of what was asked for through them.
+	Doors map[opi.Door]OutcomeEncoder
 	// CloudController delivers.
 	CloudController *CloudController
 	// TombstoneTTL is how long a Job stays after its outcome was answered. 0 means
@@ -58,6 +61,8 @@ func NewJobs(options Options) (*Jobs, error) {
 	switch {
 	case len(options.Kinds) == 0:
 		return nil, errors.New("report Jobs: no kind of Job is given")
+	case len(options.Doors) == 0:
+		return nil, errors.New("report Jobs: no door is given")
 	case options.Namespace == "":
 		return nil, errors.New("report Jobs: no namespace is given")
 	case options.TombstoneTTL < 0:
@@ -92,6 +97,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 		kubernetes:      j.options.Kubernetes,
 		namespace:       j.options.Namespace,
 		kinds:           j.options.Kinds,
+		doors:           j.options.Doors,
 		cloudController: j.options.CloudController,
 		tombstoneTTL:    j.options.TombstoneTTL,
 		logger:          j.logger,
@@ -129,6 +135,7 @@ type run struct {
 	kubernetes      kubernetes.Interface
 	namespace       string
 	kinds           map[string]Decider
+	doors           map[opi.Door]OutcomeEncoder
 	cloudController *CloudController
 	tombstoneTTL    time.Duration
 	logger          lager.Logger

@@ -4,7 +4,6 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -27,6 +26,7 @@ import (
 	"github.com/irene-cf/irene/fixtures/devcluster"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // endedMark on a Job of these tests tells their Decider that it has ended.
@@ -59,8 +59,7 @@ func (d *whim) Decide(_ context.Context, job *batchv1.Job, pods []*corev1.Pod) (
 	if reason == "" {
 		return nil, 0, nil
 	}
-	body, err := json.Marshal(map[string]any{"error": map[string]string{"id": "StagingError", "message": reason + " " + rand.String(10)}})
-	return &opi.Outcome{Body: body, Reason: reason}, 0, err
+	return opi.BuildFailed(job.Name, reason, opi.StagingError, reason+" "+rand.String(10)), 0, nil
 }
 
 // world is a namespace and a Cloud Controller for one test.
@@ -150,6 +149,7 @@ func (w *world) options(edit func(*ClientOptions, *Options)) (Options, *promethe
 	client := ClientOptions{RequestTimeout: 5 * time.Second, Logger: logger, Registerer: metrics}
 	o := Options{
 		Kubernetes: w.client, Namespace: w.namespace, Kinds: map[string]Decider{keys.SourceTypeStaging: &whim{}},
+		Doors:  map[opi.Door]OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
 		Logger: logger, Registerer: metrics,
 	}
 	if edit != nil {

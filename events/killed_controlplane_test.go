@@ -19,6 +19,8 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // processFile names a file that makes this test's program a process to be killed.
@@ -50,6 +52,7 @@ func TestProcess(t *testing.T) {
 	jobs, err := NewJobs(Options{
 		Kubernetes: kubernetes.NewForConfigOrDie(&rest.Config{Host: p.Host, TLSClientConfig: p.TLS, BearerToken: p.Token, QPS: -1}),
 		Namespace:  p.Namespace, Kinds: map[string]Decider{keys.SourceTypeStaging: &whim{}}, CloudController: client, Workers: p.Workers,
+		Doors:  map[opi.Door]OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
 		Logger: logger, Registerer: metrics,
 	})
 	g.Expect(err).NotTo(HaveOccurred())

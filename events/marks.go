@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/k8s/keys"
-	"github.com/irene-cf/irene/opi"
 )
 
 // noCallback is the mark of a Job of which nobody can be told.
@@ -27,15 +26,6 @@ func ours(job *batchv1.Job) bool { return slices.Contains(job.Finalizers, keys.R
 func decided(job *batchv1.Job) bool { return job.Annotations[keys.Outcome] != "" }
 
 func answered(job *batchv1.Job) bool { return job.Annotations[keys.OutcomeAnswer] != "" }
-
-// storedOutcome reads the outcome of a Job that has one.
-func storedOutcome(job *batchv1.Job) (opi.Outcome, error) {
-	var outcome opi.Outcome
-	if err := json.Unmarshal([]byte(job.Annotations[keys.Outcome]), &outcome); err != nil {
-		return opi.Outcome{}, fmt.Errorf("read annotation %s, which somebody must have changed: %w", keys.Outcome, err)
-	}
-	return outcome, nil
-}
 
 // answerMark is what keys.OutcomeAnswer holds.
 func answerMark(what string, at time.Time) string {

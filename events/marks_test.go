@@ -27,7 +27,7 @@ func TestMarks(t *testing.T) {
 	job.Annotations[keys.OutcomeAnswer] = "by hand"
 	g.Expect(answeredAt(job)).To(BeZero())
 	job.Annotations[keys.Outcome] = "by hand"
-	_, err := storedOutcome(job)
+	_, err := readOutcome(job)
 	g.Expect(err).To(MatchError(ContainSubstring("somebody must have changed")))
 }
 

@@ -122,7 +122,7 @@ func podSelector(job types.UID) string { return batchv1.ControllerUidLabel + "="
 // record writes the outcome on a Job that is still as it was read. In the same write the
 // work ends, if it hasn't: what Cloud Controller takes for ended must not go on.
 func (r *run) record(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod, outcome *opi.Outcome) error {
-	text, err := outcome.Encode()
+	text, err := r.encodeOutcome(job, *outcome)
 	if err != nil {
 		return fmt.Errorf("decide Job %s: %w", job.Name, err)
 	}

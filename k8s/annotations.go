@@ -61,6 +61,9 @@ func ownerAnnotations(lrp opi.LRP) map[string]string {
 func lastingAnnotations(lrp opi.LRP, image AppImage, requestDigest string) map[string]string {
 	annotations := ownerAnnotations(lrp)
 	annotations[keys.RequestDigest] = requestDigest
+	if lrp.Door != opi.DoorOPI {
+		annotations[keys.Door] = string(lrp.Door)
+	}
 	if len(lrp.PlacementTags) > 0 {
 		annotations[keys.IsolationSegment] = lrp.PlacementTags[0]
 	}

@@ -29,11 +29,10 @@ var errChanged = errors.New("the LRP changed meanwhile")
 // that nobody refers to, which Companions collects.
 //
 // An LRP that exists is brought to the desired instances, routes and annotation;
-// its template stays, even if the request would make another one. request is kept
-// for people and must be free of secrets.
-func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP, request string) error {
+// its template stays, even if the request would make another one.
+func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP) error {
 	for range attempts {
-		err := l.desire(ctx, lrp, request)
+		err := l.desire(ctx, lrp)
 		if !errors.Is(err, errChanged) {
 			return err
 		}
@@ -41,15 +40,15 @@ func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP, request string) error {
 	return fmt.Errorf("desire LRP %s: %w, and again after each of %d attempts: %w", lrp, errChanged, attempts, opi.ErrUnavailable)
 }
 
-func (l *LRPs) desire(ctx context.Context, lrp opi.LRP, request string) error {
+func (l *LRPs) desire(ctx context.Context, lrp opi.LRP) error {
 	existing, err := l.findToDesire(ctx, lrp.LRPIdentifier)
 	switch {
 	case err == nil:
-		return l.desireAgain(ctx, existing, lrp, request)
+		return l.desireAgain(ctx, existing, lrp)
 	case !errors.Is(err, opi.ErrNotFound):
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	return l.create(ctx, lrp, request)
+	return l.create(ctx, lrp)
 }
 
 // busyWatch is how recently the watch of StatefulSets must have told something for a
@@ -68,7 +67,7 @@ func (l *LRPs) findToDesire(ctx context.Context, id opi.LRPIdentifier) (view.LRP
 	return l.find(ctx, id)
 }
 
-func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
+func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
 	image, err := l.resolveImage(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
@@ -77,7 +76,7 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP, request string) error {
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	secret, statefulSet, err := l.Translation.Render(lrp, image, request, key)
+	secret, statefulSet, err := l.Translation.Render(lrp, image, lrp.OriginalRequest, key)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
@@ -189,14 +188,14 @@ func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 }
 
 // desireAgain handles a request for an LRP that exists.
-func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, request string) error {
+func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP) error {
 	if l.View.SecretMissing(existing) {
 		gone, err := l.secretGone(ctx, existing)
 		if err != nil {
 			return fmt.Errorf("desire LRP %s: %w", lrp, err)
 		}
 		if gone {
-			return l.restore(ctx, existing, lrp, request)
+			return l.restore(ctx, existing, lrp)
 		}
 	}
 	key, err := l.digestKey(ctx)
@@ -270,7 +269,7 @@ func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) 
 // restore mends an LRP whose Secret is gone. If the request has the same secret
 // values the Secret is written again; otherwise the LRP can't run as it was desired
 // and is made anew.
-func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, request string) error {
+func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP) error {
 	image, err := l.resolveImage(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
@@ -279,7 +278,7 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, requ
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	secret, _, err := l.Translation.Render(lrp, image, request, key)
+	secret, _, err := l.Translation.Render(lrp, image, lrp.OriginalRequest, key)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
@@ -295,7 +294,7 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, requ
 	if err := l.delete(ctx, existing); err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	return l.create(ctx, lrp, request)
+	return l.create(ctx, lrp)
 }
 
 func reference(lrp view.LRP) *corev1.ObjectReference {

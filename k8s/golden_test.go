@@ -222,7 +222,7 @@ func sendDesire(t *testing.T, request []byte) *recordingLRPs {
 	backEnd := &recordingLRPs{}
 	response := httptest.NewRecorder()
 	path := "/apps/" + identity.GUID + "-" + identity.Version
-	api.NewHandler(backEnd, nil, nil, lager.NewLogger("test")).
+	api.NewHandler(api.Options{LRPs: backEnd, Refusals: opi.NewRefusals(), Logger: lager.NewLogger("test")}).
 		ServeHTTP(response, httptest.NewRequest(http.MethodPut, path, strings.NewReader(string(request))))
 	g.Expect(response.Code).To(Equal(http.StatusAccepted), response.Body.String())
 	return backEnd
@@ -234,8 +234,8 @@ type recordingLRPs struct {
 	request string
 }
 
-func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP, request string) error {
-	r.desired, r.request = lrp, request
+func (r *recordingLRPs) Desire(_ context.Context, lrp opi.LRP) error {
+	r.desired, r.request = lrp, lrp.OriginalRequest
 	return nil
 }
 

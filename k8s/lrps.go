@@ -108,16 +108,19 @@ func (l *LRPs) Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, e
 	}, nil
 }
 
-// List returns all LRPs, or an error that wraps opi.ErrUnavailable when the view
+// List returns all LRPs of a door, or an error that wraps opi.ErrUnavailable when the view
 // may have missed something: Cloud Controller desires again what is not in the
 // list and stops what it does not know, so a partial list would do harm. Routes
 // are left out.
-func (l *LRPs) List(context.Context) ([]opi.DesiredLRP, error) {
+func (l *LRPs) List(_ context.Context, door opi.Door) ([]opi.DesiredLRP, error) {
 	if err := l.View.Fresh(); err != nil {
 		return nil, fmt.Errorf("list LRPs: %w", err)
 	}
 	lrps := []opi.DesiredLRP{}
 	l.View.EachLRP(func(lrp *view.LRP) {
+		if lrp.Door != door {
+			return
+		}
 		lrps = append(lrps, opi.DesiredLRP{
 			LRPIdentifier: lrp.LRPIdentifier,
 			Instances:     lrp.Instances,

@@ -11,10 +11,12 @@ import (
 // a docker image wants to be run.
 type Build struct {
 	// GUID is Cloud Controller's build guid, also called staging guid.
-	GUID         string `json:"guid"`
-	App          Owner  `json:"app,omitzero"`
-	Space        Owner  `json:"space,omitzero"`
-	Organization Owner  `json:"organization,omitzero"`
+	GUID string `json:"guid"`
+	// Door is by which the build was asked for.
+	Door         Door  `json:"-"`
+	App          Owner `json:"app,omitzero"`
+	Space        Owner `json:"space,omitzero"`
+	Organization Owner `json:"organization,omitzero"`
 
 	// Source is set for a build with buildpacks, Image for a docker image; exactly
 	// one of them.

@@ -6,6 +6,8 @@ import "time"
 // told of it, and what was told already.
 type InstanceRecord struct {
 	LRPIdentifier
+	// Door is the LRP's.
+	Door  Door
 	Index int
 	// GUID is the instance's, Cell the name of its node, which may be empty.
 	GUID, Cell string

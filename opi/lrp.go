@@ -47,6 +47,9 @@ type Owner struct {
 // limits, how its health is judged and how it is reached.
 type LRP struct {
 	LRPIdentifier
+	// Door is by which the LRP was desired. It stands beside the stored form, as do
+	// instances, routes and annotation.
+	Door Door `json:"-"`
 	// ProcessType is the process's name within the app: web, worker, any text.
 	ProcessType  string `json:"processType,omitempty"`
 	App          Owner  `json:"app,omitzero"`
@@ -96,6 +99,9 @@ type LRP struct {
 	// Annotation is the caller's note of which state it last sent. It is opaque:
 	// stored and returned byte for byte, never ordered.
 	Annotation string `json:"annotation,omitempty"`
+	// OriginalRequest is the text of the request that desired the LRP, for people who look
+	// at its objects. It is opaque, holds no secrets and has no part in what runs.
+	OriginalRequest string `json:"-"`
 }
 
 // RootFS is where an instance's root file system comes from: a stack by name or

@@ -45,9 +45,10 @@ func (s *Stager) Decide(ctx context.Context, build *batchv1.Job, pods []*corev1.
 }
 
 func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (*opi.Outcome, time.Duration, error) {
+	guid := build.Labels[keys.StagingGUID]
 	found := s.Settings.judge(build, pods, s.Clock.Now())
 	if found.pushed != nil {
-		outcome, err := s.result(ctx, found)
+		outcome, err := s.result(ctx, guid, found)
 		return outcome, 0, err
 	}
 	if found.failure == nil {
@@ -58,17 +59,16 @@ func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*co
 			found.failure.Message += ": " + why
 		}
 	}
-	outcome, err := found.failure.outcome()
-	return outcome, 0, err
+	return found.failure.outcome(guid), 0, nil
 }
 
 // result reads what push has put into the registry. Everything about it was checked
 // there, outside of user code's reach.
-func (s *Stager) result(ctx context.Context, found verdict) (*opi.Outcome, error) {
+func (s *Stager) result(ctx context.Context, guid string, found verdict) (*opi.Outcome, error) {
 	text, err := s.Results.Result(ctx, found.pushed.Result)
 	switch {
 	case errors.Is(err, opi.ErrNotFound) && s.Clock.Since(found.pushedAt) > missingResult:
-		return failed("internal", stagerError, "The registry has lost the result of staging").outcome()
+		return failed("internal", opi.StagerError, "The registry has lost the result of staging").outcome(guid), nil
 	case err != nil:
 		return nil, fmt.Errorf("read the result: %w", err)
 	}
@@ -77,10 +77,10 @@ func (s *Stager) result(ctx context.Context, found verdict) (*opi.Outcome, error
 		text, err = result.Text()
 	}
 	if err != nil {
-		return failed("internal", stagerError, "The result of staging can't be used: %s", err).outcome()
+		return failed("internal", opi.StagerError, "The result of staging can't be used: %s", err).outcome(guid), nil
 	}
-	return success(text, failed("output", stagingError, "Staging found more than fits into its result: its start commands and sidecars have %d KiB, and the limit is about %d KiB",
-		len(text)>>10, opi.MaxOutcomeBytes>>10))
+	return success(guid, text, failed("output", opi.StagingError, "Staging found more than fits into its result: its start commands and sidecars have %d KiB, and the limit is about %d KiB",
+		len(text)>>10, opi.MaxResultBytes>>10))
 }
 
 // count counts a build's end once, as far as this process remembers.
@@ -89,8 +89,8 @@ func (s *Stager) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason
 		return
 	}
 	s.metrics.builds.WithLabelValues(lifecycle, reason).Inc()
-	result := succeeded
-	if reason != succeeded {
+	result := opi.ReasonSucceeded
+	if reason != opi.ReasonSucceeded {
 		result = "failed"
 	}
 	took := s.Clock.Since(build.CreationTimestamp.Time)

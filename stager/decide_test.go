@@ -90,7 +90,7 @@ func TestDecideSuccess(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(wait).To(BeZero())
 		g.Expect(outcome.Reason).To(Equal("succeeded"))
-		g.Expect(string(outcome.Body)).To(MatchJSON(`{"result":{"lifecycle_type":"buildpack",
+		g.Expect(callback(outcome)).To(MatchJSON(`{"result":{"lifecycle_type":"buildpack",
 			"lifecycle_metadata":{"buildpack_key":"k","detected_buildpack":"Ruby","buildpacks":[{"key":"k","name":"ruby"}]},
 			"process_types":{"web":"run & hide"},"execution_metadata":""}}`))
 	}
@@ -124,18 +124,18 @@ func TestDecideWaitsForTheRegistry(t *testing.T) {
 	w.registries.results[testResult] = `{"lifecycle_type":"docker"}`
 	outcome, err := decide()
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(outcome.Body)).To(ContainSubstring(`"id":"StagerError"`))
+	g.Expect(callback(outcome)).To(ContainSubstring(`"id":"StagerError"`))
 }
 
 func TestResultsThatAreTooLarge(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t)
-	w.registries.results[testResult] = strings.Replace(resultJSON, "run & hide", strings.Repeat("x", opi.MaxOutcomeBytes), 1)
+	w.registries.results[testResult] = strings.Replace(resultJSON, "run & hide", strings.Repeat("x", opi.MaxResultBytes), 1)
 	job := testJob(t)
 	outcome, _, err := w.Decide(context.Background(), job, []*corev1.Pod{pushedPod(t, job)})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("output"))
-	g.Expect(len(outcome.Body)).To(BeNumerically("<", 1000))
+	g.Expect(len(callback(outcome))).To(BeNumerically("<", 1000))
 }
 
 func TestCancelIsOneWrite(t *testing.T) {
@@ -148,7 +148,7 @@ func TestCancelIsOneWrite(t *testing.T) {
 	g.Expect(stopped.Spec.Suspend).To(HaveValue(BeTrue()))
 	outcome, _, err := w.Decide(context.Background(), stopped, []*corev1.Pod{testPod(job)})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging was canceled"}}`))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging was canceled"}}`))
 }
 
 func TestDecideReadsWhyThereIsNoPod(t *testing.T) {
@@ -160,7 +160,7 @@ func TestDecideReadsWhyThereIsNoPod(t *testing.T) {
 	})
 	outcome, _, err := w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"InsufficientResources","message":"Staging could not begin within 5 min: Kubernetes made no pod for it: exceeded quota: memory"}}`))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"InsufficientResources","message":"Staging could not begin within 5 min: Kubernetes made no pod for it: exceeded quota: memory"}}`))
 }
 
 // imageWorld has the record of a docker image.
@@ -197,7 +197,7 @@ func TestDecideImage(t *testing.T) {
 			ExecutionMetadata string            `json:"execution_metadata"`
 		} `json:"result"`
 	}
-	g.Expect(json.Unmarshal(outcome.Body, &body)).To(Succeed())
+	g.Expect(json.Unmarshal([]byte(callback(outcome)), &body)).To(Succeed())
 	g.Expect(body.Result.LifecycleType).To(Equal("docker"))
 	g.Expect(body.Result.LifecycleMetadata).To(Equal(map[string]string{"docker_image": "docker.io/some/image"}))
 	g.Expect(body.Result.ProcessTypes).To(Equal(map[string]string{"web": ""}))
@@ -210,7 +210,7 @@ func TestDecideImageWithoutAnything(t *testing.T) {
 	w, job := imageWorld(t)
 	outcome, _, err := w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(outcome.Body)).To(ContainSubstring(`"execution_metadata":"{\"cmd\":[],\"ports\":[]}"`))
+	g.Expect(callback(outcome)).To(ContainSubstring(`"execution_metadata":"{\"cmd\":[],\"ports\":[]}"`))
 }
 
 // Staging reports a user that the platform does not run images as.
@@ -226,7 +226,7 @@ func TestDecideImageOfAUserThatCantRun(t *testing.T) {
 	w.registries.userErr = fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
 	outcome := decide()
 	g.Expect(outcome.Reason).To(Equal("image"))
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: ` + opi.ImageRunsAsRoot + `"}}`))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: ` + opi.ImageRunsAsRoot + `"}}`))
 
 	w.registries.userErr = errors.New("the registry did not answer within 10s")
 	g.Expect(decide().Reason).To(Equal("succeeded"), "the app's start finds it out")
@@ -263,7 +263,7 @@ func TestDecideImageWithoutCommand(t *testing.T) {
 					ProcessTypes json.RawMessage `json:"process_types"`
 				} `json:"result"`
 			}
-			g.Expect(json.Unmarshal(outcome.Body, &body)).To(Succeed())
+			g.Expect(json.Unmarshal([]byte(callback(outcome)), &body)).To(Succeed())
 			g.Expect(body.Result.ProcessTypes).To(MatchJSON(c.types))
 		})
 	}
@@ -283,7 +283,7 @@ func TestDecideImageFailures(t *testing.T) {
 	g.Expect(wait).To(Equal(askAgain))
 	w.clock.SetTime(now.Add(DefaultDockerPatience))
 	outcome, _ = decide()
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: no route to host"}}`))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: no route to host"}}`))
 
 	w.clock.SetTime(now)
 	w.registries.err = fmt.Errorf("read: %w: denied", opi.ErrRefused)
@@ -294,7 +294,7 @@ func TestDecideImageFailures(t *testing.T) {
 	for _, port := range []string{"x/tcp", "0/tcp", "70000/tcp", "/tcp", "80/"} {
 		w.registries.config.Ports = []string{port}
 		outcome, _ = decide()
-		g.Expect(string(outcome.Body)).To(ContainSubstring("which is no port"), port)
+		g.Expect(callback(outcome)).To(ContainSubstring("which is no port"), port)
 	}
 
 	for range maxQuestions {

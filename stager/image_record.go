@@ -36,13 +36,12 @@ func isRecord(job *batchv1.Job) bool { return job.Annotations[keys.DockerImage] 
 // until the patience is over, counted from the request for the build, so that a restart
 // changes nothing.
 func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcome, time.Duration, error) {
+	guid := job.Labels[keys.StagingGUID]
 	if because := stopped(job); because != nil {
-		outcome, err := because.outcome()
-		return outcome, 0, err
+		return because.outcome(guid), 0, nil
 	}
 	if job.DeletionTimestamp != nil {
-		outcome, err := deleted().outcome()
-		return outcome, 0, err
+		return deleted().outcome(guid), 0, nil
 	}
 	select {
 	case s.questions <- struct{}{}:
@@ -52,8 +51,7 @@ func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcom
 	}
 	image, startsApp, err := s.recordedImage(ctx, job)
 	if apierrors.IsNotFound(err) {
-		outcome, err := failed("internal", stagerError, "Staging was interrupted: somebody deleted its Secret in Kubernetes").outcome()
-		return outcome, 0, err
+		return failed("internal", opi.StagerError, "Staging was interrupted: somebody deleted its Secret in Kubernetes").outcome(guid), 0, nil
 	}
 	if err != nil {
 		return nil, 0, err
@@ -64,13 +62,12 @@ func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcom
 	}
 	switch {
 	case err == nil:
-		outcome, err := imageOutcome(image.Reference, config, startsApp)
+		outcome, err := imageOutcome(guid, image.Reference, config, startsApp)
 		return outcome, 0, err
 	case ctx.Err() != nil:
 		return nil, 0, ctx.Err()
 	case errors.Is(err, opi.ErrRefused), s.Clock.Since(job.CreationTimestamp.Time) > s.Settings.DockerPatience:
-		outcome, err := failed("image", stagingError, "The image can't be used: %s", imageFault(err)).outcome()
-		return outcome, 0, err
+		return failed("image", opi.StagingError, "The image can't be used: %s", imageFault(err)).outcome(guid), 0, nil
 	}
 	return nil, askAgain, nil
 }
@@ -139,14 +136,14 @@ type executionMetadata struct {
 // build without process types unless the app has a start command. Where it only stages,
 // the command may be set later, and Cloud Controllers before 2021 would fail builds of
 // apps that have one; the app's start tells then.
-func imageOutcome(reference string, config ImageConfig, startsApp bool) (*opi.Outcome, error) {
+func imageOutcome(guid, reference string, config ImageConfig, startsApp bool) (*opi.Outcome, error) {
 	processTypes := map[string]string{"web": ""}
 	if startsApp && len(config.Entrypoint)+len(config.Command) == 0 {
 		processTypes = map[string]string{}
 	}
 	ports, err := parsePorts(config.Ports)
 	if err != nil {
-		return failed("image", stagingError, "The image can't be used: %s", err).outcome()
+		return failed("image", opi.StagingError, "The image can't be used: %s", err).outcome(guid), nil
 	}
 	execution, err := json.Marshal(executionMetadata{
 		Command: append([]string{}, config.Command...), Entrypoint: config.Entrypoint,
@@ -164,8 +161,8 @@ func imageOutcome(reference string, config ImageConfig, startsApp bool) (*opi.Ou
 	if err != nil {
 		return nil, fmt.Errorf("encode result: %w", err)
 	}
-	return success(result, failed("image", stagingError, "The image can't be used: its command, entrypoint and ports have %d KiB, and the limit is about %d KiB",
-		len(execution)>>10, opi.MaxOutcomeBytes>>10))
+	return success(guid, result, failed("image", opi.StagingError, "The image can't be used: its command, entrypoint and ports have %d KiB, and the limit is about %d KiB",
+		len(execution)>>10, opi.MaxResultBytes>>10))
 }
 
 // parsePorts reads "8080/tcp" and "8080", and sorts by number and protocol.

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -33,7 +34,7 @@ func pushed(pod job.Pod) (*steps.OutcomeDroplet, time.Time, *failure) {
 	if parsed, ok := outcome(steps.PushStep, ended); ok && parsed.Droplet != nil {
 		return parsed.Droplet, ended.FinishedAt.Time, nil
 	}
-	return nil, time.Time{}, failed("internal", stagerError, "Staging ended without telling its result")
+	return nil, time.Time{}, failed("internal", opi.StagerError, "Staging ended without telling its result")
 }
 
 // ended is why the pod has failed by itself; nil when it has not, or when it was ended
@@ -95,9 +96,9 @@ func ownFailure(pod job.Pod, step string, ended *corev1.ContainerStateTerminated
 	case known:
 		return failed(string(reason), reason.ErrorID(), "Staging failed in step %s: %s", step, reason)
 	case ended.ExitCode == killed:
-		return failed("killed", stagingError, "Staging was killed in step %s, mostly a sign that there was not enough memory: limit %dM", step, pod.LimitMiB(step, corev1.ResourceMemory))
+		return failed("killed", opi.StagingError, "Staging was killed in step %s, mostly a sign that there was not enough memory: limit %dM", step, pod.LimitMiB(step, corev1.ResourceMemory))
 	default:
-		return failed("internal", stagerError, "Staging ended unexpectedly in step %s with status %d", step, ended.ExitCode)
+		return failed("internal", opi.StagerError, "Staging ended unexpectedly in step %s with status %d", step, ended.ExitCode)
 	}
 }
 
@@ -111,22 +112,22 @@ func (s Settings) interruption(end job.End, pod job.Pod) *failure {
 	case job.OutOfDisk:
 		return outOfDisk(pod.LimitMiB(steps.BuildStep, corev1.ResourceEphemeralStorage))
 	case job.NodeRefused:
-		return failed(reason, stagerError, "The node refused to stage the app: %s", end.Detail)
+		return failed(reason, opi.StagerError, "The node refused to stage the app: %s", end.Detail)
 	case job.NodeFull:
-		return failed(reason, insufficientResources, "Staging could not begin: its node had no room left after all (%s)", end.Detail)
+		return failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all (%s)", end.Detail)
 	case job.NoRoom:
-		return failed(reason, insufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.SchedulingPatience), end.Detail)
+		return failed(reason, opi.InsufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.SchedulingPatience), end.Detail)
 	case job.NoNode:
-		return failed(reason, noCompatibleCell, "There is no node on which apps may be staged (%s)", end.Detail)
+		return failed(reason, opi.NoCompatibleCell, "There is no node on which apps may be staged (%s)", end.Detail)
 	case job.NoPod:
-		return failed(reason, insufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.SchedulingPatience))
+		return failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.SchedulingPatience))
 	case job.NotPulled:
-		return failed(reason, stagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
+		return failed(reason, opi.StagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
 	case job.NotStarted:
-		return failed(reason, stagerError, "The platform could not start step %s of staging: %s", end.Container, end.Detail)
+		return failed(reason, opi.StagerError, "The platform could not start step %s of staging: %s", end.Container, end.Detail)
 	case job.JobDeleted, job.JobSuspended, job.PodDeleted, job.Evicted:
-		return failed(reason, stagingError, "Staging was interrupted: %s", end.Interruption())
+		return failed(reason, opi.StagingError, "Staging was interrupted: %s", end.Interruption())
 	default:
-		return failed(reason, stagingError, "Staging was interrupted: %s. Push the app again", end.Interruption())
+		return failed(reason, opi.StagingError, "Staging was interrupted: %s. Push the app again", end.Interruption())
 	}
 }

@@ -96,7 +96,7 @@ func (s Settings) secret(name string, build opi.Build, data map[string][]byte) *
 
 func (s Settings) job(name string, build opi.Build, pod corev1.PodSpec) *batchv1.Job {
 	return job.Object(job.Work{
-		Namespace: s.Namespace, Name: name, Labels: labels(build),
+		Namespace: s.Namespace, Name: name, Door: build.Door, Labels: labels(build),
 		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization),
 		Pod:         pod, Deadline: s.Deadline, SchedulingPatience: s.SchedulingPatience,
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
@@ -293,4 +294,26 @@ func TestNames(t *testing.T) {
 		g.Expect(jobName(guid)).To(MatchRegexp(`^stage-[0-9a-f]{40}$`))
 	}
 	g.Expect(jobName("A")).NotTo(Equal(jobName("a")))
+}
+
+func TestOnlyOtherDoorsAreNoted(t *testing.T) {
+	g := NewWithT(t)
+	for _, kind := range []string{"buildpack", "docker"} {
+		build := testBuild()
+		if kind == "docker" {
+			build.Source, build.Image = nil, &opi.Image{Reference: "org/image"}
+		}
+		render := func() *batchv1.Job {
+			objects, err := testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+			return objects.Job
+		}
+		plain := render()
+		g.Expect(plain.Annotations).NotTo(HaveKey("irene.cloudfoundry.org/door"), kind)
+		build.Door = "other"
+		noted := render()
+		g.Expect(noted.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/door", "other"), kind)
+		delete(noted.Annotations, "irene.cloudfoundry.org/door")
+		g.Expect(noted).To(Equal(plain), kind)
+	}
 }

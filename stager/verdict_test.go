@@ -336,11 +336,10 @@ func TestBuildsThatAreUnderWay(t *testing.T) {
 // The callback's form is Cloud Controller's (contract 2.3).
 func TestOutcomesInTheDirectForm(t *testing.T) {
 	g := NewWithT(t)
-	outcome, err := outOfMemory(64).outcome()
-	g.Expect(err).NotTo(HaveOccurred())
+	outcome := outOfMemory(64).outcome("guid")
 	g.Expect(outcome.Reason).To(Equal("memory"))
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging ran out of memory: limit 64M. Give the app more memory, or make its build need less"}}`))
-	outcome, err = success(json.RawMessage(`{"a":1}`), outOfMemory(64))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging ran out of memory: limit 64M. Give the app more memory, or make its build need less"}}`))
+	outcome, err := success("guid", json.RawMessage(`{"a":1}`), outOfMemory(64))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(outcome.Body)).To(MatchJSON(`{"result":{"a":1}}`))
+	g.Expect(callback(outcome)).To(MatchJSON(`{"result":{"a":1}}`))
 }

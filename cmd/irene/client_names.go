@@ -9,16 +9,17 @@ import (
 )
 
 // onlyClients answers 403 unless the client's verified certificate has one of
-// names as its common name or among its DNS names. TLS has to come before it.
-func onlyClients(names []string, next http.Handler) http.Handler {
+// names as its common name or among its DNS names; fault writes the answer. TLS has to
+// come before it.
+func onlyClients(names []string, fault faultWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-			writeFault(w, http.StatusForbidden, "a client certificate is required")
+			fault(w, http.StatusForbidden, "a client certificate is required")
 			return
 		}
 		client := r.TLS.VerifiedChains[0][0]
 		if !slices.ContainsFunc(namesOf(client), func(name string) bool { return slices.Contains(names, name) }) {
-			writeFault(w, http.StatusForbidden, fmt.Sprintf("the client certificate of %s is not among those allowed by listen.tls.client_names", describeClient(client)))
+			fault(w, http.StatusForbidden, fmt.Sprintf("the client certificate of %s is not among those allowed by listen.tls.client_names", describeClient(client)))
 			return
 		}
 		next.ServeHTTP(w, r)

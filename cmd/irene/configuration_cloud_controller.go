@@ -10,6 +10,8 @@ import (
 
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // CloudController is how Irene calls Cloud Controller: to tell it what became of
@@ -89,6 +91,7 @@ func newOutcomeReports(config Configuration, clients k8s.Clients, client *events
 		Kubernetes:      clients.Typed,
 		Namespace:       config.Kubernetes.Namespace,
 		Kinds:           kinds,
+		Doors:           map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
 		CloudController: client,
 		TombstoneTTL:    settings.TombstoneTTL.Duration,
 		Workers:         settings.Workers,
@@ -104,6 +107,7 @@ func newInstanceReports(config Configuration, lrps *k8s.LRPs, lostNodes *k8s.Los
 	records := k8s.NewInstanceRecords(lrps)
 	reports, err := events.NewInstanceReports(events.InstanceReportsOptions{
 		Instances:       records,
+		Doors:           map[opi.Door]events.ReportEncoder{opi.DoorOPI: api.Encoder{}},
 		CloudController: client,
 		URL:             settings.URL,
 		Rescheduling:    settings.ReportRescheduling,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,17 +10,27 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 )
 
-// newAPIServer surrounds api with what holds for every request: who may call, the
-// largest body, what happens in a panic, metrics and the access log.
+// door is a front door.
 //
-// api names the route that it took by setting Pattern on the request that it
+// The handler names the route that it took by setting Pattern on the request that it
 // gets, as net/http's ServeMux does by itself. A body over the limit fails a read
-// with *http.MaxBytesError; answering is api's part.
-func newAPIServer(config Listen, api http.Handler, metrics *requestMetrics, logger lager.Logger) *http.Server {
+// with *http.MaxBytesError; answering is the handler's part.
+type door struct {
+	http.Handler
+	// fault answers in place of the handler, in a form that the door's callers read.
+	fault faultWriter
+}
+
+// faultWriter answers with a status that is an error and a text for people.
+type faultWriter func(w http.ResponseWriter, status int, message string)
+
+// newAPIServer surrounds a door with what holds for every request: who may call, the
+// largest body, what happens in a panic, metrics and the access log.
+func newAPIServer(config Listen, api door, metrics *requestMetrics, logger lager.Logger) *http.Server {
 	logger = logger.Session("http")
 	handler := recoverPanics(logger, api)
 	if !config.Plaintext {
-		handler = onlyClients(config.TLS.ClientNames, handler)
+		handler = onlyClients(config.TLS.ClientNames, api.fault, handler)
 	}
 	handler = observeRequests(metrics, logger, handler)
 	handler = limitBody(config.MaxBodyBytes, handler)
@@ -53,7 +62,7 @@ func limitBody(limit int64, next http.Handler) http.Handler {
 
 // recoverPanics answers 500 for a handler that panics. Where the answer has begun
 // already the connection is cut, so that nobody takes it for complete.
-func recoverPanics(logger lager.Logger, next http.Handler) http.Handler {
+func recoverPanics(logger lager.Logger, next door) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &answer{ResponseWriter: w}
 		defer func() {
@@ -70,7 +79,7 @@ func recoverPanics(logger lager.Logger, next http.Handler) http.Handler {
 			if answer.status != 0 {
 				panic(http.ErrAbortHandler)
 			}
-			writeFault(w, http.StatusInternalServerError, "internal error; the log of irene has the details")
+			next.fault(w, http.StatusInternalServerError, "internal error; the log of irene has the details")
 		}()
 		next.ServeHTTP(answer, r)
 	})
@@ -113,26 +122,6 @@ func routeOf(r *http.Request) string {
 		return "none"
 	}
 	return r.Pattern
-}
-
-// writeFault answers with the two error bodies that Cloud Controller reads at
-// once: its clients for apps look at error.message, those for staging and tasks
-// at message.
-func writeFault(w http.ResponseWriter, status int, message string) {
-	type described struct {
-		Message string `json:"message"`
-	}
-	body, err := json.Marshal(struct {
-		Error described `json:"error"`
-		described
-	}{described{message}, described{message}})
-	if err != nil {
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// A failed write means that the client is gone; the server closes up.
-	_, _ = w.Write(append(body, '\n'))
 }
 
 // answer notes what was answered. http.ResponseController finds what it wraps.

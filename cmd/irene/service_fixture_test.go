@@ -13,6 +13,8 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/onsi/gomega/gbytes"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // movableClock is a time that tests move.
@@ -41,9 +43,9 @@ type running struct {
 	ended chan error
 }
 
-// start runs a service that answers with api until the test ends. certs nil means
+// start runs a service that answers with handler until the test ends. certs nil means
 // plaintext. change may alter the configuration.
-func start(t *testing.T, api http.Handler, certs *serverCertificates, change func(*Configuration), background ...func(context.Context) error) *running {
+func start(t *testing.T, handler http.Handler, certs *serverCertificates, change func(*Configuration), background ...func(context.Context) error) *running {
 	t.Helper()
 	config := DefaultConfiguration()
 	config.Listen.Address, config.Observe.Address = "127.0.0.1:0", "127.0.0.1:0"
@@ -67,7 +69,7 @@ func start(t *testing.T, api http.Handler, certs *serverCertificates, change fun
 		service: &service{
 			shutdown:        config.Shutdown,
 			logger:          logger,
-			api:             newAPIServer(config.Listen, api, newRequestMetrics(registry), logger),
+			api:             newAPIServer(config.Listen, door{Handler: handler, fault: api.WriteFault}, newRequestMetrics(registry), logger),
 			observe:         newObserveServer(ready, nil, false, registry, logger),
 			apiListener:     apiListener,
 			observeListener: observeListener,

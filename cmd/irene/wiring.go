@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +27,7 @@ import (
 
 // parts are what a process is made of. Nothing runs yet.
 type parts struct {
-	api http.Handler
+	api door
 	// ready and emitterReady are what the health port tells; nil means ready.
 	ready, emitterReady func() error
 	// background is what run starts and stops.
@@ -110,7 +109,10 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 		whenLeading = append(whenLeading, pullSecret.Run)
 	}
 	p := parts{
-		api: api.NewHandler(lrps, builds, tasks, logger),
+		api: door{
+			Handler: api.NewHandler(api.Options{LRPs: lrps, Builds: builds, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger}),
+			fault:   api.WriteFault,
+		},
 		ready: func() error {
 			if !lrps.View.Synced() {
 				return errors.New("the view of the app namespace is not complete yet")

@@ -19,6 +19,8 @@ const notWorthMoving = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 // Work is what a Job is made from.
 type Work struct {
 	Namespace, Name string
+	// Door is by which the work was asked for.
+	Door opi.Door
 	// Labels and Annotations are on the Job and its pod.
 	Labels, Annotations map[string]string
 	Pod                 corev1.PodSpec
@@ -50,9 +52,14 @@ func Object(work Work) *batchv1.Job {
 		ObjectMeta: metav1.ObjectMeta{Labels: work.Labels, Annotations: podAnnotations},
 		Spec:       pod,
 	}
+	annotations := work.Annotations
+	if work.Door != opi.DoorOPI {
+		annotations = maps.Clone(annotations)
+		annotations[keys.Door] = string(work.Door)
+	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: work.Namespace, Name: work.Name, Labels: work.Labels, Annotations: work.Annotations,
+			Namespace: work.Namespace, Name: work.Name, Labels: work.Labels, Annotations: annotations,
 			Finalizers: []string{keys.ReportFinalizer},
 		},
 		Spec: spec,

@@ -54,6 +54,9 @@ const (
 	// for people; absent when it is too large.
 	OriginalRequest = "cloudfoundry.org/original_request"
 
+	// Door is an annotation of StatefulSets and Jobs: the opi.Door by which the LRP, build or
+	// task was asked for. It is absent for opi.DoorOPI.
+	Door = "irene.cloudfoundry.org/door"
 	// Stack is the name of the stack that a buildpack app runs on; the label
 	// RootFSVersion has its revision.
 	Stack = "irene.cloudfoundry.org/stack"

@@ -5,8 +5,8 @@ const (
 	// ReportFinalizer keeps the Job until its outcome was answered, and as a tombstone
 	// for a while after that.
 	ReportFinalizer = "irene.cloudfoundry.org/report"
-	// Outcome is an annotation: the JSON of opi.Outcome, written once, before it is
-	// sent.
+	// Outcome is an annotation: a JSON object with the opi.Outcome, which package events
+	// writes and reads. It is written once, before the outcome is sent.
 	Outcome = "irene.cloudfoundry.org/outcome"
 	// OutcomeAnswer is an annotation: the status code of Cloud Controller's definite
 	// answer to the outcome and when it came (RFC 3339), with a space between.

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -30,10 +29,7 @@ func (t *Tasks) Decide(ctx context.Context, task *batchv1.Job, pods []*corev1.Po
 			found.end.message += ": " + why
 		}
 	}
-	decided, err = found.end.outcome(task.Labels[keys.GUID])
-	if err != nil {
-		return nil, 0, fmt.Errorf("decide task %s: %w", task.Labels[keys.GUID], err)
-	}
+	decided = found.end.outcome(task.Labels[keys.GUID])
 	t.count(task, decided.Reason)
 	return decided, 0, nil
 }
@@ -44,8 +40,8 @@ func (t *Tasks) count(task *batchv1.Job, reason string) {
 		return
 	}
 	t.metrics.tasks.WithLabelValues(reason).Inc()
-	result := succeeded
-	if reason != succeeded {
+	result := opi.ReasonSucceeded
+	if reason != opi.ReasonSucceeded {
 		result = "failed"
 	}
 	took := t.clock.Since(task.CreationTimestamp.Time)

@@ -6,9 +6,6 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// succeeded is the reason of outcomes that are no failure.
-const succeeded = "succeeded"
-
 // end is how a task ended.
 type end struct {
 	// reason is one word, for metrics and logs.
@@ -24,11 +21,10 @@ func failed(reason, format string, args ...any) *end {
 // canceled is worded as Diego does, whose texts people's tools know.
 func canceled() *end { return failed("canceled", "task was cancelled") }
 
-// outcome is the end in the form of the callback (contract 3).
-func (e end) outcome(guid string) (*opi.Outcome, error) {
-	return opi.NewOutcome(e.reason, struct {
-		TaskGUID      string `json:"task_guid"`
-		Failed        bool   `json:"failed"`
-		FailureReason string `json:"failure_reason"`
-	}{guid, e.reason != succeeded, opi.PlainText(e.message, opi.MaxMessageBytes)})
+// outcome returns the end as the outcome of a task.
+func (e end) outcome(guid string) *opi.Outcome {
+	if e.reason == opi.ReasonSucceeded {
+		return opi.TaskSucceeded(guid)
+	}
+	return opi.TaskFailed(guid, e.reason, e.message)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -98,6 +99,15 @@ func testPod(job *batchv1.Job, changes ...func(*corev1.Pod)) *corev1.Pod {
 		change(pod)
 	}
 	return pod
+}
+
+// callback is what Cloud Controller gets.
+func callback(outcome *opi.Outcome) string {
+	body, err := api.Encoder{}.EncodeOutcome(*outcome)
+	if err != nil {
+		return "not encoded: " + err.Error()
+	}
+	return string(body)
 }
 
 type world struct {

@@ -50,7 +50,7 @@ func (s Settings) Render(task opi.Task, image k8s.ResolvedImage) (Objects, error
 			Data:       pod.SecretData,
 		},
 		Job: job.Object(job.Work{
-			Namespace: s.Translation.Namespace, Name: name, Labels: labels, Annotations: annotations,
+			Namespace: s.Translation.Namespace, Name: name, Door: task.Door, Labels: labels, Annotations: annotations,
 			Pod: pod.Spec, Deadline: s.Deadline, SchedulingPatience: s.SchedulingPatience,
 		}),
 	}, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
@@ -127,4 +128,21 @@ func TestRenderRefusals(t *testing.T) {
 			g.Expect(err).To(MatchError(ContainSubstring(want)))
 		})
 	}
+}
+
+func TestOnlyOtherDoorsAreNoted(t *testing.T) {
+	g := NewWithT(t)
+	task := testTask()
+	render := func() *batchv1.Job {
+		objects, err := testSettings().Render(task, assembled())
+		g.Expect(err).NotTo(HaveOccurred())
+		return objects.Job
+	}
+	plain := render()
+	g.Expect(plain.Annotations).NotTo(HaveKey("irene.cloudfoundry.org/door"))
+	task.Door = "other"
+	noted := render()
+	g.Expect(noted.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/door", "other"))
+	delete(noted.Annotations, "irene.cloudfoundry.org/door")
+	g.Expect(noted).To(Equal(plain), "its pod included")
 }

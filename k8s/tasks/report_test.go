@@ -14,6 +14,8 @@ import (
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/api"
 )
 
 // What Decide says is what Cloud Controller takes.
@@ -34,6 +36,7 @@ func TestCloudControllerTakesTheOutcome(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	reports, err := events.NewJobs(events.Options{
 		Kubernetes: w.client, Namespace: "cf-apps", Kinds: map[string]events.Decider{keys.SourceTypeTask: w.Tasks},
+		Doors:           map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
 		CloudController: client, Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(),
 	})
 	g.Expect(err).NotTo(HaveOccurred())

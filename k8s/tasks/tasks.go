@@ -120,11 +120,11 @@ func (t *Tasks) Get(ctx context.Context, guid string) error {
 	return nil
 }
 
-// List returns the guids of all tasks that were desired and of whose outcome Cloud
+// List returns the guids of all tasks that were desired through a door and of whose outcome Cloud
 // Controller has not answered yet, in order. It asks the API server, since what one
 // replica has watched may lack what another one has just made; Cloud Controller takes a
 // task that is missing for failed. Errors wrap opi.ErrUnavailable.
-func (t *Tasks) List(ctx context.Context) ([]string, error) {
+func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
 	found, err := t.options.Metadata.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).
 		Namespace(t.options.Settings.Translation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.jobs.Selector()})
 	if err != nil {
@@ -132,7 +132,7 @@ func (t *Tasks) List(ctx context.Context) ([]string, error) {
 	}
 	guids := []string{}
 	for i := range found.Items {
-		if pending(&found.Items[i]) {
+		if pending(&found.Items[i]) && opi.Door(found.Items[i].Annotations[keys.Door]) == door {
 			guids = append(guids, found.Items[i].Labels[keys.GUID])
 		}
 	}

@@ -98,9 +98,11 @@ func TestListedUntilAnswered(t *testing.T) {
 		named("deleting", func(job *batchv1.Job) { job.DeletionTimestamp = ptr.To(ago(0)) }),
 		named("answered", answered),
 		named("robbed", func(job *batchv1.Job) { job.Finalizers = nil }),
+		named("another door's", func(job *batchv1.Job) { job.Annotations["irene.cloudfoundry.org/door"] = "other" }),
 		named("build", func(job *batchv1.Job) { job.Labels[keys.SourceType] = keys.SourceTypeStaging }),
 	)
-	g.Expect(w.List(t.Context())).To(Equal([]string{"deleting", "ended", "running"}))
+	g.Expect(w.List(t.Context(), opi.DoorOPI)).To(Equal([]string{"deleting", "ended", "running"}))
+	g.Expect(w.List(t.Context(), "other")).To(Equal([]string{"another door's"}))
 }
 
 func TestCancel(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/opi"
 )
 
 // killed is the exit status of a process that got SIGKILL.
@@ -71,7 +72,7 @@ func byItself(pod job.Pod, ended *corev1.ContainerStateTerminated) *end {
 	case ended.Reason == "ContainerStatusUnknown", ended.Reason == "Unknown":
 		return failed("interrupted", "The task was interrupted: its node was restarted, or lost track of it")
 	case ended.ExitCode == 0:
-		return &end{reason: succeeded}
+		return &end{reason: opi.ReasonSucceeded}
 	case ended.ExitCode == killed && ended.Reason == job.OOMKilled:
 		return failed("memory", "Exited with status %d (out of memory: limit %dM)", ended.ExitCode, memory)
 	case ended.Reason == job.OOMKilled:

@@ -15,6 +15,8 @@ import (
 // LRP is what the view keeps of a StatefulSet.
 type LRP struct {
 	opi.LRPIdentifier
+	// Door is the front door by which the LRP was desired.
+	Door opi.Door
 	// Namespace and Name are the StatefulSet's.
 	Namespace, Name string
 	UID             types.UID
@@ -64,6 +66,7 @@ func (l *LRP) identifier() opi.LRPIdentifier { return l.LRPIdentifier }
 func (l *LRP) reuse(old *LRP) {
 	l.LRPIdentifier = sameIdentifier(l.LRPIdentifier, old.LRPIdentifier)
 	l.UID, l.Name = old.UID, same(l.Name, old.Name)
+	l.Door = same(l.Door, old.Door)
 	l.AppGUID, l.AppName = same(l.AppGUID, old.AppGUID), same(l.AppName, old.AppName)
 	l.SpaceGUID, l.SpaceName = same(l.SpaceGUID, old.SpaceGUID), same(l.SpaceName, old.SpaceName)
 	l.OrganizationGUID = same(l.OrganizationGUID, old.OrganizationGUID)
@@ -99,6 +102,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 	_, moving := set.Annotations[keys.StackRoll]
 	return &LRP{
 		LRPIdentifier:   identifierOf(set.Labels),
+		Door:            opi.Door(v.words.word(set.Annotations[keys.Door])),
 		Namespace:       v.namespace,
 		Name:            set.Name,
 		UID:             set.UID,

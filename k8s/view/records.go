@@ -17,7 +17,9 @@ func (v *View) Records(lrp LRP) []opi.InstanceRecord {
 	var all []opi.InstanceRecord
 	for _, pod := range v.podsOf(lrp.UID) {
 		if pod.Index >= 0 && pod.Index < lrp.Instances {
-			all = append(all, instanceRecord(&pod, v.silenceOf(&pod).silent, v.checkEvents.of(pod.UID)))
+			record := instanceRecord(&pod, v.silenceOf(&pod).silent, v.checkEvents.of(pod.UID))
+			record.Door = lrp.Door
+			all = append(all, record)
 		}
 	}
 	return all

@@ -141,8 +141,9 @@ func TestRecordsAreOfDesiredInstances(t *testing.T) {
 		return func(pod *corev1.Pod) { pod.Annotations = map[string]string{keys.Told: text} }
 	}
 	list(g, v.pods, 5, ownedPod("set", "a", 0, 1, told(`{"crashes":4,"ready":true}`)), ownedPod("set", "b", 1, 2, told("?")), ownedPod("set", "c", 2, 3))
-	records := v.Records(LRP{UID: "set", Instances: 2})
+	records := v.Records(LRP{UID: "set", Instances: 2, Door: "other"})
 	g.Expect(records).To(HaveLen(2))
+	g.Expect(records[0].Door).To(Equal(opi.Door("other")))
 	g.Expect(records[0].Told).To(Equal(opi.InstanceTold{Crashes: 4, Ready: true}))
 	g.Expect(records[1].Told).To(Equal(opi.InstanceTold{}))
 }

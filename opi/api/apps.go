@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/julienschmidt/httprouter"
@@ -15,7 +16,7 @@ import (
 type appsHandler struct {
 	lrps     LRPs
 	logger   lager.Logger
-	refusals *refusals
+	refusals *opi.Refusals
 }
 
 // desire answers PUT /apps/:process_guid. Cloud Controller ignores the answer and
@@ -29,11 +30,14 @@ func (h *appsHandler) desire(w http.ResponseWriter, r *http.Request, params http
 		err = h.desireLRP(r, processGUID, wire)
 	}
 	if err != nil {
-		h.refusals.keep(processGUID, wire.Instances, userMessage("start the app", err), status(err) < http.StatusInternalServerError)
+		h.refusals.Keep(processGUID, opi.Refusal{
+			Reason: userMessage("start the app", err), Lasting: status(err) < http.StatusInternalServerError,
+			Instances: int(wire.Instances), At: time.Now(),
+		})
 		h.fail(w, "start the app", "desire", processGUID, err)
 		return
 	}
-	h.refusals.forget(processGUID)
+	h.refusals.Forget(processGUID)
 	w.WriteHeader(http.StatusAccepted)
 }
 
@@ -47,11 +51,10 @@ func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest
 		return err
 	}
 	logOdd(h.logger, "desire", lager.Data{"process_guid": path}, mergeFaults(errors.Join(wire.EgressRules.unreadable...), odd))
-	request, err := wire.withoutSecrets()
-	if err != nil {
+	if lrp.OriginalRequest, err = wire.withoutSecrets(); err != nil {
 		return err
 	}
-	return h.lrps.Desire(r.Context(), lrp, request)
+	return h.lrps.Desire(r.Context(), lrp)
 }
 
 // update answers POST /apps/:process_guid; success is exactly 200.
@@ -84,7 +87,7 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 // the body alone, and would desire everything again on an empty list. Entries come in no
 // order: Cloud Controller looks them up, and sorting 100,000 takes longer than encoding them.
 func (h *appsHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
-	lrps, err := h.lrps.List(r.Context())
+	lrps, err := h.lrps.List(r.Context(), opi.DoorOPI)
 	if err != nil {
 		h.logger.Error("list-failed", err)
 		http.Error(w, logReason(err), status(err))
@@ -113,7 +116,7 @@ func (h *appsHandler) instances(w http.ResponseWriter, r *http.Request, params h
 	instances, err := h.lrps.Instances(r.Context(), id)
 	switch {
 	case errors.Is(err, opi.ErrNotFound):
-		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.instances(id.ProcessGUID())))
+		respond(w, http.StatusOK, newInstancesResponse(id, h.refusals.Instances(id.ProcessGUID())))
 	case err != nil:
 		h.logger.Error("instances-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
 		respond(w, status(err), instancesResponse{ProcessGUID: id.ProcessGUID(), Error: userMessage("look at the app's instances", err), Instances: []instanceResponse{}})
@@ -129,7 +132,7 @@ func (h *appsHandler) stop(w http.ResponseWriter, r *http.Request, params httpro
 		h.fail(w, "stop the app", "stop", id.ProcessGUID(), err)
 		return
 	}
-	h.refusals.forget(id.ProcessGUID())
+	h.refusals.Forget(id.ProcessGUID())
 	w.WriteHeader(http.StatusOK)
 }
 

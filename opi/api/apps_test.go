@@ -33,8 +33,8 @@ type backEnd struct {
 	states   []opi.Instance
 }
 
-func (b *backEnd) Desire(_ context.Context, lrp opi.LRP, request string) error {
-	b.desired, b.requests = append(b.desired, lrp), append(b.requests, request)
+func (b *backEnd) Desire(_ context.Context, lrp opi.LRP) error {
+	b.desired, b.requests = append(b.desired, lrp), append(b.requests, lrp.OriginalRequest)
 	return b.err
 }
 
@@ -50,7 +50,7 @@ func (b *backEnd) Get(context.Context, opi.LRPIdentifier) (opi.DesiredLRP, error
 	return b.lrps[0], nil
 }
 
-func (b *backEnd) List(context.Context) ([]opi.DesiredLRP, error) { return b.lrps, b.err }
+func (b *backEnd) List(context.Context, opi.Door) ([]opi.DesiredLRP, error) { return b.lrps, b.err }
 
 func (b *backEnd) Instances(context.Context, opi.LRPIdentifier) ([]opi.Instance, error) {
 	return b.states, b.err
@@ -66,7 +66,11 @@ func (b *backEnd) StopInstance(_ context.Context, id opi.LRPIdentifier, index in
 	return b.err
 }
 
-func (b *backEnd) handler() http.Handler { return api.NewHandler(b, nil, nil, lager.NewLogger("test")) }
+func newHandler(lrps api.LRPs, builds api.Builds, tasks api.Tasks, logger lager.Logger) http.Handler {
+	return api.NewHandler(api.Options{LRPs: lrps, Builds: builds, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger})
+}
+
+func (b *backEnd) handler() http.Handler { return newHandler(b, nil, nil, lager.NewLogger("test")) }
 
 func (b *backEnd) call(method, path, body string) *httptest.ResponseRecorder {
 	return callHandler(b.handler(), method, path, body)

@@ -77,6 +77,7 @@ func (r desireRequest) lrp() (opi.LRP, error) {
 	}
 	lrp := opi.LRP{
 		LRPIdentifier: id,
+		Door:          opi.DoorOPI,
 		ProcessType:   r.ProcessType,
 		App:           opi.Owner{GUID: r.AppGUID, Name: r.AppName},
 		Space:         opi.Owner{GUID: r.SpaceGUID, Name: r.SpaceName},

@@ -2,7 +2,16 @@
 // their JSON, and the conversion between that JSON and the domain (package opi).
 // Nothing of the wire leaves this package.
 //
-// What it promises, after the contract with Cloud Controller: a write answers success only
+// # Usage
+//
+//	handler := api.NewHandler(api.Options{
+//		LRPs: lrps, Builds: stager, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger,
+//	})
+//	doors := map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}}
+//
+// # What it promises
+//
+// By the contract with Cloud Controller, a write answers success only
 // when the back end has committed it; a request that can't be honoured changes
 // nothing and says in JSON which field is wrong and why; an odd value that the LRP can do
 // without is left out or put right, and logged; the lists of LRPs
@@ -18,7 +27,10 @@
 // Texts are for app developers, who see them through Cloud Controller: they name fields of
 // the request, or are an opi.Message; what else an error says goes to the log.
 //
-// The handler holds no goroutine. Its only state is a bounded memory of refusals,
+// The handler holds no goroutine. Its only state is the [opi.Refusals] that it was given,
 // by which an app that can't start says why: CRASHED for what is refused for good,
 // UNCLAIMED for what may succeed later.
+//
+// [Encoder] encodes outcomes and reports about instances for Cloud Controller; [WriteFault]
+// writes the answers that no handler gives.
 package api

@@ -14,13 +14,12 @@ import (
 // LRPs is the back end. Errors wrap opi.ErrNotFound, opi.ErrUnavailable or
 // opi.ErrRefused, or are *opi.FieldError; anything else is the platform's fault.
 type LRPs interface {
-	// Desire makes sure that the LRP exists; request is its JSON without secrets,
-	// for people to read.
-	Desire(ctx context.Context, lrp opi.LRP, request string) error
+	// Desire makes sure that the LRP exists.
+	Desire(ctx context.Context, lrp opi.LRP) error
 	Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error
 	Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, error)
-	// List returns all LRPs or fails.
-	List(ctx context.Context) ([]opi.DesiredLRP, error)
+	// List returns all LRPs of a door or fails.
+	List(ctx context.Context, door opi.Door) ([]opi.DesiredLRP, error)
 	Instances(ctx context.Context, id opi.LRPIdentifier) ([]opi.Instance, error)
 	Stop(ctx context.Context, id opi.LRPIdentifier) error
 	StopInstance(ctx context.Context, id opi.LRPIdentifier, index int) error
@@ -38,13 +37,23 @@ const (
 // 0.3) and learns nothing from one that comes later.
 const patience = 50 * time.Second
 
+// Options are what the API works with. All are required.
+type Options struct {
+	LRPs   LRPs
+	Builds Builds
+	Tasks  Tasks
+	// Refusals is the memory that all doors share.
+	Refusals *opi.Refusals
+	Logger   lager.Logger
+}
+
 // NewHandler returns the API over its back ends. It sets each request's Pattern to the route that it
 // took, as net/http's own router does, for logs and metrics.
-func NewHandler(lrps LRPs, builds Builds, tasks Tasks, logger lager.Logger) http.Handler {
-	logger = logger.Session("api")
-	apps := &appsHandler{lrps: lrps, logger: logger, refusals: newRefusals()}
-	stage := &stageHandler{builds: builds, logger: logger}
-	task := &taskHandler{tasks: tasks, logger: logger}
+func NewHandler(options Options) http.Handler {
+	logger := options.Logger.Session("api")
+	apps := &appsHandler{lrps: options.LRPs, logger: logger, refusals: options.Refusals}
+	stage := &stageHandler{builds: options.Builds, logger: logger}
+	task := &taskHandler{tasks: options.Tasks, logger: logger}
 	router := httprouter.New()
 	handle := func(method, pattern string, handler httprouter.Handle) {
 		router.Handle(method, pattern, func(w http.ResponseWriter, r *http.Request, params httprouter.Params) {

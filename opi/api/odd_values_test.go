@@ -9,7 +9,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 )
 
 func rule(destinations ...any) map[string]any {
@@ -70,7 +69,7 @@ func TestDesireWithOddValues(t *testing.T) {
 			g := NewWithT(t)
 			logger := lagertest.NewTestLogger("test")
 			b := &backEnd{}
-			response := callHandler(api.NewHandler(b, nil, nil, logger), http.MethodPut, goldenPath, golden(t, c.changes))
+			response := callHandler(newHandler(b, nil, nil, logger), http.MethodPut, goldenPath, golden(t, c.changes))
 			g.Expect(response.Code).To(Equal(http.StatusAccepted), response.Body.String())
 			g.Expect(b.desired).To(HaveLen(1))
 			g.Expect(b.desired[0].Validate()).To(Succeed())

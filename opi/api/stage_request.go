@@ -64,6 +64,7 @@ const stackVariable = "CF_STACK"
 func (r stageRequest) build() (opi.Build, error) {
 	build := opi.Build{
 		GUID:               r.StagingGUID,
+		Door:               opi.DoorOPI,
 		App:                opi.Owner{GUID: r.AppGUID, Name: r.AppName},
 		Space:              opi.Owner{GUID: r.SpaceGUID, Name: r.SpaceName},
 		Organization:       opi.Owner{GUID: r.OrganizationGUID, Name: r.OrganizationName},

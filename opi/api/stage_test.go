@@ -15,7 +15,6 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 )
 
 // builds records what reaches it and answers what the test sets.
@@ -36,7 +35,7 @@ func (b *builds) CancelStaging(_ context.Context, guid string) error {
 }
 
 func (b *builds) call(method, path, body string) *httptest.ResponseRecorder {
-	return callHandler(api.NewHandler(&backEnd{}, b, nil, lager.NewLogger("test")), method, path, body)
+	return callHandler(newHandler(&backEnd{}, b, nil, lager.NewLogger("test")), method, path, body)
 }
 
 const stagePath = "/stage/some_staging_guid"

@@ -19,9 +19,9 @@ type Tasks interface {
 	Desire(ctx context.Context, task opi.Task) error
 	// Get is nil for a task that List would have.
 	Get(ctx context.Context, guid string) error
-	// List returns the guids of all tasks of whose end the caller has not been told, or
-	// fails.
-	List(ctx context.Context) ([]string, error)
+	// List returns the guids of all tasks of a door of whose end the caller has not been
+	// told, or fails.
+	List(ctx context.Context, door opi.Door) ([]string, error)
 	// Cancel ends the task of a guid; one that has ended stays as it is.
 	Cancel(ctx context.Context, guid string) error
 }
@@ -69,7 +69,7 @@ func (h *taskHandler) desireTask(ctx context.Context, guid string, wire taskRequ
 // list answers GET /tasks. Cloud Controller asks about each task that is missing, and
 // fails it if it stays unknown.
 func (h *taskHandler) list(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
-	guids, err := h.tasks.List(r.Context())
+	guids, err := h.tasks.List(r.Context(), opi.DoorOPI)
 	if err != nil {
 		h.fail(w, "list tasks", "list-tasks", "", err)
 		return

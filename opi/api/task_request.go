@@ -40,6 +40,7 @@ const defaultTaskMemoryMiB = 1024
 func (r taskRequest) task(guid string) (opi.Task, error) {
 	task := opi.Task{
 		GUID:               guid,
+		Door:               opi.DoorOPI,
 		Name:               r.Name,
 		App:                opi.Owner{GUID: r.AppGUID, Name: r.AppName},
 		Space:              opi.Owner{GUID: r.SpaceGUID, Name: r.SpaceName},

@@ -15,7 +15,6 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 )
 
 // tasks records what reaches it and answers what the test sets.
@@ -33,7 +32,7 @@ func (b *tasks) Desire(_ context.Context, task opi.Task) error {
 
 func (b *tasks) Get(context.Context, string) error { return b.err }
 
-func (b *tasks) List(context.Context) ([]string, error) { return b.listed, b.err }
+func (b *tasks) List(context.Context, opi.Door) ([]string, error) { return b.listed, b.err }
 
 func (b *tasks) Cancel(_ context.Context, guid string) error {
 	b.canceled = append(b.canceled, guid)
@@ -41,7 +40,7 @@ func (b *tasks) Cancel(_ context.Context, guid string) error {
 }
 
 func (b *tasks) call(method, path, body string) *httptest.ResponseRecorder {
-	return callHandler(api.NewHandler(&backEnd{}, nil, b, lager.NewLogger("test")), method, path, body)
+	return callHandler(newHandler(&backEnd{}, nil, b, lager.NewLogger("test")), method, path, body)
 }
 
 const (

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // Reason says what kept a step from succeeding.
@@ -58,23 +60,23 @@ type consequence struct {
 // the classic buildpack lifecycle's; 143 is a program's that ended on SIGTERM; the
 // others lie among those of sysexits.h, which no shell and no kernel uses.
 var consequences = map[Reason]consequence{
-	NoAppDetected:    {"NoAppDetectedError", 222},
-	CompileFailed:    {"BuildpackCompileFailed", 223},
-	ReleaseFailed:    {"BuildpackReleaseFailed", 224},
-	SupplyFailed:     {"BuildpackCompileFailed", 225},
-	FinalizeFailed:   {"BuildpackCompileFailed", 226},
-	BadProcesses:     {"StagingError", 65},
-	OutOfMemory:      {"StagingError", 71},
-	OutOfDisk:        {"StagingError", 73},
-	DownloadFailed:   {"StagingError", 66},
-	BadArchive:       {"StagingError", 67},
-	BadOutput:        {"StagingError", 68},
-	UploadFailed:     {"StagingError", 69},
-	RegistryFailed:   {"StagingError", 74},
-	Interrupted:      {"StagingError", 75},
-	Canceled:         {"StagingError", 143},
-	BadConfiguration: {"StagerError", 64},
-	Internal:         {"StagerError", 70},
+	NoAppDetected:    {opi.NoAppDetectedError, 222},
+	CompileFailed:    {opi.BuildpackCompileFailed, 223},
+	ReleaseFailed:    {opi.BuildpackReleaseFailed, 224},
+	SupplyFailed:     {opi.BuildpackCompileFailed, 225},
+	FinalizeFailed:   {opi.BuildpackCompileFailed, 226},
+	BadProcesses:     {opi.StagingError, 65},
+	OutOfMemory:      {opi.StagingError, 71},
+	OutOfDisk:        {opi.StagingError, 73},
+	DownloadFailed:   {opi.StagingError, 66},
+	BadArchive:       {opi.StagingError, 67},
+	BadOutput:        {opi.StagingError, 68},
+	UploadFailed:     {opi.StagingError, 69},
+	RegistryFailed:   {opi.StagingError, 74},
+	Interrupted:      {opi.StagingError, 75},
+	Canceled:         {opi.StagingError, 143},
+	BadConfiguration: {opi.StagerError, 64},
+	Internal:         {opi.StagerError, 70},
 }
 
 // Known tells whether the reason is one of this package's.

@@ -1,0 +1,16 @@
+package api
+
+import "net/http"
+
+// fault is a body in both forms of errors at once: Cloud Controller's client for apps looks
+// at error.message, those for staging and tasks at message.
+type fault struct {
+	Error errorMessage `json:"error"`
+	errorMessage
+}
+
+// WriteFault answers a request that does not get to a handler, or whose handler failed
+// unexpectedly, whatever its route.
+func WriteFault(w http.ResponseWriter, status int, message string) {
+	respond(w, status, fault{Error: errorMessage{message}, errorMessage: errorMessage{message}})
+}
