@@ -295,7 +295,7 @@ func TestPushLifecycle(t *testing.T) {
 // manifestAt is a manifest of the hub as it is stored.
 func manifestAt(t testing.TB, h *hub, reference string) (manifest map[string]any, found bool) {
 	t.Helper()
-	parsed, err := name.ParseReference(h.address() + "/" + reference)
+	parsed, err := name.ParseReference(h.address()+"/"+reference, name.Insecure)
 	check(t, err)
 	descriptor, err := remote.Get(parsed)
 	if isNotFound(err) {
@@ -308,7 +308,7 @@ func manifestAt(t testing.TB, h *hub, reference string) (manifest map[string]any
 
 func refer(t testing.TB, h *hub, path string) name.Reference {
 	t.Helper()
-	reference, err := name.ParseReference(h.address() + path)
+	reference, err := name.ParseReference(h.address()+path, name.Insecure)
 	check(t, err)
 	return reference
 }
