@@ -1,7 +1,6 @@
 package k8s
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -235,23 +234,6 @@ func (t Translation) resources(limits opi.Limits) corev1.ResourceRequirements {
 		requirements.Requests[corev1.ResourceCPU] = *resource.NewMilliQuantity(limits.CPUWeight*milliCPUPerWeight, resource.DecimalSI)
 	}
 	return requirements
-}
-
-// requestContent is everything that a template is made from, secret values included.
-func requestContent(lrp opi.LRP) ([]byte, error) {
-	var credentials *opi.RegistryCredentials
-	if lrp.RootFS.Image != nil {
-		credentials = lrp.RootFS.Image.Credentials
-	}
-	lrp.Instances, lrp.Routes, lrp.Annotation = 0, opi.Routes{}, ""
-	content, err := json.Marshal(struct {
-		LRP         opi.LRP
-		Credentials *opi.RegistryCredentials
-	}{lrp, credentials})
-	if err != nil {
-		return nil, fmt.Errorf("digest request of %s: %w", lrp, err)
-	}
-	return content, nil
 }
 
 // unsupported refuses what the domain knows and this back end does not: an LRP
