@@ -19,7 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -52,7 +53,7 @@ var _ = Describe("Rolling a stack", func() {
 				set = common.statefulSet(ctx, d.GUID())
 			}
 		})
-		lrps := stack.rolls(ctx, k8s.RollDone)
+		lrps := stack.rolls(ctx, control.RollDone)
 		wait()
 		Expect(lrps[0]).To(SatisfyAll(
 			HaveField("GUID", d.GUID()), HaveField("Version", d.Version()), HaveField("AppName", "single"),
@@ -80,7 +81,7 @@ var _ = Describe("Rolling a stack", func() {
 	It("moves the instances of an app one at a time", func(ctx context.Context) {
 		d, _ := started(ctx, "triple", 3)
 		ready := node.watchReady(d)
-		stack.rolls(ctx, k8s.RollDone)
+		stack.rolls(ctx, control.RollDone)
 		stack.onNew(ctx, d, 3)
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{2, 3}))
@@ -93,9 +94,9 @@ var _ = Describe("Rolling a stack", func() {
 		Expect(newImage(beforeTriple)).To(Equal(newImage(before)), "one droplet")
 		ready, readyTriple := node.watchReady(single), node.watchReady(triple)
 		kept := common.podUIDs(ctx, single.GUID())
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience, o.Parallel = time.Second, 2 })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.Patience, o.Parallel = time.Second, 2 })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(lrps).To(HaveEach(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("Err", MatchError(ContainSubstring("is not ready"))))))
+		Expect(lrps).To(HaveEach(SatisfyAll(HaveField("Outcome", control.RollBack), HaveField("Err", MatchError(ContainSubstring("is not ready"))))))
 		Expect(lrps).To(HaveLen(2))
 		for _, set := range []appsv1.StatefulSet{before, beforeTriple} {
 			guid := set.Labels[guidLabel]
@@ -118,14 +119,14 @@ var _ = Describe("Rolling a stack", func() {
 		for n := range 3 {
 			started(ctx, fmt.Sprintf("unassembled-%d", n), 1)
 		}
-		stack.assemble = func(opi.LRP) (k8s.AppImage, error) {
-			return k8s.AppImage{}, fmt.Errorf("%w: no such droplet", opi.ErrRefused)
+		stack.assemble = func(opi.LRP) (render.AppImage, error) {
+			return render.AppImage{}, fmt.Errorf("%w: no such droplet", opi.ErrRefused)
 		}
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.StopOnFailure = true })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.StopOnFailure = true })
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lrps).To(HaveLen(1))
-		Expect(lrps[0]).To(SatisfyAll(HaveField("Outcome", k8s.RollFailed), HaveField("Err", MatchError(opi.ErrRefused))))
-		Expect(stack.rolls(ctx, k8s.RollFailed, k8s.RollFailed, k8s.RollFailed)).To(HaveLen(3))
+		Expect(lrps[0]).To(SatisfyAll(HaveField("Outcome", control.RollFailed), HaveField("Err", MatchError(opi.ErrRefused))))
+		Expect(stack.rolls(ctx, control.RollFailed, control.RollFailed, control.RollFailed)).To(HaveLen(3))
 	}, patience)
 
 	It("moves what does not run without waiting, and what has volumes without a second instance", func(ctx context.Context) {
@@ -143,7 +144,7 @@ var _ = Describe("Rolling a stack", func() {
 		Eventually(func() int32 { return common.statefulSet(ctx, crashing.GUID()).Status.ReadyReplicas }).Should(BeZero())
 		node.spoil(newImage(crashingSet))
 
-		lrps := stack.rolls(ctx, k8s.RollDone, k8s.RollDone)
+		lrps := stack.rolls(ctx, control.RollDone, control.RollDone)
 		Expect(lrps).To(ContainElement(SatisfyAll(HaveField("AppName", "crashing"), HaveField("Note", ContainSubstring("none of its instances was ready")))))
 		stack.onNew(ctx, zero, 0)
 		Eventually(func(g Gomega) {
@@ -153,15 +154,15 @@ var _ = Describe("Rolling a stack", func() {
 		}).Should(Succeed())
 
 		stack = newPatchedStack(common)
-		stack.assemble = func(lrp opi.LRP) (k8s.AppImage, error) {
-			return k8s.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
+		stack.assemble = func(lrp opi.LRP) (render.AppImage, error) {
+			return render.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
 		}
 		d := node.app("database", 1).With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, common.namespace), "mount_dir": "/data"}})
 		run(ctx, irene, d)
 		Eventually(func() int32 { return common.statefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(1))
 		stack.takes(ctx, d)
 		ready := node.watchReady(d)
-		lrps = stack.rolls(ctx, k8s.RollDone)
+		lrps = stack.rolls(ctx, control.RollDone)
 		Expect(lrps[0].Note).To(ContainSubstring("because it has volumes"))
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{0, 1}))
@@ -230,9 +231,9 @@ var _ = Describe("Rolling a stack", func() {
 		stack.leadLater()
 		Consistently(stack.replicas(ctx, d)).WithTimeout(3 * time.Second).Should(BeEquivalentTo(2))
 		// The next roll finds out that it does not come up.
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience = time.Second })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.Patience = time.Second })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("From", before.Labels[revisionLabel]))))
+		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", control.RollBack), HaveField("From", before.Labels[revisionLabel]))))
 		Expect(common.statefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
 	}, SpecTimeout(2*time.Minute))
 })
