@@ -12,17 +12,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
 
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
-
-type statefulSetClient = appsclient.StatefulSetInterface
-
-// errChanged says that what the view showed is no longer so.
-var errChanged = errors.New("the LRP changed meanwhile")
 
 // Desire makes sure that the LRP exists. It writes at most one Secret and then the
 // StatefulSet, the commit point: an interrupted Desire leaves at the most a Secret
@@ -33,11 +30,11 @@ var errChanged = errors.New("the LRP changed meanwhile")
 func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP) error {
 	for range attempts {
 		err := l.desire(ctx, lrp)
-		if !errors.Is(err, errChanged) {
+		if !errors.Is(err, live.ErrChanged) {
 			return err
 		}
 	}
-	return fmt.Errorf("desire LRP %s: %w, and again after each of %d attempts: %w", lrp, errChanged, attempts, opi.ErrUnavailable)
+	return fmt.Errorf("desire LRP %s: %w, and again after each of %d attempts: %w", lrp, live.ErrChanged, attempts, opi.ErrUnavailable)
 }
 
 func (l *LRPs) desire(ctx context.Context, lrp opi.LRP) error {
@@ -61,7 +58,7 @@ const busyWatch = time.Second
 // the same name is found by the create, and one that another replica made within the
 // last second under another name becomes a twin, which Companions removes.
 func (l *LRPs) findToDesire(ctx context.Context, id opi.LRPIdentifier) (view.LRP, error) {
-	if _, known := l.View.LRP(id); !known && l.View.Current(view.StatefulSets, busyWatch) {
+	if _, known := l.view.LRP(id); !known && l.view.Current(view.StatefulSets, busyWatch) {
 		return view.LRP{}, fmt.Errorf("find LRP %s: %w", id, opi.ErrNotFound)
 	}
 	return l.find(ctx, id)
@@ -76,7 +73,7 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	secret, statefulSet, err := l.Translation.Render(lrp, image, lrp.OriginalRequest, key)
+	secret, statefulSet, err := l.settings.LRP(lrp, image, lrp.OriginalRequest, key)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
@@ -88,26 +85,14 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
 	created, err := l.statefulSets().Create(ctx, statefulSet, metav1.CreateOptions{})
 	switch {
 	case err == nil:
-		l.View.NoteStatefulSet(created)
+		l.view.NoteStatefulSet(created)
 		l.reportLeftOut(lrp, created)
 		return nil
 	case apierrors.IsAlreadyExists(err):
 		return l.nameTaken(ctx, lrp, statefulSet.Name)
 	default:
-		return fmt.Errorf("desire LRP %s: create StatefulSet %s: %w", lrp, statefulSet.Name, classify(err))
+		return fmt.Errorf("desire LRP %s: create StatefulSet %s: %w", lrp, statefulSet.Name, apierror.Classify(err))
 	}
-}
-
-// reportLeftOut reports, as an Event, the user's annotations that the pods don't have.
-func (l *LRPs) reportLeftOut(lrp opi.LRP, created *appsv1.StatefulSet) {
-	_, leftOut := l.Translation.UserAnnotations.split(lrp.UserAnnotations)
-	if len(leftOut) == 0 {
-		return
-	}
-	names := quoteSome(leftOut)
-	l.Logger.Session("desire").Info("annotations-left-out", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": created.Name, "annotations": names})
-	l.Events.Eventf(reference(l.View.FromLive(created)), corev1.EventTypeWarning, "AnnotationsLeftOut",
-		"The app's annotations %s are not on its pods: apps.user_annotations does not list them.", names)
 }
 
 // nameTaken decides what it means that the StatefulSet's name is taken: mostly that
@@ -115,36 +100,36 @@ func (l *LRPs) reportLeftOut(lrp opi.LRP, created *appsv1.StatefulSet) {
 func (l *LRPs) nameTaken(ctx context.Context, lrp opi.LRP, name string) error {
 	taken, err := l.statefulSets().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return errChanged
+		return live.ErrChanged
 	}
 	if err != nil {
-		return fmt.Errorf("desire LRP %s: %w", lrp, classify(err))
+		return fmt.Errorf("desire LRP %s: %w", lrp, apierror.Classify(err))
 	}
 	switch {
 	case taken.DeletionTimestamp != nil:
 		return fmt.Errorf("desire LRP %s: StatefulSet %s is still being deleted: %w", lrp, name, opi.ErrUnavailable)
 	case taken.Annotations[keys.ProcessGUID] != lrp.ProcessGUID():
-		return opi.WithMessage(fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name), "%s", NameTaken)
+		return opi.WithMessage(fmt.Errorf("desire LRP %s: %w: the name %s belongs to a StatefulSet that is not this LRP's", lrp, opi.ErrRefused, name), "%s", apierror.NameTaken)
 	}
-	if !isSubset(selector(lrp.LRPIdentifier), taken.Labels) {
-		if taken, err = l.relabel(ctx, taken, selector(lrp.LRPIdentifier)); err != nil {
+	if !isSubset(render.Selector(lrp.LRPIdentifier), taken.Labels) {
+		if taken, err = l.relabel(ctx, taken, render.Selector(lrp.LRPIdentifier)); err != nil {
 			return fmt.Errorf("desire LRP %s: %w", lrp, err)
 		}
 	}
-	l.View.NoteStatefulSet(taken)
-	return errChanged
+	l.view.NoteStatefulSet(taken)
+	return live.ErrChanged
 }
 
 // relabel gives a StatefulSet the labels back by which it is found, after somebody
 // has taken them away.
 func (l *LRPs) relabel(ctx context.Context, taken *appsv1.StatefulSet, wanted map[string]string) (*appsv1.StatefulSet, error) {
-	patch, err := mergePatch(objectPatch{Metadata: metadataPatch{UID: taken.UID, Labels: wanted}})
+	patch, err := live.Patch{Metadata: live.Metadata{UID: taken.UID, Labels: wanted}}.Encode()
 	if err != nil {
 		return nil, err
 	}
 	patched, err := l.statefulSets().Patch(ctx, taken.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("give StatefulSet %s its labels back: %w", taken.Name, classify(err))
+		return nil, fmt.Errorf("give StatefulSet %s its labels back: %w", taken.Name, apierror.Classify(err))
 	}
 	return patched, nil
 }
@@ -163,33 +148,33 @@ func isSubset(part, whole map[string]string) bool {
 // on, which changes the resource version that the collector insists on. Labels are
 // set again, since the view does not see a Secret that has lost them.
 func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
-	secrets := l.Client.CoreV1().Secrets(secret.Namespace)
-	now := l.Clock.Now().UTC().Format(time.RFC3339)
+	secrets := l.client.CoreV1().Secrets(secret.Namespace)
+	now := l.clock.Now().UTC().Format(time.RFC3339)
 	secret.Annotations = map[string]string{keys.DesiredAt: now}
 	written, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		patch, patchErr := mergePatch(objectPatch{Metadata: metadataPatch{Labels: secret.Labels, Annotations: annotationChanges{keys.DesiredAt: &now}}})
+		patch, patchErr := live.Patch{Metadata: live.Metadata{Labels: secret.Labels, Annotations: map[string]*string{keys.DesiredAt: &now}}}.Encode()
 		if patchErr != nil {
 			return patchErr
 		}
 		written, err = secrets.Patch(ctx, secret.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if apierrors.IsNotFound(err) {
-			return errChanged
+			return live.ErrChanged
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("write Secret %s: %w", secret.Name, classify(err))
+		return fmt.Errorf("write Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
 	if written.DeletionTimestamp != nil {
 		return fmt.Errorf("write Secret %s: it is still being deleted: %w", secret.Name, opi.ErrUnavailable)
 	}
-	l.View.NoteSecret(written)
+	l.view.NoteSecret(written)
 	return nil
 }
 
 // desireAgain handles a request for an LRP that exists.
 func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP) error {
-	if l.View.SecretMissing(existing) {
+	if l.view.SecretMissing(existing) {
 		gone, err := l.secretGone(ctx, existing)
 		if err != nil {
 			return fmt.Errorf("desire LRP %s: %w", lrp, err)
@@ -207,8 +192,8 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP) 
 		return err
 	}
 	if !same {
-		l.Logger.Session("desire").Info("template-kept", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
-		l.Events.Event(reference(existing), corev1.EventTypeNormal, "TemplateKept",
+		l.logger.Session("desire").Info("template-kept", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
+		l.events.Event(live.Reference(existing), corev1.EventTypeNormal, "TemplateKept",
 			"The LRP was desired again with other settings; a running LRP keeps the settings it was first desired with. Restart the app for the new ones.")
 	}
 	update, err := updateTo(lrp, existing)
@@ -228,14 +213,14 @@ func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 	if existing.Instances != lrp.Instances {
 		update.Instances = &lrp.Instances
 	}
-	http, err := encodeHTTPRoutes(lrp.Routes.HTTP)
+	http, err := render.EncodeHTTPRoutes(lrp.Routes.HTTP)
 	if err != nil {
 		return opi.LRPUpdate{}, err
 	}
 	if existing.Routes != http {
 		update.Routes.HTTP = &lrp.Routes.HTTP
 	}
-	internal, err := encodeInternalRoutes(lrp.Routes.Internal)
+	internal, err := render.EncodeInternalRoutes(lrp.Routes.Internal)
 	if err != nil {
 		return opi.LRPUpdate{}, err
 	}
@@ -255,13 +240,13 @@ func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 // view of StatefulSets. A Secret without the label by which the view selects counts
 // as gone: writing it again brings the label back.
 func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) {
-	secret, err := l.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
+	secret, err := l.metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).
 		Namespace(existing.Namespace).Get(ctx, existing.Secret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for Secret %s: %w", existing.Secret, classify(err))
+		return false, fmt.Errorf("look for Secret %s: %w", existing.Secret, apierror.Classify(err))
 	}
 	return secret.Labels[keys.SourceType] != keys.SourceTypeApp, nil
 }
@@ -278,31 +263,21 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP) erro
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	secret, _, err := l.Translation.Render(lrp, image, lrp.OriginalRequest, key)
+	secret, _, err := l.settings.LRP(lrp, image, lrp.OriginalRequest, key)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	l.Logger.Session("desire").Info("secret-was-gone", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
+	l.logger.Session("desire").Info("secret-was-gone", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": existing.Name})
 	if secret != nil && key.SameSecret(existing.Secret, existing.Name, secret) {
 		// The template refers to it by the name that it had.
 		secret.Name = existing.Secret
 		if err := l.writeSecret(ctx, secret); err != nil {
 			return fmt.Errorf("restore LRP %s: %w", lrp, err)
 		}
-		return errChanged
+		return live.ErrChanged
 	}
-	if err := l.delete(ctx, existing); err != nil {
+	if err := l.sets.Delete(ctx, existing); err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
 	return l.create(ctx, lrp)
-}
-
-func reference(lrp view.LRP) *corev1.ObjectReference {
-	return &corev1.ObjectReference{
-		APIVersion: appsv1.SchemeGroupVersion.String(),
-		Kind:       "StatefulSet",
-		Namespace:  lrp.Namespace,
-		Name:       lrp.Name,
-		UID:        lrp.UID,
-	}
 }

@@ -9,16 +9,19 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
 // imageUser answers for every image.
 type imageUser struct {
-	k8s.ImageUser
+	render.ImageUser
 	err error
 }
 
-func (u imageUser) User(context.Context, opi.Image) (k8s.ImageUser, error) { return u.ImageUser, u.err }
+func (u imageUser) User(context.Context, opi.Image) (render.ImageUser, error) {
+	return u.ImageUser, u.err
+}
 
 func TestDockerImageWithoutCommand(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -26,14 +29,14 @@ func TestDockerImageWithoutCommand(t *testing.T) {
 		user    imageUser
 		refused bool
 	}{
-		"neither has one":           {nil, imageUser{ImageUser: k8s.ImageUser{NoCommand: true}}, true},
-		"the app has one":           {[]string{"/run"}, imageUser{ImageUser: k8s.ImageUser{NoCommand: true}}, false},
+		"neither has one":           {nil, imageUser{ImageUser: render.ImageUser{NoCommand: true}}, true},
+		"the app has one":           {[]string{"/run"}, imageUser{ImageUser: render.ImageUser{NoCommand: true}}, false},
 		"the image has one":         {nil, imageUser{}, false},
-		"the image can't be looked": {nil, imageUser{ImageUser: k8s.ImageUser{NoCommand: true}, err: errors.New("timeout")}, false},
+		"the image can't be looked": {nil, imageUser{ImageUser: render.ImageUser{NoCommand: true}, err: errors.New("timeout")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			lrps := k8s.LRPs{Translation: translation(), Users: c.user, Logger: lager.NewLogger("test")}
+			lrps := k8s.New(k8s.Options{Users: c.user, Logger: lager.NewLogger("test")})
 			_, err := lrps.ResolveTaskImage(t.Context(), opi.Task{
 				RootFS: opi.RootFS{Image: &opi.Image{Reference: "org/app"}}, Process: opi.Process{Command: c.command},
 			})

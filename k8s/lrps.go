@@ -3,21 +3,38 @@ package k8s
 import (
 	"context"
 	"fmt"
-	"sort"
 	"sync/atomic"
 
 	"code.cloudfoundry.org/lager/v3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metalabels "k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
+
+// Options are what LRPs works with.
+type Options struct {
+	Client   kubernetes.Interface
+	Metadata metadata.Interface
+	View     *view.View
+	// StatefulSets are those of the view's namespace.
+	StatefulSets *live.StatefulSets
+	Settings     render.Settings
+	Images       AppImages
+	// Users may be nil with Settings.UserNamespaces, where no user is looked up.
+	Users ImageUsers
+	// Events shows people with kubectl what Irene did and refused.
+	Events record.EventRecorder
+	Logger lager.Logger
+	// Clock is the real one when nil.
+	Clock clock.PassiveClock
+}
 
 // LRPs desires, changes, reads and stops LRPs. All methods may be called at the
 // same time, also by several replicas.
@@ -26,20 +43,38 @@ import (
 // where the API server can't be reached or is busy, opi.ErrRefused or are
 // *opi.FieldError where the request can't be honoured.
 type LRPs struct {
-	Client      kubernetes.Interface
-	Metadata    metadata.Interface
-	View        *view.View
-	Translation Translation
-	Images      AppImages
-	// Users may be nil with Translation.UserNamespaces, where no user is asked for.
-	Users ImageUsers
-	// Events tells people with kubectl what Irene did and refused.
-	Events record.EventRecorder
-	Logger lager.Logger
-	Clock  clock.PassiveClock
+	client   kubernetes.Interface
+	metadata metadata.Interface
+	view     *view.View
+	sets     *live.StatefulSets
+	settings render.Settings
+	images   AppImages
+	users    ImageUsers
+	events   record.EventRecorder
+	logger   lager.Logger
+	clock    clock.PassiveClock
 
 	// key is the DigestKey, once it was needed.
-	key atomic.Pointer[DigestKey]
+	key atomic.Pointer[render.DigestKey]
+}
+
+// New returns LRPs. It makes no call, and starts nothing.
+func New(options Options) *LRPs {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	return &LRPs{
+		client:   options.Client,
+		metadata: options.Metadata,
+		view:     options.View,
+		sets:     options.StatefulSets,
+		settings: options.Settings,
+		images:   options.Images,
+		users:    options.Users,
+		events:   options.Events,
+		logger:   options.Logger,
+		clock:    options.Clock,
+	}
 }
 
 // attempts bounds how often a call starts again because what it saw in the view
@@ -49,10 +84,10 @@ const attempts = 3
 // find returns the LRP's StatefulSet from the view or, on a miss, by one live
 // list; the oldest where there are twins.
 func (l *LRPs) find(ctx context.Context, id opi.LRPIdentifier) (view.LRP, error) {
-	if lrp, known := l.View.LRP(id); known {
+	if lrp, known := l.view.LRP(id); known {
 		return lrp, nil
 	}
-	live, err := l.list(ctx, id)
+	live, err := l.sets.Find(ctx, id)
 	if err != nil {
 		return view.LRP{}, err
 	}
@@ -62,35 +97,11 @@ func (l *LRPs) find(ctx context.Context, id opi.LRPIdentifier) (view.LRP, error)
 	return live[0], nil
 }
 
-// list asks the API server for the StatefulSets of an identity, without those that
-// are being deleted, oldest first. An identity that no object can have is not asked
-// about.
-func (l *LRPs) list(ctx context.Context, id opi.LRPIdentifier) ([]view.LRP, error) {
-	if id.Validate() != nil {
-		return nil, nil
-	}
-	found, err := l.statefulSets().List(ctx, metav1.ListOptions{
-		LabelSelector: metalabels.SelectorFromSet(selector(id)).String(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find LRP %s: %w", id, classify(err))
-	}
-	var live []view.LRP
-	for _, statefulSet := range found.Items {
-		if statefulSet.DeletionTimestamp == nil {
-			live = append(live, l.View.FromLive(&statefulSet))
-			l.View.NoteStatefulSet(&statefulSet)
-		}
-	}
-	sort.Slice(live, func(i, j int) bool { return live[i].OlderThan(live[j]) })
-	return live, nil
+func (l *LRPs) statefulSets() appsclient.StatefulSetInterface {
+	return l.client.AppsV1().StatefulSets(l.settings.Namespace)
 }
 
-func (l *LRPs) statefulSets() statefulSetClient {
-	return l.Client.AppsV1().StatefulSets(l.Translation.Namespace)
-}
-
-// Get returns what is held of an LRP.
+// Get returns an LRP as it is desired.
 func (l *LRPs) Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, error) {
 	found, err := l.find(ctx, id)
 	if err != nil {
@@ -113,11 +124,11 @@ func (l *LRPs) Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, e
 // list and stops what it does not know, so a partial list would do harm. Routes
 // are left out.
 func (l *LRPs) List(_ context.Context, door opi.Door) ([]opi.DesiredLRP, error) {
-	if err := l.View.Fresh(); err != nil {
+	if err := l.view.Fresh(); err != nil {
 		return nil, fmt.Errorf("list LRPs: %w", err)
 	}
 	lrps := []opi.DesiredLRP{}
-	l.View.EachLRP(func(lrp *view.LRP) {
+	l.view.EachLRP(func(lrp *view.LRP) {
 		if lrp.Door != door {
 			return
 		}
@@ -136,7 +147,5 @@ func (l *LRPs) Instances(ctx context.Context, id opi.LRPIdentifier) ([]opi.Insta
 	if err != nil {
 		return nil, err
 	}
-	return l.View.Instances(found), nil
+	return l.view.Instances(found), nil
 }
-
-func ownUID(uid types.UID) *metav1.Preconditions { return &metav1.Preconditions{UID: &uid} }

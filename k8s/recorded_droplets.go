@@ -11,7 +11,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -24,10 +26,10 @@ func RecordedDroplets(ctx context.Context, client kubernetes.Interface, namespac
 	list := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.AppsV1().StatefulSets(namespace).List(ctx, options)
 	})
-	list.PageSize = rollPage
+	list.PageSize = listPage
 	list.PageBufferSize = 0
 	err := list.EachListItem(ctx, metav1.ListOptions{LabelSelector: keys.SourceType + "=" + keys.SourceTypeApp}, func(object runtime.Object) error {
-		lrp, err := recordedLRP(object.(*appsv1.StatefulSet))
+		lrp, err := render.RecordedLRP(object.(*appsv1.StatefulSet))
 		if err != nil || known[*lrp.Droplet] {
 			return nil
 		}
@@ -38,7 +40,7 @@ func RecordedDroplets(ctx context.Context, client kubernetes.Interface, namespac
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return nil, fmt.Errorf("list LRPs with droplets: %w", classify(err))
+		return nil, fmt.Errorf("list LRPs with droplets: %w", apierror.Classify(err))
 	}
 	return found, nil
 }

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
@@ -15,34 +16,11 @@ import (
 // stored is what the view shows of an LRP that has the routes, and what stands in
 // its annotations.
 func stored(g *WithT, routes opi.Routes) (view.LRP, map[string]string) {
-	changes, err := changesFor(opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal}, nil)
+	changes, err := render.ChangesFor(opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal}, nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	annotations := map[string]string{}
-	g.Expect(changes.apply(annotations)).To(Succeed())
+	g.Expect(changes.Apply(annotations)).To(Succeed())
 	return view.LRP{Routes: annotations[keys.Routes], InternalRoutes: annotations[keys.InternalRoutes]}, annotations
-}
-
-// The annotations' form outlives releases: LRPs do.
-func TestFormOfStoredRoutes(t *testing.T) {
-	g := NewWithT(t)
-	_, annotations := stored(g, opi.Routes{})
-	g.Expect(annotations).To(Equal(map[string]string{keys.Routes: `[]`, keys.ApplicationURIs: `[]`}))
-
-	routes := opi.Routes{
-		HTTP: []opi.HTTPRoute{
-			{Hostname: "a.example.com", Port: 8080},
-			{Hostname: "b.example.com/path", Port: 9090, Protocol: "http2", RouteServiceURL: "https://service", IsolationSegment: "segment",
-				Options: map[string]string{"loadbalancing": "least-connection"}},
-		},
-		Internal: []opi.InternalRoute{{Hostname: "a.apps.internal"}},
-	}
-	lrp, annotations := stored(g, routes)
-	const text = `[{"hostname":"a.example.com","port":8080},{"hostname":"b.example.com/path","port":9090,"protocol":"http2",` +
-		`"route_service_url":"https://service","isolation_segment":"segment","options":{"loadbalancing":"least-connection"}}]`
-	g.Expect(annotations).To(Equal(map[string]string{
-		keys.Routes: text, keys.ApplicationURIs: text, keys.InternalRoutes: `[{"hostname":"a.apps.internal"}]`,
-	}))
-	g.Expect(storedRoutes(lrp)).To(Equal(routes))
 }
 
 func TestRoutesOf(t *testing.T) {
@@ -106,9 +84,9 @@ func FuzzRoutesOf(f *testing.F) {
 		}
 		routes, err := storedRoutes(lrp)
 		g.Expect(err).NotTo(HaveOccurred())
-		httpText, err := encodeHTTPRoutes(routes.HTTP)
+		httpText, err := render.EncodeHTTPRoutes(routes.HTTP)
 		g.Expect(err).NotTo(HaveOccurred())
-		internalText, err := encodeInternalRoutes(routes.Internal)
+		internalText, err := render.EncodeInternalRoutes(routes.Internal)
 		g.Expect(err).NotTo(HaveOccurred())
 		again, err := storedRoutes(view.LRP{Routes: httpText, InternalRoutes: internalText})
 		g.Expect(err).NotTo(HaveOccurred())
@@ -119,25 +97,6 @@ func FuzzRoutesOf(f *testing.F) {
 		}
 		g.Expect(again).To(Equal(routes))
 	})
-}
-
-func TestChangesSpeakOnlyOfWhatTheUpdateSpeaksOf(t *testing.T) {
-	g := NewWithT(t)
-	changes, err := changesFor(opi.RoutesUpdate{}, nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(changes).To(BeEmpty())
-
-	changes, err = changesFor(opi.RoutesUpdate{Internal: &[]opi.InternalRoute{}}, nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(changes).To(Equal(annotationChanges{keys.InternalRoutes: nil}))
-
-	text, empty := "", `[]`
-	changes, err = changesFor(opi.RoutesUpdate{HTTP: &[]opi.HTTPRoute{}, TCP: &[]opi.TCPRoute{}}, &text)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(changes).To(Equal(annotationChanges{keys.Routes: &empty, keys.ApplicationURIs: &empty, keys.LastUpdated: &text}))
-
-	_, err = changesFor(opi.RoutesUpdate{TCP: &[]opi.TCPRoute{{}}}, nil)
-	g.Expect(opi.FieldErrors(err)).To(ConsistOf(HaveField("Field", "routes.tcp")), "never dropped in silence")
 }
 
 func TestUpdateTo(t *testing.T) {
@@ -171,9 +130,9 @@ func TestUpdatesAreBounded(t *testing.T) {
 	few, many, tooMany := manyRoutes(10), manyRoutes(1000), manyRoutes(5000)
 	existing, _ := stored(g, opi.Routes{HTTP: few})
 	update := func(existing view.LRP, http *[]opi.HTTPRoute, annotation *string) error {
-		changes, err := changesFor(opi.RoutesUpdate{HTTP: http}, annotation)
+		changes, err := render.ChangesFor(opi.RoutesUpdate{HTTP: http}, annotation)
 		g.Expect(err).NotTo(HaveOccurred())
-		return changes.apply(updatedAnnotations(existing))
+		return changes.Apply(updatedAnnotations(existing))
 	}
 	refused := func(err error) {
 		t.Helper()
@@ -193,24 +152,4 @@ func TestUpdatesAreBounded(t *testing.T) {
 	none := []opi.HTTPRoute{}
 	g.Expect(update(existing, &none, nil)).To(Succeed())
 	refused(update(existing, &many, nil))
-}
-
-// Routes can't push an LRP's other annotations out, nor the other way round: both
-// at their largest still fit together.
-func TestRoutesHaveRoomOfTheirOwn(t *testing.T) {
-	g := NewWithT(t)
-	lrp := opi.LRP{LRPIdentifier: opi.LRPIdentifier{GUID: "g", Version: "v"}, RootFS: opi.RootFS{Image: &opi.Image{Reference: "org/image"}}}
-	for i := range 600 {
-		lrp.EgressRules = append(lrp.EgressRules, opi.EgressRule{Protocol: "tcp", Destinations: []string{fmt.Sprintf("10.0.%d.%d/32", i/250, i%250)}, Ports: []int32{443}})
-	}
-	lrp.Routes.HTTP = manyRoutes(1000)
-	_, statefulSet, err := Translation{}.Render(lrp, ResolvedImage{}, strings.Repeat("r", 20<<10), DigestKey("key"))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(statefulSet.Annotations[keys.LRP]).NotTo(ContainSubstring("egressRulesInSecret"))
-	g.Expect(statefulSet.Annotations).To(HaveKey(keys.OriginalRequest))
-	g.Expect(annotationBytes(statefulSet.Annotations)).To(BeNumerically("~", 170<<10, 30<<10))
-
-	lrp.Routes.HTTP = manyRoutes(5000)
-	_, _, err = Translation{}.Render(lrp, ResolvedImage{}, "", DigestKey("key"))
-	g.Expect(opi.FieldErrors(err)).To(ConsistOf(HaveField("Field", "routes")))
 }

@@ -10,10 +10,15 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 )
+
+// listPage bounds how many StatefulSets are in memory at once when all are listed.
+const listPage = 200
 
 // namedApps bounds the names in a StackUse.
 const namedApps = 10
@@ -27,16 +32,16 @@ type StackUse struct {
 	Apps []string
 }
 
-// StackUsage looks at all LRPs that are built on a stack, live, and counts them by
+// StackUsage lists all LRPs that are built on a stack, live, and counts them by
 // stack and revision.
-func (l *LRPs) StackUsage(ctx context.Context) ([]StackUse, error) {
+func StackUsage(ctx context.Context, client metadata.Interface, namespace string) ([]StackUse, error) {
 	type base struct{ stack, revision string }
 	uses := map[base]*StackUse{}
-	statefulSets := l.Metadata.Resource(appsv1.SchemeGroupVersion.WithResource("statefulsets")).Namespace(l.Translation.Namespace)
+	statefulSets := client.Resource(appsv1.SchemeGroupVersion.WithResource("statefulsets")).Namespace(namespace)
 	list := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return statefulSets.List(ctx, options)
 	})
-	list.PageSize = rollPage
+	list.PageSize = listPage
 	err := list.EachListItem(ctx, metav1.ListOptions{LabelSelector: keys.SourceType + "=" + keys.SourceTypeApp}, func(object runtime.Object) error {
 		set := object.(*metav1.PartialObjectMetadata)
 		on := base{set.Annotations[keys.Stack], set.Labels[keys.RootFSVersion]}
@@ -55,7 +60,7 @@ func (l *LRPs) StackUsage(ctx context.Context) ([]StackUse, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list LRPs by stack: %w", classify(err))
+		return nil, fmt.Errorf("list LRPs by stack: %w", apierror.Classify(err))
 	}
 	var sorted []StackUse
 	for use := range maps.Values(uses) {

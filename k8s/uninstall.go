@@ -9,13 +9,16 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/live"
 )
 
 const (
@@ -105,4 +108,32 @@ func releaseJob(ctx context.Context, client kubernetes.Interface, job *batchv1.J
 	}
 	_, err = jobs.Patch(ctx, job.Name, types.MergePatchType, body, metav1.PatchOptions{})
 	return err
+}
+
+// ReleasePods removes the finalizer of the crash back-off from all pods of a namespace, so
+// that they and the namespace can be deleted when no Irene runs any more. It returns how
+// many there were. It may be run again.
+func ReleasePods(ctx context.Context, client kubernetes.Interface, meta metadata.Interface, namespace string) (released int, err error) {
+	pods := meta.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace)
+	options := metav1.ListOptions{Limit: releasePage}
+	var failures []error
+	for {
+		page, err := pods.List(ctx, options)
+		if err != nil {
+			return released, errors.Join(append(failures, fmt.Errorf("list pods in %s: %w", namespace, err))...)
+		}
+		for _, pod := range page.Items {
+			if !slices.Contains(pod.Finalizers, keys.CrashBackoffFinalizer) {
+				continue
+			}
+			if err := live.ReleasePod(ctx, client.CoreV1().Pods(namespace), pod.Name, pod.UID); err != nil {
+				failures = append(failures, err)
+				continue
+			}
+			released++
+		}
+		if options.Continue = page.Continue; options.Continue == "" {
+			return released, errors.Join(failures...)
+		}
+	}
 }

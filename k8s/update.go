@@ -2,33 +2,37 @@ package k8s
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
+// updateAttempts bounds how often an update is made again because the StatefulSet had
+// changed meanwhile; while pods come and go its status does all the time.
+const updateAttempts = 20
+
 // Update changes instances, routes and annotation in one call and restarts nothing.
 func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error {
-	for range changeAttempts {
+	for range updateAttempts {
 		existing, err := l.find(ctx, id)
 		if err != nil {
 			return fmt.Errorf("update LRP %s: %w", id, err)
 		}
-		if err := l.patch(ctx, existing, update); !errors.Is(err, errChanged) {
+		if err := l.patch(ctx, existing, update); !errors.Is(err, live.ErrChanged) {
 			return err
 		}
 	}
-	return fmt.Errorf("update LRP %s: %w, and again after each of %d attempts: %w", id, errChanged, changeAttempts, opi.ErrUnavailable)
+	return fmt.Errorf("update LRP %s: %w, and again after each of %d attempts: %w", id, live.ErrChanged, updateAttempts, opi.ErrUnavailable)
 }
 
 // patch writes an update without regard to other writers of the same fields: the
@@ -36,35 +40,35 @@ func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPU
 // found and no later one of the same name. One instance is asked for with the version
 // that was found: how many replicas that takes depends on whether a roll is under way.
 func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdate) error {
-	annotations, err := changesFor(update.Routes, update.Annotation)
+	annotations, err := render.ChangesFor(update.Routes, update.Annotation)
 	if err != nil {
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
-	if err := annotations.apply(updatedAnnotations(existing)); err != nil {
+	if err := annotations.Apply(updatedAnnotations(existing)); err != nil {
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
-	change := objectPatch{Metadata: metadataPatch{UID: existing.UID, Annotations: annotations}}
+	change := live.Patch{Metadata: live.Metadata{UID: existing.UID, Annotations: annotations}}
 	if update.Instances != nil {
-		change.setReplicas(*update.Instances, surgeFor(existing, *update.Instances))
+		change.SetReplicas(*update.Instances, surgeFor(existing, *update.Instances))
 		if *update.Instances == 1 {
 			change.Metadata.ResourceVersion = existing.ResourceVersion
 		}
 	}
-	patch, err := mergePatch(change)
+	patch, err := change.Encode()
 	if err != nil {
 		return err
 	}
 	patched, err := l.statefulSets().Patch(ctx, existing.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		l.View.NoteDeletedStatefulSet(existing.UID)
-		return errChanged
+		l.view.NoteDeletedStatefulSet(existing.UID)
+		return live.ErrChanged
 	case apierrors.IsConflict(err):
 		return l.lookAgain(ctx, existing)
 	case err != nil:
-		return fmt.Errorf("update LRP %s: patch StatefulSet %s: %w", existing.LRPIdentifier, existing.Name, classify(err))
+		return fmt.Errorf("update LRP %s: patch StatefulSet %s: %w", existing.LRPIdentifier, existing.Name, apierror.Classify(err))
 	}
-	l.View.NoteStatefulSet(patched)
+	l.view.NoteStatefulSet(patched)
 	return nil
 }
 
@@ -87,65 +91,26 @@ func surgeFor(existing view.LRP, instances int) int {
 func (l *LRPs) lookAgain(ctx context.Context, existing view.LRP) error {
 	present, err := l.statefulSets().Get(ctx, existing.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, classify(err))
+		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, apierror.Classify(err))
 	}
 	if apierrors.IsNotFound(err) || present.UID != existing.UID {
-		l.View.NoteDeletedStatefulSet(existing.UID)
-		return errChanged
+		l.view.NoteDeletedStatefulSet(existing.UID)
+		return live.ErrChanged
 	}
-	l.View.NoteStatefulSet(present)
-	return errChanged
+	l.view.NoteStatefulSet(present)
+	return live.ErrChanged
 }
 
-// objectPatch is a JSON merge patch for the few fields that Irene ever changes.
-type objectPatch struct {
-	Metadata metadataPatch `json:"metadata,omitzero"`
-	Spec     specPatch     `json:"spec,omitzero"`
-}
-
-// setReplicas asks for a number of desired instances and some beyond those.
-func (p *objectPatch) setReplicas(instances, surge int) {
-	if p.Metadata.Annotations == nil {
-		p.Metadata.Annotations = annotationChanges{}
+// updatedAnnotations returns the annotations that updates replace, as they stand on an
+// LRP's StatefulSet.
+func updatedAnnotations(lrp view.LRP) map[string]string {
+	annotations := map[string]string{
+		keys.Routes:          lrp.Routes,
+		keys.ApplicationURIs: lrp.Routes,
+		keys.LastUpdated:     lrp.Annotation,
 	}
-	p.Spec.Replicas, p.Metadata.Annotations[keys.Surge] = ptr.To(instances+surge), nil
-	if surge > 0 {
-		p.Metadata.Annotations[keys.Surge] = ptr.To(strconv.Itoa(surge))
+	if lrp.InternalRoutes != "" {
+		annotations[keys.InternalRoutes] = lrp.InternalRoutes
 	}
-}
-
-type metadataPatch struct {
-	UID             types.UID               `json:"uid,omitempty"`
-	ResourceVersion string                  `json:"resourceVersion,omitempty"`
-	Labels          map[string]string       `json:"labels,omitempty"`
-	Annotations     annotationChanges       `json:"annotations,omitempty"`
-	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
-}
-
-type specPatch struct {
-	Replicas *int          `json:"replicas,omitempty"`
-	Template templatePatch `json:"template,omitzero"`
-}
-
-// templatePatch needs a strategic merge patch, which tells containers by their names.
-type templatePatch struct {
-	Metadata metadataPatch   `json:"metadata,omitzero"`
-	Spec     containersPatch `json:"spec,omitzero"`
-}
-
-type containersPatch struct {
-	Containers []containerPatch `json:"containers,omitempty"`
-}
-
-type containerPatch struct {
-	Name  string `json:"name"`
-	Image string `json:"image"`
-}
-
-func mergePatch(patch objectPatch) ([]byte, error) {
-	content, err := json.Marshal(patch)
-	if err != nil {
-		return nil, fmt.Errorf("encode patch: %w", err)
-	}
-	return content, nil
+	return annotations
 }

@@ -21,8 +21,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -49,8 +49,8 @@ func (r *registries) Config(_ context.Context, image opi.Image) (ImageConfig, er
 	return r.config, r.err
 }
 
-func (r *registries) User(context.Context, opi.Image) (k8s.ImageUser, error) {
-	return k8s.ImageUser{}, r.userErr
+func (r *registries) User(context.Context, opi.Image) (render.ImageUser, error) {
+	return render.ImageUser{}, r.userErr
 }
 
 type world struct {

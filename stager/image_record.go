@@ -17,7 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -102,7 +102,7 @@ func imageFault(err error) string {
 func (s *Stager) recordedImage(ctx context.Context, job *batchv1.Job) (image opi.Image, startsApp bool, err error) {
 	secret, err := s.Client.CoreV1().Secrets(job.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
 	if err != nil {
-		return opi.Image{}, false, fmt.Errorf("read Secret %s: %w", job.Name, k8s.Classify(err))
+		return opi.Image{}, false, fmt.Errorf("read Secret %s: %w", job.Name, apierror.Classify(err))
 	}
 	var record imageRecord
 	if err := json.Unmarshal(secret.Data[imageFile], &record); err != nil {

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -65,7 +65,7 @@ func (s Settings) barePodSpec() corev1.PodSpec {
 	}
 	return corev1.PodSpec{
 		TerminationGracePeriodSeconds: ptr.To(grace),
-		SecurityContext:               k8s.VcapSecurity(),
+		SecurityContext:               render.VcapSecurity(),
 		ImagePullSecrets:              pullSecrets,
 		ServiceAccountName:            s.ServiceAccount,
 		AutomountServiceAccountToken:  ptr.To(false),
@@ -99,7 +99,7 @@ func (s Settings) container(name, image string, memoryMiB, diskMiB int64) corev1
 		Image:           image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Resources:       corev1.ResourceRequirements{Limits: bounds, Requests: requests},
-		SecurityContext: k8s.ContainerSecurity(),
+		SecurityContext: render.ContainerSecurity(),
 	}
 }
 

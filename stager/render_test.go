@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -28,7 +28,7 @@ func testSettings() Settings {
 		Deadline: DefaultDeadline, SchedulingPatience: DefaultSchedulingPatience, PullPatience: DefaultPullPatience,
 		DockerPatience: DefaultDockerPatience, LostNodeGrace: time.Minute,
 		CPURequestMilli: DefaultCPURequestMilli, DefaultDiskMiB: DefaultDiskMiB, ParallelDownloads: DefaultParallelDownloads,
-		Placement: k8s.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
+		Placement: render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
 	}
 }
 
@@ -160,7 +160,7 @@ func TestRenderedBuildWithImageVolumes(t *testing.T) {
 func TestRenderedBuildWithoutCredentials(t *testing.T) {
 	g := NewWithT(t)
 	settings := testSettings()
-	settings.PullSecret, settings.Placement = "", k8s.PlacementSettings{}
+	settings.PullSecret, settings.Placement = "", render.PlacementSettings{}
 	build := testBuild()
 	build.Source.CacheDownloadURL, build.Source.CacheUploadURL, build.Limits.DiskMiB, build.Limits.MemoryMiB = "", "", 0, 64
 	objects, err := settings.Render(build, testImages(), Credentials{})

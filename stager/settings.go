@@ -3,7 +3,7 @@ package stager
 import (
 	"time"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 )
 
 // Defaults of Settings.
@@ -60,7 +60,7 @@ type Settings struct {
 	// ParallelDownloads is how many things one build fetches at a time.
 	ParallelDownloads int
 	// Placement chooses nodes as for apps. Builds come without isolation segment.
-	Placement k8s.PlacementSettings
+	Placement render.PlacementSettings
 }
 
 // Registry is the registry as pods reach it.

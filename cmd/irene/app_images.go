@@ -12,6 +12,7 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/droplet"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -19,11 +20,11 @@ import (
 type fixedImages struct{ revision string }
 
 // Assemble implements k8s.AppImages.
-func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (render.AppImage, error) {
 	if lrp.RootFS.Stack != "" {
-		return k8s.AppImage{}, opi.Invalid("rootFS.stack", "only the default stack is supported")
+		return render.AppImage{}, opi.Invalid("rootFS.stack", "only the default stack is supported")
 	}
-	return k8s.AppImage{Revision: f.revision}, nil
+	return render.AppImage{Revision: f.revision}, nil
 }
 
 // assembledImages puts the images of droplets together in the registry.
@@ -34,12 +35,12 @@ type assembledImages struct {
 }
 
 // Assemble implements k8s.AppImages.
-func (a assembledImages) Assemble(ctx context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+func (a assembledImages) Assemble(ctx context.Context, lrp opi.LRP) (render.AppImage, error) {
 	return appImage(a.assembler.Assemble(ctx, assemblyRequest(lrp)))
 }
 
-// Repair implements k8s.ImageRepair.
-func (a assembledImages) Repair(ctx context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+// Repair implements control.ImageRepair.
+func (a assembledImages) Repair(ctx context.Context, lrp opi.LRP) (render.AppImage, error) {
 	return appImage(a.assembler.Repair(ctx, assemblyRequest(lrp)))
 }
 
@@ -47,8 +48,8 @@ func assemblyRequest(lrp opi.LRP) bits.AssemblyRequest {
 	return bits.AssemblyRequest{Droplet: *lrp.Droplet, ProcessGUID: lrp.GUID, Stack: lrp.RootFS.Stack}
 }
 
-func appImage(assembled bits.Assembled, err error) (k8s.AppImage, error) {
-	return k8s.AppImage{Revision: assembled.Stack.Revision, Stack: assembled.Stack.Name}, err
+func appImage(assembled bits.Assembled, err error) (render.AppImage, error) {
+	return render.AppImage{Revision: assembled.Stack.Revision, Stack: assembled.Stack.Name}, err
 }
 
 // newAppImages sees to the images of buildpack apps.

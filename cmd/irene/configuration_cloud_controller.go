@@ -10,6 +10,7 @@ import (
 
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
 )
@@ -100,11 +101,10 @@ func newOutcomeReports(config Configuration, clients k8s.Clients, client *events
 	})
 }
 
-// newInstanceReports tells Cloud Controller of instances, those on lost nodes included. It
-// runs where this replica leads; before the view runs.
-func newInstanceReports(config Configuration, lrps *k8s.LRPs, lostNodes *k8s.LostNodes, client *events.CloudController, logger lager.Logger, metrics prometheus.Registerer) (*events.InstanceReports, error) {
+// newInstanceReports returns what reports instances to Cloud Controller, and what reports
+// one on a lost node. It must be called before the view runs.
+func newInstanceReports(config Configuration, records control.InstanceRecords, client *events.CloudController, logger lager.Logger, metrics prometheus.Registerer) (*events.InstanceReports, rescheduled, error) {
 	settings := config.CloudController
-	records := k8s.NewInstanceRecords(lrps)
 	reports, err := events.NewInstanceReports(events.InstanceReportsOptions{
 		Instances:       records,
 		Doors:           map[opi.Door]events.ReportEncoder{opi.DoorOPI: api.Encoder{}},
@@ -117,14 +117,16 @@ func newInstanceReports(config Configuration, lrps *k8s.LRPs, lostNodes *k8s.Los
 		Registerer:      metrics,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cloud_controller.url: %w", err)
+		return nil, nil, fmt.Errorf("cloud_controller.url: %w", err)
 	}
 	records.Subscribe(reports.Changed)
-	lostNodes.Rescheduled = func(_ context.Context, instance k8s.LostInstance) error {
+	return reports, func(_ context.Context, instance control.LostInstance) error {
 		if record, desired := records.Lost(instance); desired {
 			return reports.Rescheduled(record)
 		}
 		return nil
-	}
-	return reports, nil
+	}, nil
 }
+
+// rescheduled reports an instance before it is removed from a lost node.
+type rescheduled func(context.Context, control.LostInstance) error

@@ -14,7 +14,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 )
 
 const (
@@ -187,7 +187,7 @@ func (a Apps) validate(wrong *faults) {
 	}
 	wrong.duration("apps.orphan_min_age", a.OrphanMinAge, leastPatience)
 	for i, entry := range a.UserAnnotations {
-		wrong.name(fmt.Sprintf("apps.user_annotations[%d]", i), entry, k8s.ValidateUserAnnotation)
+		wrong.name(fmt.Sprintf("apps.user_annotations[%d]", i), entry, render.ValidateUserAnnotation)
 	}
 	wrong.wholeSeconds("apps.probes.liveness_period", a.Probes.LivenessPeriod, 1)
 	wrong.wholeSeconds("apps.probes.readiness_period", a.Probes.ReadinessPeriod, 1)

@@ -37,7 +37,7 @@ func liveView(ctx context.Context, config Configuration) (*view.View, error) {
 	last := &lastError{}
 	logger := lager.NewLogger("irene")
 	logger.RegisterSink(last)
-	appsView := newLRPs(config, clients, logger, nil).View
+	appsView := newView(config, clients, logger, nil)
 
 	feeding, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -120,7 +120,7 @@ func serviceMetrics(t *testing.T) map[string][]string {
 		g.Expect(err).NotTo(HaveOccurred())
 		ended, end := context.WithCancel(t.Context())
 		end()
-		g.Expect(newLRPs(config, clients, logger, described{descriptions: descriptions}).View.Run(ended)).To(Succeed())
+		g.Expect(newView(config, clients, logger, described{descriptions: descriptions}).Run(ended)).To(Succeed())
 	})
 	return labelsOf(t, descriptions)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -106,7 +108,10 @@ func readCredentials(usernameFile, passwordFile string) (*opi.RegistryCredential
 // at what is live.
 type stackParts struct {
 	stacks *bits.Stacks
-	lrps   *k8s.LRPs
+	// clients and shared are what commands about running LRPs work with, apps how LRPs run.
+	clients k8s.Clients
+	shared  control.Options
+	apps    render.Settings
 }
 
 func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
@@ -126,11 +131,6 @@ func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
 	if err != nil {
 		return stackParts{}, err
 	}
-	users, err := newImageUsers(config, logger)
-	if err != nil {
-		return stackParts{}, err
-	}
-	lrps := newLRPs(config, clients, logger, nil)
-	lrps.Users = imageUsers{users}
-	return stackParts{stacks: stacks, lrps: lrps}, nil
+	shared := controlOptions(config, clients, newView(config, clients, logger, nil), logger)
+	return stackParts{stacks: stacks, clients: clients, shared: shared, apps: renderSettings(config)}, nil
 }

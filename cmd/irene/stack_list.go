@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/irene-cf/irene/k8s"
 )
 
 // listedStack is a stack, or one revision of it on which apps still run.
@@ -36,7 +38,7 @@ func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout 
 	if err != nil {
 		return err
 	}
-	usage, err := p.lrps.StackUsage(ctx)
+	usage, err := k8s.StackUsage(ctx, p.clients.Metadata, p.shared.Namespace)
 	if err != nil {
 		return err
 	}

@@ -7,14 +7,14 @@ import (
 	"io"
 	"time"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 )
 
 func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	stack := flags.String("stack", "", "`NAME` of the stack")
 	parallel := flags.Int("parallel", 1, "how many apps are worked on at a time, `N`")
 	pause := flags.Duration("pause", 0, "`TIME` between an app and the next")
-	patience := flags.Duration("patience", k8s.DefaultRollPatience, "`TIME` without progress after which an app goes back to what it ran on")
+	patience := flags.Duration("patience", control.DefaultRollPatience, "`TIME` without progress after which an app goes back to what it ran on")
 	stop := flags.Bool("stop-on-failure", false, "begin no further app after one that failed")
 	config, err := loadForImages(flags, args, 0)
 	if err != nil {
@@ -34,7 +34,7 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 	if err != nil {
 		return err
 	}
-	assembler, err := newAssembler(config, p.stacks, p.lrps.Logger)
+	assembler, err := newAssembler(config, p.stacks, p.shared.Logger)
 	if err != nil {
 		return err
 	}
@@ -45,12 +45,12 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 		stopAssembling()
 		<-ended
 	}()
-	p.lrps.Images = assembledImages{stacks: p.stacks, assembler: assembler}
 
 	fmt.Fprintf(stdout, "rolling stack %s to revision %s\n", *stack, current.Revision)
-	result, err := k8s.NewStackRoll(p.lrps, k8s.StackRollOptions{
+	result, err := control.NewStackRoll(control.StackRollOptions{
+		Options: p.shared, Images: assembledImages{stacks: p.stacks, assembler: assembler}, Registry: p.apps.Registry,
 		Stack: *stack, Revision: current.Revision, Parallel: *parallel, Pause: *pause, Patience: *patience,
-		StopOnFailure: *stop, Progress: func(lrp k8s.RolledLRP) { fmt.Fprintln(stdout, rolledLine(lrp)) },
+		StopOnFailure: *stop, Progress: func(lrp control.RolledLRP) { fmt.Fprintln(stdout, rolledLine(lrp)) },
 	}).Run(ctx)
 	fmt.Fprintf(stdout, "%d of %d done, %d failed, %d left\n", result.Total-result.Left()-result.Failed(), result.Total, result.Failed(), result.Left())
 	switch {
@@ -62,7 +62,7 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 	return nil
 }
 
-func rolledLine(lrp k8s.RolledLRP) string {
+func rolledLine(lrp control.RolledLRP) string {
 	line := fmt.Sprintf("[%d/%d] %s %s (%s, %s): %s, %s", lrp.Number, lrp.Total, lrp.AppName, lrp.ProcessType,
 		lrp.OrganizationName+"/"+lrp.SpaceName, lrp.ProcessGUID(), lrp.Outcome, lrp.Took.Round(time.Second))
 	if lrp.Note != "" {

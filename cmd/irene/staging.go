@@ -13,6 +13,7 @@ import (
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/buildpacks"
@@ -36,7 +37,7 @@ func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 
 // newStager stages apps on stacks that are in the registry. mounted is nil where builds
 // fetch all buildpacks.
-func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, translation k8s.Translation, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, apps render.Settings, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
 	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
 	if err != nil {
 		return nil, fmt.Errorf("stager.program_file: %w", err)
@@ -49,7 +50,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
-	settings, err := stagingSettings(config, translation)
+	settings, err := stagingSettings(config, apps)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 		Logger:          logger,
 		Registerer:      metrics,
 	}
-	if !translation.UserNamespaces {
+	if !apps.UserNamespaces {
 		options.Users = imageUsers{users}
 	}
 	if mounted != nil {
@@ -86,7 +87,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	return made, nil
 }
 
-func stagingSettings(config Configuration, translation k8s.Translation) (stager.Settings, error) {
+func stagingSettings(config Configuration, apps render.Settings) (stager.Settings, error) {
 	staging := config.Staging
 	request, err := resource.ParseQuantity(staging.CPURequest)
 	if err != nil {
@@ -109,7 +110,7 @@ func stagingSettings(config Configuration, translation k8s.Translation) (stager.
 		CPURequestMilli:    request.MilliValue(),
 		DefaultDiskMiB:     staging.DefaultDiskMB,
 		ParallelDownloads:  staging.ParallelDownloads,
-		Placement:          translation.Placement,
+		Placement:          apps.Placement,
 	}, nil
 }
 

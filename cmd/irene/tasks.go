@@ -38,7 +38,7 @@ func (t Tasks) validate(wrong *faults) {
 func newTasks(config Configuration, clients k8s.Clients, lrps *k8s.LRPs, logger lager.Logger, metrics prometheus.Registerer) *tasks.Tasks {
 	return tasks.New(tasks.Options{
 		Settings: tasks.Settings{
-			Translation:        lrps.Translation,
+			Translation:        renderSettings(config),
 			Deadline:           config.Tasks.Deadline.Duration,
 			SchedulingPatience: config.Tasks.SchedulingPatience.Duration,
 			PullPatience:       config.Tasks.PullPatience.Duration,

@@ -12,12 +12,14 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
-	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -44,34 +46,41 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	if err != nil {
 		return parts{}, err
 	}
-	lrps := newLRPs(config, clients, logger, registry)
-	lrps.Users = imageUsers{users}
+	appsView := newView(config, clients, logger, registry)
+	apps := renderSettings(config)
 	images, err := newAppImages(config, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}
-	lrps.Images = images
 	broadcaster := record.NewBroadcaster()
-	lrps.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"})
-	companions := k8s.NewCompanions(lrps, config.Apps.OrphanMinAge.Duration, registry)
-	lostNodes := k8s.NewLostNodes(lrps, config.Kubernetes.LostNodeGrace.Duration, registry)
-	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
-	crashBackoff := k8s.NewCrashBackoff(lrps, registry)
-	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run, crashBackoff.Run}
+	shared := controlOptions(config, clients, appsView, logger)
+	shared.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"})
+	shared.Registerer = registry
+	lrps := k8s.New(k8s.Options{
+		Client: clients.Typed, Metadata: clients.Metadata, View: appsView, StatefulSets: shared.StatefulSets,
+		Settings: apps, Images: images, Users: imageUsers{users}, Events: shared.Events, Logger: logger,
+	})
+	lostNodes := control.LostNodesOptions{
+		Options: shared, Grace: config.Kubernetes.LostNodeGrace.Duration, PodsWithClaims: config.Kubernetes.ReplacePodsWithClaims,
+	}
+	crashBackoff := control.CrashBackoffOptions{Options: shared}
+	var whenLeading []func(context.Context) error
 	cloudController, err := newCloudController(config, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}
 	if config.CloudController.URL != "" {
-		reports, err := newInstanceReports(config, lrps, lostNodes, cloudController, logger, registry)
+		reports, rescheduled, err := newInstanceReports(config, control.NewInstanceRecords(shared), cloudController, logger, registry)
 		if err != nil {
 			return parts{}, err
 		}
-		crashBackoff.Observe = reports.Observe
+		crashBackoff.Observe, lostNodes.Rescheduled = reports.Observe, rescheduled
 		whenLeading = append(whenLeading, reports.Run)
 	} else {
 		logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
 	}
+	companions := control.NewCompanions(control.CompanionsOptions{Options: shared, OrphanMinAge: config.Apps.OrphanMinAge.Duration})
+	whenLeading = append(whenLeading, companions.Run, control.NewLostNodes(lostNodes).Run, control.NewCrashBackoff(crashBackoff).Run)
 	var imageWork []func(context.Context) error
 	tasks := newTasks(config, clients, lrps, logger, registry)
 	kinds := map[string]events.Decider{keys.SourceTypeTask: tasks}
@@ -79,7 +88,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	var builds api.Builds = noBuilds{}
 	if assembled, yes := images.(assembledImages); yes {
 		imageWork = []func(context.Context) error{assembled.stacks.Run, assembled.assembler.Run}
-		whenLeading = append(whenLeading, k8s.NewLostImages(lrps, assembled, registry).Run)
+		whenLeading = append(whenLeading, control.NewLostImages(control.LostImagesOptions{Options: shared, Images: assembled, Registry: apps.Registry}).Run)
 		if config.Staging.Enabled {
 			mounted, err := newBuildpackImages(config, assembled.registry, logger, registry)
 			if err != nil {
@@ -88,7 +97,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 			if mounted != nil {
 				imageWork = append(imageWork, mounted.Run)
 			}
-			staging, err := newStager(config, clients, assembled, mounted, users, lrps.Translation, logger, registry)
+			staging, err := newStager(config, clients, assembled, mounted, users, apps, logger, registry)
 			if err != nil {
 				return parts{}, err
 			}
@@ -114,13 +123,13 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 			fault:   api.WriteFault,
 		},
 		ready: func() error {
-			if !lrps.View.Synced() {
+			if !appsView.Synced() {
 				return errors.New("the view of the app namespace is not complete yet")
 			}
 			return nil
 		},
 		background: []func(context.Context) error{
-			lrps.View.Run,
+			appsView.Run,
 			func(ctx context.Context) error {
 				sink := broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.Typed.CoreV1().Events(config.Kubernetes.Namespace)})
 				<-ctx.Done()
@@ -134,7 +143,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	p.background = append(p.background, imageWork...)
 
 	if len(config.NATS.Servers) > 0 {
-		emitter, err := newEmitter(config, newRouteView(lrps.View, logger), logger)
+		emitter, err := newEmitter(config, newRouteView(appsView, logger), logger)
 		if err != nil {
 			return parts{}, err
 		}
@@ -154,28 +163,33 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	return p, nil
 }
 
-// newLRPs is the back end without images, their users and Events; nothing feeds its view yet.
-func newLRPs(config Configuration, clients k8s.Clients, logger lager.Logger, metrics prometheus.Registerer) *k8s.LRPs {
-	return &k8s.LRPs{
-		Client:   clients.Typed,
-		Metadata: clients.Metadata,
-		View: view.New(view.Options{
-			Client:        clients.Typed,
-			Metadata:      clients.Metadata,
-			Namespace:     config.Kubernetes.Namespace,
-			StaleAfter:    config.Kubernetes.ViewStaleAfter.Duration,
-			LostNodeGrace: config.Kubernetes.LostNodeGrace.Duration,
-			Registerer:    metrics,
-			Logger:        logger,
-		}),
-		Translation: translation(config),
-		Logger:      logger,
-		Clock:       clock.RealClock{},
+// newView returns a view of the app namespace that is not fed yet.
+func newView(config Configuration, clients k8s.Clients, logger lager.Logger, metrics prometheus.Registerer) *view.View {
+	return view.New(view.Options{
+		Client:        clients.Typed,
+		Metadata:      clients.Metadata,
+		Namespace:     config.Kubernetes.Namespace,
+		StaleAfter:    config.Kubernetes.ViewStaleAfter.Duration,
+		LostNodeGrace: config.Kubernetes.LostNodeGrace.Duration,
+		Registerer:    metrics,
+		Logger:        logger,
+	})
+}
+
+// controlOptions returns what all controllers work with, without Events and metrics.
+func controlOptions(config Configuration, clients k8s.Clients, appsView *view.View, logger lager.Logger) control.Options {
+	namespace := config.Kubernetes.Namespace
+	return control.Options{
+		Namespace:    namespace,
+		Client:       clients.Typed,
+		View:         appsView,
+		StatefulSets: live.New(live.Options{Client: clients.Typed.AppsV1(), View: appsView, Namespace: namespace}),
+		Logger:       logger,
 	}
 }
 
-func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger) (*k8s.PullSecret, error) {
-	return k8s.NewPullSecret(k8s.PullSecretOptions{
+func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger) (*control.PullSecret, error) {
+	return control.NewPullSecret(control.PullSecretOptions{
 		Client:       clients.Typed,
 		Namespace:    config.Kubernetes.Namespace,
 		Name:         config.Registry.PullSecret,
@@ -226,11 +240,12 @@ func natsSettings(config Configuration) routenats.Settings {
 	}
 }
 
-func translation(config Configuration) k8s.Translation {
+// renderSettings are the settings for what LRPs and tasks become.
+func renderSettings(config Configuration) render.Settings {
 	apps := config.Apps
-	return k8s.Translation{
+	return render.Settings{
 		Namespace: config.Kubernetes.Namespace,
-		Registry: k8s.RegistrySettings{
+		Registry: render.RegistrySettings{
 			PullAddress: config.Registry.PullAddress,
 			Prefix:      config.Registry.Prefix,
 			PullSecret:  config.Registry.PullSecret,
@@ -241,11 +256,11 @@ func translation(config Configuration) k8s.Translation {
 		PreStopSleep:     apps.PreStopSleep.Duration,
 		UserNamespaces:   apps.UserNamespaces == On,
 		UserAnnotations:  apps.UserAnnotations,
-		Placement: k8s.PlacementSettings{
+		Placement: render.PlacementSettings{
 			NodeLabel:        apps.Placement.NodeLabel,
 			SharedUnlabelled: apps.Placement.Shared == SharedUnlabelled,
 		},
-		Probes: k8s.ProbeSettings{
+		Probes: render.ProbeSettings{
 			LivenessPeriod:    apps.Probes.LivenessPeriod.Duration,
 			LivenessFailures:  apps.Probes.LivenessFailures,
 			ReadinessPeriod:   apps.Probes.ReadinessPeriod.Duration,
@@ -273,15 +288,15 @@ func newImageUsers(config Configuration, logger lager.Logger) (*bits.ImageUsers,
 type imageUsers struct{ registry *bits.ImageUsers }
 
 // User implements k8s.ImageUsers.
-func (u imageUsers) User(ctx context.Context, image opi.Image) (k8s.ImageUser, error) {
+func (u imageUsers) User(ctx context.Context, image opi.Image) (render.ImageUser, error) {
 	user, err := u.registry.Lookup(ctx, image)
 	switch {
 	case errors.Is(err, bits.ErrUnknownUser):
-		return k8s.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", "%v", err))
+		return render.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", "%v", err))
 	case err != nil:
-		return k8s.ImageUser{}, err
+		return render.ImageUser{}, err
 	case user.UID != nil && *user.UID == 0:
-		return k8s.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
+		return render.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
 	}
-	return k8s.ImageUser{UID: user.UID, GID: user.GID, NoCommand: !user.HasCommand}, nil
+	return render.ImageUser{UID: user.UID, GID: user.GID, NoCommand: !user.HasCommand}, nil
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/registry"
 	"github.com/irene-cf/irene/credential"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
 )
@@ -166,7 +166,7 @@ type clients struct {
 	i       *installation
 	address string
 	options bits.RegistryOptions
-	pull    k8s.PullSecretOptions
+	pull    control.PullSecretOptions
 	staging stager.CredentialFiles
 	// running has logged in before the rotation.
 	running *bits.Registry
@@ -192,7 +192,7 @@ func (i *installation) newClients(ctx context.Context, address string) *clients 
 	c := &clients{i: i, address: address, nodes: fake.NewClientset()}
 	c.options = bits.RegistryOptions{Address: address, UsernameFile: file(config.Registry.UsernameFile), PasswordFile: file(config.Registry.PasswordFile)}
 	c.staging = stager.CredentialFiles{RegistryUsername: c.options.UsernameFile, RegistryPassword: c.options.PasswordFile}
-	c.pull = k8s.PullSecretOptions{
+	c.pull = control.PullSecretOptions{
 		Client: c.nodes, Namespace: "cf-apps", Name: config.Registry.PullSecret, PullAddress: address,
 		UsernameFile: file(config.Registry.PullUsernameFile), PasswordFile: file(config.Registry.PullPasswordFile),
 		Interval: 20 * time.Millisecond, Logger: lager.NewLogger("test"),
@@ -200,7 +200,7 @@ func (i *installation) newClients(ctx context.Context, address string) *clients 
 	var err error
 	c.running, err = bits.NewRegistry(c.options)
 	g.Expect(err).NotTo(HaveOccurred())
-	kept, err := k8s.NewPullSecret(c.pull)
+	kept, err := control.NewPullSecret(c.pull)
 	g.Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 )
 
 // WhyNoPod asks for the Job's Events, which are the only place where the Job controller
@@ -19,7 +19,7 @@ func (s Store) WhyNoPod(ctx context.Context, job *batchv1.Job) string {
 		FieldSelector: fields.Set{"involvedObject.uid": string(job.UID), "reason": "FailedCreate"}.String(),
 	})
 	if err != nil {
-		s.Logger.Error("list-events", fmt.Errorf("find out why Job %s has no pod: %w", job.Name, k8s.Classify(err)), lager.Data{"job": job.Name})
+		s.Logger.Error("list-events", fmt.Errorf("find out why Job %s has no pod: %w", job.Name, apierror.Classify(err)), lager.Data{"job": job.Name})
 		return ""
 	}
 	if len(events.Items) == 0 {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -66,7 +66,7 @@ func (s Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return errChanged
 	case err != nil:
-		return fmt.Errorf("stop Job %s: %w", job.Name, k8s.Classify(err))
+		return fmt.Errorf("stop Job %s: %w", job.Name, apierror.Classify(err))
 	}
 	s.Logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
 	return nil

@@ -18,7 +18,7 @@ import (
 	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -56,9 +56,9 @@ func (s Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("%s %s: %w", s.What, guid, opi.ErrNotFound)
 	case err != nil:
-		return nil, fmt.Errorf("look for Job %s: %w", name, k8s.Classify(err))
+		return nil, fmt.Errorf("look for Job %s: %w", name, apierror.Classify(err))
 	case job.Labels[keys.SourceType] != s.Kind || job.Labels[keys.GUID] != guid:
-		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.What), "%s", k8s.NameTaken)
+		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.What), "%s", apierror.NameTaken)
 	}
 	return job, nil
 }
@@ -92,7 +92,7 @@ func (s Store) Write(ctx context.Context, secrets []*corev1.Secret, job *batchv1
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("create Job %s: %w", job.Name, k8s.Classify(err))
+			return fmt.Errorf("create Job %s: %w", job.Name, apierror.Classify(err))
 		}
 		return nil
 	})
@@ -121,7 +121,7 @@ func (s Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("write Secret %s: %w", secret.Name, k8s.Classify(err))
+		return fmt.Errorf("write Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
 	return nil
 }

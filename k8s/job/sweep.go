@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
@@ -96,7 +96,7 @@ func (s Sweeper) collectOrphan(ctx context.Context, secret metav1.PartialObjectM
 	case err == nil:
 		return nil
 	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("look for the Job of Secret %s: %w", secret.Name, k8s.Classify(err))
+		return fmt.Errorf("look for the Job of Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
 	return s.remove(ctx, secret)
 }
@@ -110,7 +110,7 @@ func (s Sweeper) remove(ctx context.Context, secret metav1.PartialObjectMetadata
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("delete Secret %s: %w", secret.Name, k8s.Classify(err))
+		return fmt.Errorf("delete Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
 	s.Removed.Inc()
 	s.Store.Logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
@@ -120,7 +120,7 @@ func (s Sweeper) remove(ctx context.Context, secret metav1.PartialObjectMetadata
 func (s Sweeper) list(ctx context.Context, resource schema.GroupVersionResource) ([]metav1.PartialObjectMetadata, error) {
 	found, err := s.Metadata.Resource(resource).Namespace(s.Store.Namespace).List(ctx, metav1.ListOptions{LabelSelector: s.Store.Selector()})
 	if err != nil {
-		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.Store.Kind, k8s.Classify(err))
+		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.Store.Kind, apierror.Classify(err))
 	}
 	return found.Items, nil
 }

@@ -15,7 +15,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
 )
@@ -26,11 +26,11 @@ func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
 
 func testSettings() Settings {
 	return Settings{
-		Translation: k8s.Translation{
+		Translation: render.Settings{
 			Namespace:      "cf-apps",
-			Registry:       k8s.RegistrySettings{PullAddress: "127.0.0.1:32123", Prefix: "cloudfoundry", PullSecret: "registry"},
+			Registry:       render.RegistrySettings{PullAddress: "127.0.0.1:32123", Prefix: "cloudfoundry", PullSecret: "registry"},
 			DefaultDiskMiB: 2048,
-			Placement:      k8s.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
+			Placement:      render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
 		},
 		SchedulingPatience: DefaultSchedulingPatience, PullPatience: DefaultPullPatience, LostNodeGrace: time.Minute,
 	}
@@ -63,8 +63,8 @@ func testImageTask() opi.Task {
 	return task
 }
 
-func assembled() k8s.ResolvedImage {
-	return k8s.ResolvedImage{AppImage: k8s.AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs4"}}
+func assembled() render.ResolvedImage {
+	return render.ResolvedImage{AppImage: render.AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs4"}}
 }
 
 // testJob is a Job as Kubernetes has it a minute after its creation.

@@ -7,9 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -25,9 +25,9 @@ type Objects struct {
 
 // Render makes the objects of a task that has passed Validate. The same input makes the
 // same objects. Errors are *opi.FieldError for tasks that can't run here.
-func (s Settings) Render(task opi.Task, image k8s.ResolvedImage) (Objects, error) {
+func (s Settings) Render(task opi.Task, image render.ResolvedImage) (Objects, error) {
 	name := job.Name(namePrefix, task.GUID)
-	pod, err := s.Translation.TaskPod(task, image, name)
+	pod, err := s.Translation.Task(task, image, name)
 	if err != nil {
 		return Objects{}, fmt.Errorf("render task %s: %w", task.GUID, err)
 	}
@@ -37,7 +37,7 @@ func (s Settings) Render(task opi.Task, image k8s.ResolvedImage) (Objects, error
 		return Objects{}, err
 	}
 	labels := job.OwnerLabels(keys.SourceTypeTask, task.GUID, task.App, task.Space, task.Organization)
-	labels[keys.TaskName] = k8s.LabelText(task.Name)
+	labels[keys.TaskName] = render.LabelText(task.Name)
 	if task.Droplet != nil {
 		labels[keys.RootFSVersion] = image.Revision
 	}

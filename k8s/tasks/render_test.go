@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -27,10 +27,10 @@ func TestRenderedTasks(t *testing.T) {
 	for name, c := range map[string]struct {
 		settings Settings
 		task     opi.Task
-		image    k8s.ResolvedImage
+		image    render.ResolvedImage
 	}{
 		"buildpack": {testSettings(), testTask(), assembled()},
-		"docker":    {limited, testImageTask(), k8s.ResolvedImage{}},
+		"docker":    {limited, testImageTask(), render.ResolvedImage{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -74,10 +74,10 @@ func TestEnvironmentIsThatOfTheApp(t *testing.T) {
 	task := testTask()
 	objects, err := testSettings().Render(task, assembled())
 	g.Expect(err).NotTo(HaveOccurred())
-	secret, statefulSet, err := testSettings().Translation.Render(opi.LRP{
+	secret, statefulSet, err := testSettings().Translation.LRP(opi.LRP{
 		LRPIdentifier: opi.LRPIdentifier{GUID: "process", Version: "1"}, App: task.App, Space: task.Space, Organization: task.Organization,
 		Droplet: task.Droplet, Processes: []opi.Process{task.Process}, Environment: task.Environment, Limits: task.Limits,
-	}, assembled(), "", k8s.DigestKey("key"))
+	}, assembled(), "", render.DigestKey("key"))
 	g.Expect(err).NotTo(HaveOccurred())
 
 	ours, theirs := objects.Job.Spec.Template.Spec, statefulSet.Spec.Template.Spec

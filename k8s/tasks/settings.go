@@ -3,7 +3,7 @@ package tasks
 import (
 	"time"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/render"
 )
 
 // Defaults of Settings. There is none for Deadline: a task may run for as long as it
@@ -19,7 +19,7 @@ const (
 // Settings are the operator's, and never change while Irene runs.
 type Settings struct {
 	// Translation is that of apps, whose rules hold for their tasks.
-	Translation k8s.Translation
+	Translation render.Settings
 	// Deadline bounds a task from the moment that a node has taken its pod; 0 for none.
 	Deadline time.Duration
 	// SchedulingPatience is how long a task may wait for a node with room.

@@ -16,9 +16,10 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
 
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -28,7 +29,7 @@ type Images interface {
 	// finds out whom its docker image runs as. Errors wrap opi.ErrRefused or are
 	// *opi.FieldError where there can't be one, and wrap opi.ErrUnavailable where it may
 	// succeed later.
-	ResolveTaskImage(ctx context.Context, task opi.Task) (k8s.ResolvedImage, error)
+	ResolveTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, error)
 }
 
 // Options are what Tasks works with.
@@ -85,7 +86,7 @@ func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
 		t.logger.Debug("known-already", lager.Data{"task_guid": task.GUID})
 		return nil
 	}
-	var image k8s.ResolvedImage
+	var image render.ResolvedImage
 	if err == nil {
 		err = job.Patiently(ctx, func(ctx context.Context) (err error) {
 			image, err = t.options.Images.ResolveTaskImage(ctx, task)
@@ -128,7 +129,7 @@ func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
 	found, err := t.options.Metadata.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).
 		Namespace(t.options.Settings.Translation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.jobs.Selector()})
 	if err != nil {
-		return nil, fmt.Errorf("list tasks: %w", k8s.Classify(err))
+		return nil, fmt.Errorf("list tasks: %w", apierror.Classify(err))
 	}
 	guids := []string{}
 	for i := range found.Items {

@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/metadata/fake"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -26,10 +26,10 @@ type images struct {
 	asked int
 }
 
-func (i *images) ResolveTaskImage(context.Context, opi.Task) (k8s.ResolvedImage, error) {
+func (i *images) ResolveTaskImage(context.Context, opi.Task) (render.ResolvedImage, error) {
 	i.asked++
 	if i.asked <= len(i.errs) {
-		return k8s.ResolvedImage{}, i.errs[i.asked-1]
+		return render.ResolvedImage{}, i.errs[i.asked-1]
 	}
 	return assembled(), nil
 }

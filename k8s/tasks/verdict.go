@@ -6,8 +6,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -38,7 +38,7 @@ func (s Settings) judge(task *batchv1.Job, pods []*corev1.Pod, now time.Time) ve
 	var told stop
 	stopped := job.ReadStop(task, &told)
 	for _, pod := range views {
-		ended := pod.State(k8s.TaskContainer).Terminated
+		ended := pod.State(keys.TaskContainer).Terminated
 		switch {
 		case ended == nil, pod.Rejected() != nil, pod.DeletedBy(ended.FinishedAt.Time):
 		case stopped && !ended.FinishedAt.Time.Before(told.At.Truncate(time.Second)):
@@ -54,7 +54,7 @@ func (s Settings) judge(task *batchv1.Job, pods []*corev1.Pod, now time.Time) ve
 			return verdict{end: s.interruption(*rejected, task, pod)}
 		}
 	}
-	rules := job.Rules{Containers: []string{k8s.TaskContainer}, SchedulingPatience: s.SchedulingPatience, PullPatience: s.PullPatience}
+	rules := job.Rules{Containers: []string{keys.TaskContainer}, SchedulingPatience: s.SchedulingPatience, PullPatience: s.PullPatience}
 	found := rules.Judge(task, views, now)
 	if found.End == nil {
 		return verdict{after: found.After}
@@ -65,7 +65,7 @@ func (s Settings) judge(task *batchv1.Job, pods []*corev1.Pod, now time.Time) ve
 // byItself lets the exit status decide whether the task succeeded, and takes from kubelet's
 // reason what to say about a failure.
 func byItself(pod job.Pod, ended *corev1.ContainerStateTerminated) *end {
-	memory := pod.LimitMiB(k8s.TaskContainer, corev1.ResourceMemory)
+	memory := pod.LimitMiB(keys.TaskContainer, corev1.ResourceMemory)
 	switch {
 	case ended.Reason == "StartError", ended.Reason == "ContainerCannotRun":
 		return failed("start", "The command could not be started: %s", ended.Message)
@@ -96,7 +96,7 @@ func (s Settings) interruption(why job.End, task *batchv1.Job, pod job.Pod) *end
 		}
 		return failed(reason, "The task took longer than %s and was stopped", job.InWords(deadline))
 	case job.OutOfDisk:
-		return failed(reason, "The task ran out of disk: limit %dM", pod.LimitMiB(k8s.TaskContainer, corev1.ResourceEphemeralStorage))
+		return failed(reason, "The task ran out of disk: limit %dM", pod.LimitMiB(keys.TaskContainer, corev1.ResourceEphemeralStorage))
 	case job.NodeRefused:
 		return failed(reason, "The task could not begin: its node refused it (%s)", why.Detail)
 	case job.NodeFull:

@@ -91,7 +91,7 @@ func newSet(id opi.LRPIdentifier, replicas int32) *appsv1.StatefulSet {
 			Selector:            &metav1.LabelSelector{MatchLabels: labelsOf(id)},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labelsOf(id)},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: view.ContainerName, Image: "app"}}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: keys.AppContainer, Image: "app"}}},
 			},
 		},
 	}

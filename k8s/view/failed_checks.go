@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/irene-cf/irene/k8s/keys"
 )
 
 // failedChecks are the last failures of a pod's checks that end a container, in no order.
@@ -184,7 +186,7 @@ func occurrences(event *corev1.Event) (first, last time.Time, count int) {
 }
 
 // appContainerPath is how Events name the app's container.
-const appContainerPath = "spec.containers{" + ContainerName + "}"
+const appContainerPath = "spec.containers{" + keys.AppContainer + "}"
 
 func (c *checkEvents) drop(uid types.UID) {
 	event, known := c.events[uid]

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 	testingclock "k8s.io/utils/clock/testing"
 
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -51,7 +52,7 @@ func neverTrue(pod *corev1.Pod) {
 func (k *restarting) start(last corev1.ContainerState) {
 	started := false
 	k.pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-		Name: ContainerName, Started: &started, RestartCount: k.restarts, LastTerminationState: last,
+		Name: keys.AppContainer, Started: &started, RestartCount: k.restarts, LastTerminationState: last,
 		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(k.clock.Now())}},
 	}}
 }

@@ -90,7 +90,7 @@ func ownedPod(owner, uid string, index, version int, edits ...func(*corev1.Pod))
 	controller := true
 	pod.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: types.UID(owner), Controller: &controller}}
 	pod.Labels[keys.PodIndex] = strconv.Itoa(index)
-	pod.Spec.Containers = []corev1.Container{{Name: ContainerName, Resources: corev1.ResourceRequirements{
+	pod.Spec.Containers = []corev1.Container{{Name: keys.AppContainer, Resources: corev1.ResourceRequirements{
 		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi"), corev1.ResourceEphemeralStorage: resource.MustParse("512Mi")},
 	}}}
 	for _, edit := range edits {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -29,7 +30,7 @@ func placed(ready bool, status corev1.ContainerStatus) func(*corev1.Pod) {
 		pod.Status.Phase = corev1.PodRunning
 		pod.Status.StartTime = &startTime
 		pod.Status.PodIP = "10.0.0.7"
-		status.Name, status.Ready = ContainerName, ready
+		status.Name, status.Ready = keys.AppContainer, ready
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "sidecar", Ready: true}, status}
 		answer, reason := corev1.ConditionTrue, ""
 		if !ready {

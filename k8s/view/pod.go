@@ -17,10 +17,6 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// ContainerName is the name of the container that runs the app. It is the
-// predecessor's, which people's tools know.
-const ContainerName = "opi"
-
 // NoIndex is the Index of a pod that has none.
 const NoIndex = -1
 
@@ -213,7 +209,7 @@ func (v *View) verdict(status corev1.ConditionStatus, since metav1.Time) Verdict
 
 func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 	for i := range pod.Spec.Containers {
-		if container := &pod.Spec.Containers[i]; container.Name == ContainerName {
+		if container := &pod.Spec.Containers[i]; container.Name == keys.AppContainer {
 			slim.MemoryLimit = container.Resources.Limits.Memory().Value()
 			slim.DiskLimit = container.Resources.Limits.StorageEphemeral().Value()
 			slim.checks = checksOf(container)
@@ -221,7 +217,7 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 	}
 	for i := range pod.Status.ContainerStatuses {
 		status := &pod.Status.ContainerStatuses[i]
-		if status.Name != ContainerName {
+		if status.Name != keys.AppContainer {
 			continue
 		}
 		slim.Ready = status.Ready

@@ -20,7 +20,8 @@ import (
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -56,20 +57,21 @@ func newLostImages(ctx context.Context) *lostImages {
 // lead runs a leader, until it is stopped or the spec ends.
 func (l *lostImages) lead() (stop func()) {
 	GinkgoHelper()
-	lrps := l.backEnd(l.clock)
-	lrps.Events = l.events
+	options := l.backEnd(l.clock)
 	l.metrics = prometheus.NewRegistry()
-	controller := k8s.NewLostImages(lrps, l, l.metrics)
-	controller.Clock = l.clock
-	return alongside(lrps.View.Run, controller.Run)
+	options.Events, options.Registerer, options.Clock = l.events, l.metrics, l.clock
+	controller := control.NewLostImages(control.LostImagesOptions{
+		Options: options, Images: l, Registry: render.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"},
+	})
+	return alongside(options.View.Run, controller.Run)
 }
 
-// Repair implements k8s.ImageRepair.
-func (l *lostImages) Repair(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+// Repair implements control.ImageRepair.
+func (l *lostImages) Repair(_ context.Context, lrp opi.LRP) (render.AppImage, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.repairs = append(l.repairs, lrp)
-	return k8s.AppImage{Stack: l.name, Revision: l.revision}, l.failure
+	return render.AppImage{Stack: l.name, Revision: l.revision}, l.failure
 }
 
 // registry makes images of the stack be on a revision, or fail.

@@ -25,7 +25,9 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
@@ -45,7 +47,7 @@ type patchedStack struct {
 	*controlplane.Platform
 	name string
 	// assemble, where set, answers instead.
-	assemble func(opi.LRP) (k8s.AppImage, error)
+	assemble func(opi.LRP) (render.AppImage, error)
 	// config leads to the API server.
 	config *rest.Config
 }
@@ -54,12 +56,12 @@ func newPatchedStack(p *controlplane.Platform) *patchedStack {
 	return &patchedStack{Platform: p, name: "stack-" + cloudcontroller.NewGUID()[:8], config: apiConfig}
 }
 
-// Assemble implements k8s.AppImages.
-func (s *patchedStack) Assemble(_ context.Context, lrp opi.LRP) (k8s.AppImage, error) {
+// Assemble implements control.AppImages.
+func (s *patchedStack) Assemble(_ context.Context, lrp opi.LRP) (render.AppImage, error) {
 	if s.assemble != nil {
 		return s.assemble(lrp)
 	}
-	return k8s.AppImage{Stack: lrp.RootFS.Stack, Revision: newRevision}, nil
+	return render.AppImage{Stack: lrp.RootFS.Stack, Revision: newRevision}, nil
 }
 
 // takes puts a running app on the stack.
@@ -89,7 +91,7 @@ func newImage(set appsv1.StatefulSet) string {
 }
 
 // backEnd is what a command makes for itself.
-func (s *patchedStack) backEnd(clock clock.PassiveClock) *k8s.LRPs {
+func (s *patchedStack) backEnd(clock clock.PassiveClock) control.Options {
 	GinkgoHelper()
 	logger := lager.NewLogger("test")
 	logger.RegisterSink(lager.NewWriterSink(GinkgoWriter, lager.DEBUG))
@@ -97,37 +99,40 @@ func (s *patchedStack) backEnd(clock clock.PassiveClock) *k8s.LRPs {
 	Expect(err).NotTo(HaveOccurred())
 	metadataClient, err := metadata.NewForConfig(s.config)
 	Expect(err).NotTo(HaveOccurred())
-	return &k8s.LRPs{
-		Client: client, Metadata: metadataClient,
-		View:        view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.Namespace, Logger: logger, Clock: clock}),
-		Translation: k8s.Translation{Namespace: s.Namespace, Registry: k8s.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"}},
-		Images:      s,
-		Events:      record.NewFakeRecorder(100),
-		Logger:      logger,
-		Clock:       clock,
+	appsView := view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.Namespace, Logger: logger, Clock: clock})
+	return control.Options{
+		Namespace:    s.Namespace,
+		Client:       client,
+		View:         appsView,
+		StatefulSets: live.New(live.Options{Client: client.AppsV1(), View: appsView, Namespace: s.Namespace}),
+		Events:       record.NewFakeRecorder(100),
+		Logger:       logger,
+		Registerer:   prometheus.NewRegistry(),
 	}
 }
 
-func (s *patchedStack) roll(ctx context.Context, edits ...func(*k8s.StackRollOptions)) ([]k8s.RolledLRP, error) {
+func (s *patchedStack) roll(ctx context.Context, edits ...func(*control.StackRollOptions)) ([]control.RolledLRP, error) {
 	GinkgoHelper()
-	var lrps []k8s.RolledLRP
-	options := k8s.StackRollOptions{
-		Stack: s.name, Revision: newRevision, Patience: 20 * time.Second,
-		Progress: func(lrp k8s.RolledLRP) { lrps = append(lrps, lrp) },
+	var lrps []control.RolledLRP
+	options := control.StackRollOptions{
+		Options: s.backEnd(clock.RealClock{}), Images: s,
+		Registry: render.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"},
+		Stack:    s.name, Revision: newRevision, Patience: 20 * time.Second,
+		Progress: func(lrp control.RolledLRP) { lrps = append(lrps, lrp) },
 	}
 	for _, edit := range edits {
 		edit(&options)
 	}
-	_, err := k8s.NewStackRoll(s.backEnd(clock.RealClock{}), options).Run(ctx)
+	_, err := control.NewStackRoll(options).Run(ctx)
 	return lrps, err
 }
 
 // rolls wants this to become of all apps on the stack.
-func (s *patchedStack) rolls(ctx context.Context, outcomes ...k8s.RollOutcome) []k8s.RolledLRP {
+func (s *patchedStack) rolls(ctx context.Context, outcomes ...control.RollOutcome) []control.RolledLRP {
 	GinkgoHelper()
 	lrps, err := s.roll(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	var came []k8s.RollOutcome
+	var came []control.RollOutcome
 	for _, lrp := range lrps {
 		came = append(came, lrp.Outcome)
 	}
@@ -195,9 +200,10 @@ func (s *patchedStack) settled(ctx context.Context, d cloudcontroller.Desire) {
 // has no reason yet.
 func (s *patchedStack) leadLater() {
 	GinkgoHelper()
-	lrps := s.backEnd(testingclock.NewFakePassiveClock(time.Now().Add(6 * time.Minute)))
-	companions := k8s.NewCompanions(lrps, 1000*time.Hour, prometheus.NewRegistry())
-	alongside(lrps.View.Run, companions.Run)
+	later := testingclock.NewFakePassiveClock(time.Now().Add(6 * time.Minute))
+	options := s.backEnd(later)
+	companions := control.NewCompanions(control.CompanionsOptions{Options: options, OrphanMinAge: 1000 * time.Hour, Now: later})
+	alongside(options.View.Run, companions.Run)
 }
 
 // alongside runs until the spec ends.

@@ -18,14 +18,14 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/controlplane"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 )
 
 var _ = Describe("The pull secret", func() {
 	const name, label = "droplets", "irene.cloudfoundry.org/pull-secret"
 	var (
 		namespace string
-		options   k8s.PullSecretOptions
+		options   control.PullSecretOptions
 		clock     *testingclock.FakeClock
 		log       *controlplane.ProcessLog
 	)
@@ -36,7 +36,7 @@ var _ = Describe("The pull secret", func() {
 		logger := lager.NewLogger("test")
 		logger.RegisterSink(lager.NewWriterSink(log, lager.DEBUG))
 		dir := GinkgoT().TempDir()
-		options = k8s.PullSecretOptions{
+		options = control.PullSecretOptions{
 			Client: api, Namespace: namespace, Name: name, PullAddress: "registry.example.com:5000",
 			UsernameFile: filepath.Join(dir, "username"), PasswordFile: filepath.Join(dir, "password"),
 			Clock: clock, Logger: logger,
@@ -46,7 +46,7 @@ var _ = Describe("The pull secret", func() {
 	})
 	keep := func() {
 		GinkgoHelper()
-		kept, err := k8s.NewPullSecret(options)
+		kept, err := control.NewPullSecret(options)
 		Expect(err).NotTo(HaveOccurred())
 		alongside(kept.Run)
 	}
@@ -130,7 +130,7 @@ var _ = Describe("The pull secret", func() {
 
 	It("shows mistakes at the start", func() {
 		options.UsernameFile = filepath.Join(GinkgoT().TempDir(), "missing")
-		_, err := k8s.NewPullSecret(options)
+		_, err := control.NewPullSecret(options)
 		Expect(err).To(MatchError(SatisfyAll(ContainSubstring("user name"), ContainSubstring("no such file"))))
 	})
 })

@@ -14,7 +14,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 )
 
 var _ = Describe("Rolling a stack while Cloud Controller asks for something", func() {
@@ -33,7 +33,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 	}
 
 	DescribeTable("yields to requests that come meanwhile",
-		func(ctx context.Context, update map[string]any, instances int, outcome k8s.RollOutcome) {
+		func(ctx context.Context, update map[string]any, instances int, outcome control.RollOutcome) {
 			d := started(ctx, "busy", 1)
 			ready := node.WatchReady(d)
 			surged := func() bool { return stack.replicas(ctx, d)() == 2 }
@@ -47,9 +47,9 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 			}
 			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
 		},
-		Entry("a route", patience, map[string]any{"instances": 1, "annotation": "2.0", "routes": map[string]any{"cf-router": []any{}}}, 1, k8s.RollDone),
-		Entry("more instances", patience, map[string]any{"instances": 3, "annotation": "2.0"}, 3, k8s.RollDone),
-		Entry("no instances", patience, map[string]any{"instances": 0, "annotation": "2.0"}, 0, k8s.RollDone),
+		Entry("a route", patience, map[string]any{"instances": 1, "annotation": "2.0", "routes": map[string]any{"cf-router": []any{}}}, 1, control.RollDone),
+		Entry("more instances", patience, map[string]any{"instances": 3, "annotation": "2.0"}, 3, control.RollDone),
+		Entry("no instances", patience, map[string]any{"instances": 0, "annotation": "2.0"}, 0, control.RollDone),
 	)
 
 	It("keeps an app up however often its routes are changed meanwhile", func(ctx context.Context) {
@@ -72,7 +72,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				})).To(answered(200))
 			}
 		})
-		stack.rolls(ctx, k8s.RollDone)
+		stack.rolls(ctx, control.RollDone)
 		close(done)
 		group.Wait()
 		AddReportEntry(fmt.Sprintf("%d updates during the roll", updates))
@@ -92,7 +92,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 					Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 1})).To(answered(200))
 					Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
 				})
-				stack.rolls(ctx, k8s.RollDone)
+				stack.rolls(ctx, control.RollDone)
 				wait()
 				stack.onNew(ctx, d, 1)
 				lowest, _ := ready()
@@ -118,7 +118,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 			lrps, err := stack.roll(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			if instances > 0 {
-				Expect(lrps).To(ConsistOf(HaveField("Outcome", k8s.RollDone)))
+				Expect(lrps).To(ConsistOf(HaveField("Outcome", control.RollDone)))
 			}
 			stack.onNew(ctx, d, instances)
 			running(ctx, irene, d, instances)
@@ -139,7 +139,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
 			}),
 		}
-		stack.rolls(ctx, k8s.RollDone, k8s.RollOvertaken)
+		stack.rolls(ctx, control.RollDone, control.RollOvertaken)
 		for _, wait := range waits {
 			wait()
 		}
@@ -180,9 +180,9 @@ var _ = Describe("Rolling a stack under load", func() {
 			})
 			defer wait()
 		}
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Parallel = 2 })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.Parallel = 2 })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(lrps).To(HaveEach(HaveField("Outcome", k8s.RollDone)))
+		Expect(lrps).To(HaveEach(HaveField("Outcome", control.RollDone)))
 		for i, instances := range []int{1, 3} {
 			surged := 0
 			if instances == 1 {

@@ -20,7 +20,8 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -53,7 +54,7 @@ var _ = Describe("Rolling a stack", func() {
 				set = common.StatefulSet(ctx, d.GUID())
 			}
 		})
-		lrps := stack.rolls(ctx, k8s.RollDone)
+		lrps := stack.rolls(ctx, control.RollDone)
 		wait()
 		Expect(lrps[0]).To(SatisfyAll(
 			HaveField("GUID", d.GUID()), HaveField("Version", d.Version()), HaveField("AppName", "single"),
@@ -81,7 +82,7 @@ var _ = Describe("Rolling a stack", func() {
 	It("moves the instances of an app one at a time", func(ctx context.Context) {
 		d, _ := started(ctx, "triple", 3)
 		ready := node.WatchReady(d)
-		stack.rolls(ctx, k8s.RollDone)
+		stack.rolls(ctx, control.RollDone)
 		stack.onNew(ctx, d, 3)
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{2, 3}))
@@ -94,9 +95,9 @@ var _ = Describe("Rolling a stack", func() {
 		Expect(newImage(beforeTriple)).To(Equal(newImage(before)), "one droplet")
 		ready, readyTriple := node.WatchReady(single), node.WatchReady(triple)
 		kept := common.PodUIDs(ctx, single.GUID())
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience, o.Parallel = time.Second, 2 })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.Patience, o.Parallel = time.Second, 2 })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(lrps).To(HaveEach(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("Err", MatchError(ContainSubstring("is not ready"))))))
+		Expect(lrps).To(HaveEach(SatisfyAll(HaveField("Outcome", control.RollBack), HaveField("Err", MatchError(ContainSubstring("is not ready"))))))
 		Expect(lrps).To(HaveLen(2))
 		for _, set := range []appsv1.StatefulSet{before, beforeTriple} {
 			guid := set.Labels[controlplane.GUIDLabel]
@@ -119,14 +120,14 @@ var _ = Describe("Rolling a stack", func() {
 		for n := range 3 {
 			started(ctx, fmt.Sprintf("unassembled-%d", n), 1)
 		}
-		stack.assemble = func(opi.LRP) (k8s.AppImage, error) {
-			return k8s.AppImage{}, fmt.Errorf("%w: no such droplet", opi.ErrRefused)
+		stack.assemble = func(opi.LRP) (render.AppImage, error) {
+			return render.AppImage{}, fmt.Errorf("%w: no such droplet", opi.ErrRefused)
 		}
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.StopOnFailure = true })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.StopOnFailure = true })
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lrps).To(HaveLen(1))
-		Expect(lrps[0]).To(SatisfyAll(HaveField("Outcome", k8s.RollFailed), HaveField("Err", MatchError(opi.ErrRefused))))
-		Expect(stack.rolls(ctx, k8s.RollFailed, k8s.RollFailed, k8s.RollFailed)).To(HaveLen(3))
+		Expect(lrps[0]).To(SatisfyAll(HaveField("Outcome", control.RollFailed), HaveField("Err", MatchError(opi.ErrRefused))))
+		Expect(stack.rolls(ctx, control.RollFailed, control.RollFailed, control.RollFailed)).To(HaveLen(3))
 	}, patience)
 
 	It("moves what does not run without waiting, and what has volumes without a second instance", func(ctx context.Context) {
@@ -144,7 +145,7 @@ var _ = Describe("Rolling a stack", func() {
 		Eventually(func() int32 { return common.StatefulSet(ctx, crashing.GUID()).Status.ReadyReplicas }).Should(BeZero())
 		node.FailReadiness(newImage(crashingSet))
 
-		lrps := stack.rolls(ctx, k8s.RollDone, k8s.RollDone)
+		lrps := stack.rolls(ctx, control.RollDone, control.RollDone)
 		Expect(lrps).To(ContainElement(SatisfyAll(HaveField("AppName", "crashing"), HaveField("Note", ContainSubstring("none of its instances was ready")))))
 		stack.onNew(ctx, zero, 0)
 		Eventually(func(g Gomega) {
@@ -154,15 +155,15 @@ var _ = Describe("Rolling a stack", func() {
 		}).Should(Succeed())
 
 		stack = newPatchedStack(common)
-		stack.assemble = func(lrp opi.LRP) (k8s.AppImage, error) {
-			return k8s.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
+		stack.assemble = func(lrp opi.LRP) (render.AppImage, error) {
+			return render.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
 		}
 		d := node.App("database", 1).With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, common.Namespace), "mount_dir": "/data"}})
 		run(ctx, irene, d)
 		Eventually(func() int32 { return common.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(1))
 		stack.takes(ctx, d)
 		ready := node.WatchReady(d)
-		lrps = stack.rolls(ctx, k8s.RollDone)
+		lrps = stack.rolls(ctx, control.RollDone)
 		Expect(lrps[0].Note).To(ContainSubstring("because it has volumes"))
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{0, 1}))
@@ -231,9 +232,9 @@ var _ = Describe("Rolling a stack", func() {
 		stack.leadLater()
 		Consistently(stack.replicas(ctx, d)).WithTimeout(3 * time.Second).Should(BeEquivalentTo(2))
 		// The next roll finds out that it does not come up.
-		lrps, err := stack.roll(ctx, func(o *k8s.StackRollOptions) { o.Patience = time.Second })
+		lrps, err := stack.roll(ctx, func(o *control.StackRollOptions) { o.Patience = time.Second })
 		Expect(err).NotTo(HaveOccurred())
-		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", k8s.RollBack), HaveField("From", before.Labels[revisionLabel]))))
+		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", control.RollBack), HaveField("From", before.Labels[revisionLabel]))))
 		Expect(common.StatefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
 	}, SpecTimeout(2*time.Minute))
 })

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/imageworks"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 )
 
 var _ = Describe("the Secret with which nodes pull", func() {
@@ -40,7 +40,7 @@ var _ = Describe("the Secret with which nodes pull", func() {
 		Eventually(password).WithContext(ctx).Should(Equal(original))
 		took := time.Since(deleted)
 		AddReportEntry("Secret deleted → back", took.Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
-		Expect(took).To(BeNumerically("<", k8s.DefaultPullSecretInterval+2*time.Second))
+		Expect(took).To(BeNumerically("<", control.DefaultPullSecretInterval+2*time.Second))
 
 		By("the password being another, first to the registry alone")
 		Expect(place.works.Reader.Grant("rotated")).To(Succeed())
@@ -53,7 +53,7 @@ var _ = Describe("the Secret with which nodes pull", func() {
 		Eventually(password).WithContext(ctx).Should(Equal("rotated"))
 		took = time.Since(changed)
 		AddReportEntry("password changed → in the Secret", took.Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
-		Expect(took).To(BeNumerically("<", k8s.DefaultPullSecretInterval+2*time.Second))
+		Expect(took).To(BeNumerically("<", control.DefaultPullSecretInterval+2*time.Second))
 		place.run(ctx, newApp("rotated", place.newDroplet()))
 		refused.awaitRunning(ctx)
 	}, SpecTimeout(2*time.Minute))

@@ -1,0 +1,211 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"code.cloudfoundry.org/lager/v3"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/render"
+	"github.com/irene-cf/irene/k8s/view"
+	"github.com/irene-cf/irene/opi"
+)
+
+// ImageRepair puts images of droplets into the registry again.
+type ImageRepair interface {
+	// Repair makes sure that the image of the LRP's droplet can be pulled, taking
+	// nothing for granted that was there before. The LRP names its stack where that is
+	// known. render.AppImage says what the image is on, which is another revision than the
+	// LRP's where the stack has moved on. Errors wrap opi.ErrRefused where the image
+	// can't be made any more, and opi.ErrUnavailable where it may be made later.
+	Repair(ctx context.Context, lrp opi.LRP) (render.AppImage, error)
+}
+
+const (
+	// repairFirst is the time from one repair of an LRP's image to the next when the
+	// first did not help; it doubles up to repairMost. Kubelets try again by themselves
+	// after 10 s to 5 minutes.
+	repairFirst = 30 * time.Second
+	repairMost  = 30 * time.Minute
+	// repairUnmade bounds that time after an attempt that could not be made because
+	// something was unavailable, such as the registry: it may be back at any time.
+	repairUnmade = 5 * time.Minute
+)
+
+// LostImages brings back images of droplets that nodes can't pull, because somebody
+// cleaned up the registry or lost its data. It looks for pods that wait for an image
+// of ours, has the image put together again, and deletes those pods, so that their
+// successors pull at once and need not sit out a kubelet's back-off.
+//
+// An image is taken to be lost when a node says that it can't pull it. Runtimes say
+// why in words of their own, and registries answer alike for what is not there and
+// what is not allowed, so nothing is read from that. When repairs don't help, the
+// cause is elsewhere (credentials, network, the registry): an Event says so, once, and
+// repairs of that LRP's image become rare. An attempt that could not be made, because
+// the registry was unavailable, does not count. Pods are deleted after a repair that
+// succeeded and at no other time, so as rarely.
+//
+// Where the stack has moved on, only an image on its current revision can be made. An
+// LRP that still can't be pulled a while after that was found is moved to it, as a
+// StackRoll would do; Kubernetes replaces the waiting pods first.
+//
+// It is level-triggered: it may be killed and started again at any point. Two at once
+// repair more than is needed and do no harm; one is enough, so run it where this
+// replica leads.
+type LostImages struct {
+	options LostImagesOptions
+	logger  lager.Logger
+	metrics lostImageMetrics
+	loop    reconcileLoop[opi.LRPIdentifier]
+
+	mutex sync.Mutex
+	// cases are the LRPs whose pods wait, or did and have not run since. Each case
+	// belongs to the worker that has its key.
+	cases map[opi.LRPIdentifier]*imageCase
+}
+
+// imageCase is what is remembered of an LRP whose image can't be pulled.
+type imageCase struct {
+	uid types.UID
+	// foreign says that its image is none of ours. LostImages.mutex guards it.
+	foreign bool
+	// repairs counts those made, unmade the attempts since then that could not be made.
+	// next is the time of the next one, and replaced says that one succeeded.
+	repairs  int
+	unmade   int
+	next     time.Time
+	replaced bool
+	// told are the kinds of trouble that people have been told of.
+	told map[string]bool
+}
+
+// LostImagesOptions are what LostImages works with.
+type LostImagesOptions struct {
+	Options
+	// Images repairs, and Registry names the images as kubelet pulls them.
+	Images   ImageRepair
+	Registry render.RegistrySettings
+	// Workers bounds how many images are repaired at the same time; 4 when 0.
+	Workers int
+}
+
+// NewLostImages subscribes to the view.
+func NewLostImages(options LostImagesOptions) *LostImages {
+	options.Options, options.Workers = options.withDefaults(), workersOr(options.Workers, 4)
+	l := &LostImages{
+		options: options,
+		logger:  options.Logger.Session("lost-images"),
+		cases:   map[opi.LRPIdentifier]*imageCase{},
+	}
+	l.metrics = newLostImageMetrics(l, options.Registerer)
+	options.View.Subscribe(func(change view.Change) {
+		if change.Resource == view.Pods || change.Resource == view.StatefulSets {
+			l.loop.enqueue(change.LRP, 0)
+		}
+	})
+	return l
+}
+
+// Run looks at every LRP once and then each time that it or one of its pods changes, or
+// the time for another repair has come, until ctx ends. It waits for the view first and
+// returns when all workers have stopped.
+func (l *LostImages) Run(ctx context.Context) error {
+	// What another leader does meanwhile is not known.
+	l.closeAll()
+	defer l.closeAll()
+	l.loop.run(ctx, reconciling[opi.LRPIdentifier]{
+		workers:   l.options.Workers,
+		clock:     l.options.Clock,
+		synced:    l.options.View.Synced,
+		all:       l.options.View.Identities,
+		reconcile: l.reconcile,
+		failed: func(id opi.LRPIdentifier, err error) {
+			l.metrics.failures.Inc()
+			l.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
+		},
+	})
+	return nil
+}
+
+// reconcile does for one LRP what is due, and says when to look again; 0 is not before
+// its pods change.
+func (l *LostImages) reconcile(ctx context.Context, id opi.LRPIdentifier) (again time.Duration, err error) {
+	lrp, known := l.options.View.LRP(id)
+	if !known {
+		l.close(id)
+		return 0, nil
+	}
+	waiting, pulled := pullState(lrp, l.options.View.Pods(lrp.UID))
+	if pulled {
+		l.close(id)
+	}
+	if len(waiting) == 0 {
+		return 0, nil
+	}
+	open := l.open(lrp)
+	if open.foreign {
+		return 0, nil
+	}
+	if rest := open.next.Sub(l.options.Clock.Now()); rest > 0 {
+		return rest, nil
+	}
+	switch err = l.repair(ctx, lrp, waiting, open); {
+	case errors.Is(err, live.ErrStopped):
+		return 0, nil
+	case errors.Is(err, render.ErrNoDroplet):
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		open.foreign = true
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("repair image of LRP %s: %w", id, err)
+	}
+	return open.next.Sub(l.options.Clock.Now()), nil
+}
+
+// open finds the LRP's case or begins one.
+func (l *LostImages) open(lrp view.LRP) *imageCase {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	held := l.cases[lrp.LRPIdentifier]
+	if held == nil || held.uid != lrp.UID {
+		held = &imageCase{uid: lrp.UID, told: map[string]bool{}}
+		l.cases[lrp.LRPIdentifier] = held
+	}
+	return held
+}
+
+func (l *LostImages) close(id opi.LRPIdentifier) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	delete(l.cases, id)
+}
+
+func (l *LostImages) closeAll() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	clear(l.cases)
+}
+
+// postpone counts a repair and sets the time of the next one.
+func (c *imageCase) postpone(now time.Time) {
+	c.next = now.Add(doubled(repairFirst, c.repairs, repairMost))
+	c.repairs++
+}
+
+// takeBack corrects what postpone counted: the repair could not be made.
+func (c *imageCase) takeBack(now time.Time) {
+	c.next = now.Add(doubled(repairFirst, c.unmade, repairUnmade))
+	c.repairs--
+	c.unmade++
+}
+
+// doubled returns first, doubled a number of times, but at most most.
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	return min(most, first<<min(times, 10))
+}

@@ -1,0 +1,54 @@
+package render
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// vcap is the uid and gid that buildpack apps have always run as.
+const vcap int64 = 2000
+
+// podSecurity makes every pod pass the restricted Pod Security standard. In a user
+// namespace a docker image may run as any user, root included, because that is no
+// user of the node; without one kubelet refuses to run an image as root.
+func (s Settings) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodSecurityContext, hostUsers *bool) {
+	context = &corev1.PodSecurityContext{SeccompProfile: runtimeDefault()}
+	switch {
+	case lrp.Droplet != nil:
+		context = VcapSecurity()
+	case s.UserNamespaces:
+		hostUsers = ptr.To(false)
+	default:
+		context.RunAsNonRoot = ptr.To(true)
+		context.RunAsUser = user.UID
+		context.RunAsGroup = user.GID
+	}
+	return context, hostUsers
+}
+
+// ContainerSecurity returns what every container needs under the restricted Pod Security
+// standard, beside its pod's context.
+func ContainerSecurity() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
+
+// VcapSecurity returns what makes a pod that runs as vcap pass the restricted Pod Security
+// standard.
+func VcapSecurity() *corev1.PodSecurityContext {
+	return &corev1.PodSecurityContext{
+		RunAsNonRoot:   ptr.To(true),
+		RunAsUser:      ptr.To(vcap),
+		RunAsGroup:     ptr.To(vcap),
+		FSGroup:        ptr.To(vcap),
+		SeccompProfile: runtimeDefault(),
+	}
+}
+
+func runtimeDefault() *corev1.SeccompProfile {
+	return &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+}

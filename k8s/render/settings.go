@@ -1,0 +1,92 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Settings are the operator's settings for what LRPs and tasks become. They never change
+// while Irene runs.
+type Settings struct {
+	// Namespace is where apps run.
+	Namespace string
+	// Registry is where droplet images come from.
+	Registry RegistrySettings
+	// ServiceAccount is the pods' account, "" for the namespace's default. No token
+	// is mounted either way.
+	ServiceAccount string
+	// DefaultDiskMiB holds for LRPs that come without a disk limit.
+	DefaultDiskMiB int64
+	// TerminationGrace is the time from the decision to stop an instance to SIGKILL,
+	// PreStopSleep included.
+	TerminationGrace time.Duration
+	// PreStopSleep is how long an instance with ports serves on after its routes
+	// were taken away, before it gets SIGTERM.
+	PreStopSleep time.Duration
+	// UserNamespaces runs docker images in user namespaces of their own.
+	UserNamespaces bool
+	// UserAnnotations may stand on the pods of apps whose users set them.
+	UserAnnotations UserAnnotations
+	Placement       PlacementSettings
+	Probes          ProbeSettings
+}
+
+// RegistrySettings name the registry as kubelet reaches it.
+type RegistrySettings struct {
+	// PullAddress is host[:port].
+	PullAddress string
+	// Prefix is the path below which droplet images are.
+	Prefix string
+	// PullSecret is the name of an image pull secret in the app namespace, for the images
+	// of droplets; empty for none.
+	PullSecret string
+}
+
+// DropletImage returns the name of a droplet's image on a revision of its stack, as kubelet
+// pulls it.
+func (r RegistrySettings) DropletImage(droplet opi.Droplet, revision string) string {
+	tag := droplet.Checksum.Value
+	if revision != "" {
+		tag += "-" + revision
+	}
+	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+droplet.GUID, "/") + ":" + tag
+}
+
+// Check returns an error, which joins one [opi.FieldError] for each fault, for an LRP with
+// parts that the domain has and this back end can't run: an LRP runs as it was desired or
+// not at all.
+func (s Settings) Check(lrp opi.LRP) error {
+	var errs []error
+	if len(lrp.Processes) > 1 {
+		errs = append(errs, opi.Invalid("processes", "sidecars are not supported"))
+	}
+	for i, volume := range lrp.Volumes {
+		if volume.Driver != "" {
+			errs = append(errs, opi.Invalid(fmt.Sprintf("volumes[%d].driver", i), "volume drivers are not supported, only claims"))
+		}
+	}
+	if len(lrp.Files) > 0 {
+		errs = append(errs, opi.Invalid("files", "platform files are not supported"))
+	}
+	errs = append(errs, checkTCPRoutes(lrp.Routes.TCP))
+	for i, process := range lrp.Processes {
+		if process.User != "" || len(process.Environment) > 0 {
+			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d]", i), "a user or environment per process is not supported"))
+		}
+	}
+	if lrp.Droplet != nil && s.Registry.PullAddress == "" {
+		errs = append(errs, opi.Invalid("droplet", "no registry for droplets is configured (registry.pull_address)"))
+	}
+	return errors.Join(errs...)
+}
+
+func checkTCPRoutes(routes []opi.TCPRoute) error {
+	if len(routes) > 0 {
+		return opi.Invalid("routes.tcp", "TCP routes are not supported")
+	}
+	return nil
+}
