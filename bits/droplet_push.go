@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 
@@ -33,6 +34,11 @@ type DropletPush struct {
 	Conversion droplet.Options
 	// Renew reads and sends the droplet although the registry says that it has it.
 	Renew bool
+	// AsBuild is for a build, which may not replace tags: a tag that names another
+	// manifest stays, and the new manifest is stored under its digest alone until
+	// Registry.TagDroplet. What the registry has under the droplet's tags counts only if
+	// the content converts to the same layer, since another build may have put it there.
+	AsBuild bool
 }
 
 // PushDroplet turns a droplet into a layer while it is read, sends it as it is made,
@@ -115,6 +121,14 @@ func (r *Registry) pushDroplet(ctx context.Context, push DropletPush, open func(
 	if err != nil {
 		return StoredDroplet{}, fmt.Errorf("%s: %w", doing, err)
 	}
+	if found && push.AsBuild {
+		if found, err = convertsTo(ctx, push.Conversion, open, stored.Layer.Digest); err != nil {
+			return StoredDroplet{}, r.failed(doing, asRefusal(err))
+		}
+	}
+	if !found {
+		stored = StoredDroplet{}
+	}
 	send := !found || push.Renew
 	if !send {
 		// Its manifest says so, and the layer may be lost all the same.
@@ -145,11 +159,30 @@ func (r *Registry) pushDroplet(ctx context.Context, push DropletPush, open func(
 	if result != nil {
 		stored.Result = v1.Descriptor{MediaType: ResultType, Size: int64(len(result)), Digest: digestOf(result)}
 	}
-	stored.Digest, err = r.tagDroplet(ctx, stored, result)
+	manifest, err := stored.manifest()
 	if err != nil {
 		return StoredDroplet{}, r.failed(doing, err)
 	}
+	if err := r.storeManifest(ctx, stored, manifest, result, push.AsBuild); err != nil {
+		return StoredDroplet{}, r.failed(doing, err)
+	}
+	stored.Digest = manifest.digest
 	return stored, nil
+}
+
+// convertsTo reports whether content becomes the layer with a digest. It is false where
+// content can be read only once, and was.
+func convertsTo(ctx context.Context, options droplet.Options, open func() (io.ReadCloser, error), layer v1.Hash) (bool, error) {
+	content, err := open()
+	if errors.Is(err, errReadOnce) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer content.Close()
+	made, err := droplet.Convert(ctx, content, io.Discard, options)
+	return made.Digest == layer, err
 }
 
 // noResult stands for a result.json that is not known.
@@ -189,37 +222,73 @@ func (r *Registry) storedDroplet(ctx context.Context, promised []opi.Checksum) (
 	return stored, err == nil, err
 }
 
-// tagDroplet writes the manifest under both checksums, the SHA-1 last, by which
-// Cloud Controller asks. Nothing is sent that is there. A nil result is there.
-func (r *Registry) tagDroplet(ctx context.Context, stored StoredDroplet, result []byte) (v1.Hash, error) {
-	manifest, err := stored.manifest()
-	if err != nil {
-		return v1.Hash{}, err
+// TagDroplet makes the tags of a droplet name a manifest that a build has pushed. Builds
+// leave tags as they are that exist already. The error wraps opi.ErrNotFound if the
+// registry has no such manifest, and opi.ErrRefused if it is not that droplet's.
+func (r *Registry) TagDroplet(ctx context.Context, manifest v1.Hash, sha1, sha256 string) error {
+	doing := "tag droplet " + sha256
+	descriptor, err := r.get(ctx, r.droplets().Digest(manifest.String()))
+	if errors.Is(err, errNotThere) {
+		return fmt.Errorf("%s: %w in the registry", doing, opi.ErrNotFound)
 	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	stored, err := parseDroplet(descriptor.Manifest, descriptor.Digest)
+	if err == nil && (stored.SHA1 != sha1 || stored.SHA256 != sha256) {
+		err = fmt.Errorf("it is of another droplet, sha1 %q, sha256 %q", stored.SHA1, stored.SHA256)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: manifest %s: %w: %w", doing, manifest, opi.ErrRefused, err)
+	}
+	raw := rawManifest{content: descriptor.Manifest, digest: descriptor.Digest}
+	if err := r.storeManifest(ctx, stored, raw, nil, false); err != nil {
+		return r.failed(doing, err)
+	}
+	return nil
+}
+
+// storeManifest writes the manifest of a droplet under both checksums, the SHA-1 last, by
+// which Cloud Controller asks. Nothing is sent that is there. A nil result is there.
+// keepTags leaves tags of other manifests as they are and writes the manifest under its
+// digest.
+func (r *Registry) storeManifest(ctx context.Context, stored StoredDroplet, manifest rawManifest, result []byte, keepTags bool) error {
 	pusher, err := r.host.pusher(ctx, r.droplets())
 	if err != nil {
-		return v1.Hash{}, err
+		return err
 	}
+	put := func(reference name.Reference) error {
+		if result != nil {
+			// A pusher sends a blob once.
+			if err := pusher.Upload(ctx, r.droplets(), static.NewLayer(result, ResultType)); err != nil {
+				return err
+			}
+		}
+		return pusher.Put(ctx, reference, manifest)
+	}
+	kept := false
 	for _, value := range []string{stored.SHA256, stored.SHA1} {
 		tag := r.droplets().Tag(value)
 		digest, found, err := r.head(ctx, tag)
 		if err != nil {
-			return v1.Hash{}, err
+			return err
 		}
-		if found && digest == manifest.digest {
+		if found && (digest == manifest.digest || keepTags) {
+			kept = kept || digest != manifest.digest
 			continue
 		}
-		if result != nil {
-			// A pusher sends a blob once.
-			if err := pusher.Upload(ctx, r.droplets(), static.NewLayer(result, ResultType)); err != nil {
-				return v1.Hash{}, err
+		if err := put(tag); err != nil {
+			// Another build may have been faster.
+			if digest, found, _ = r.head(ctx, tag); !keepTags || !found {
+				return err
 			}
-		}
-		if err := pusher.Put(ctx, tag, manifest); err != nil {
-			return v1.Hash{}, err
+			kept = kept || digest != manifest.digest
 		}
 	}
-	return manifest.digest, nil
+	if kept {
+		return put(r.droplets().Digest(manifest.digest.String()))
+	}
+	return nil
 }
 
 // asRefusal makes errors about a droplet that is at fault wrap opi.ErrRefused.

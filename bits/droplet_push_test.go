@@ -112,6 +112,64 @@ func TestAPushAfterAnotherBuild(t *testing.T) {
 	g.Expect(c.registry.Result(context.Background(), renewed.Result.Digest)).To(Equal([]byte(`{}`)), "what is lost is lost")
 }
 
+// A build leaves tags as they are that exist already; Irene moves them when the build has
+// succeeded.
+func TestABuildMovesNoTags(t *testing.T) {
+	g := NewWithT(t)
+	c := newCloud(t)
+	d := dropletOf(t, "d", 100_000)
+	push := func(p DropletPush) StoredDroplet {
+		p.Conversion = promised(d)
+		stored, err := c.registry.PushDroplet(context.Background(), bytes.NewReader(d.content), p)
+		g.Expect(err).NotTo(HaveOccurred())
+		return stored
+	}
+	tagged := func() StoredDroplet {
+		found, err := c.registry.Droplet(context.Background(), d.Checksum)
+		g.Expect(err).NotTo(HaveOccurred())
+		return found
+	}
+	one := push(DropletPush{Stack: "one", Result: []byte(`{"a":1}`), AsBuild: true})
+	g.Expect(tagged().Digest).To(Equal(one.Digest), "a tag that there is not yet it sets")
+	c.hub.forget()
+	g.Expect(push(DropletPush{Stack: "one", Result: []byte(`{"a":1}`), AsBuild: true}).Digest).To(Equal(one.Digest))
+	received, _ := c.hub.bytes()
+	g.Expect(received).To(BeZero(), "a second push sends nothing")
+
+	two := push(DropletPush{Stack: "two", Result: []byte(`{"b":1}`), AsBuild: true})
+	g.Expect(two.Digest).NotTo(Equal(one.Digest))
+	g.Expect(tagged().Digest).To(Equal(one.Digest))
+	for range 2 {
+		g.Expect(c.registry.TagDroplet(context.Background(), two.Digest, two.SHA1, two.SHA256)).To(Succeed())
+		g.Expect(tagged()).To(And(HaveField("Digest", two.Digest), HaveField("Stack", "two")))
+	}
+	g.Expect(c.registry.Result(context.Background(), two.Result.Digest)).To(Equal([]byte(`{"b":1}`)))
+
+	g.Expect(c.registry.TagDroplet(context.Background(), two.Digest, two.SHA1, strings.Repeat("0", 64))).To(MatchError(opi.ErrRefused))
+	g.Expect(c.registry.TagDroplet(context.Background(), two.Layer.Digest, two.SHA1, two.SHA256)).To(MatchError(opi.ErrNotFound))
+}
+
+// Another build may have put something else under the tags of a droplet that it guessed.
+func TestABuildTrustsNoTags(t *testing.T) {
+	g := NewWithT(t)
+	c := newCloud(t)
+	mine, hostile := dropletOf(t, "mine", 1000), dropletOf(t, "hostile", 1000)
+	forged, err := c.registry.PushDroplet(context.Background(), hostile.reader(), DropletPush{Stack: "s"})
+	g.Expect(err).NotTo(HaveOccurred())
+	forged.SHA1, forged.SHA256 = mine.Checksum.Value, mine.sha256
+	manifest, err := forged.manifest()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.registry.storeManifest(context.Background(), forged, manifest, nil, true)).To(Succeed())
+
+	stored, err := c.registry.PushDroplet(context.Background(), bytes.NewReader(mine.content), DropletPush{Stack: "s", Conversion: promised(mine), AsBuild: true})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(stored.Layer.Digest).NotTo(Equal(forged.Layer.Digest))
+	g.Expect(c.registry.TagDroplet(context.Background(), stored.Digest, stored.SHA1, stored.SHA256)).To(Succeed())
+	found, err := c.registry.Droplet(context.Background(), mine.Checksum)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(found.Layer.Digest).To(Equal(stored.Layer.Digest))
+}
+
 func TestAPushBringsBackALostLayer(t *testing.T) {
 	g := NewWithT(t)
 	c := newCloud(t)

@@ -78,7 +78,7 @@ func TestHostileImagesNeedLittleMemory(t *testing.T) {
 	names := []string{"layers", "nested", "annotations", "few-layers", "history", "small-history", "command"}
 
 	g := NewWithT(t)
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	errs := make(chan error, 40)
 	peak := heap.Peak(func() {
 		var lookups sync.WaitGroup
@@ -141,7 +141,7 @@ func TestUsersReadNothingOfAnswers(t *testing.T) {
 			g := NewWithT(t)
 			server := httptest.NewServer(handler)
 			t.Cleanup(server.Close)
-			_, err := NewImageUsers(time.Minute).Config(context.Background(), opi.Image{Reference: strings.TrimPrefix(server.URL, "http://") + "/app"})
+			_, err := NewImageUsers(time.Minute, onLoopback(t)).Config(context.Background(), opi.Image{Reference: strings.TrimPrefix(server.URL, "http://") + "/app"})
 			g.Expect(err).To(HaveOccurred())
 			g.Expect(err).NotTo(MatchError(ContainSubstring(secret)))
 			g.Expect(err).NotTo(MatchError(ContainSubstring("http://")))
@@ -174,7 +174,7 @@ func TestRegistriesAtRefusedAddresses(t *testing.T) {
 	config := func(image string, allowed ...string) error {
 		rules, err := outbound.New(outbound.Options{Allowed: allowed})
 		check(t, err)
-		_, err = NewImageUsers(time.Minute, WithOutbound(rules)).Config(context.Background(), withPassword(image, "secret"))
+		_, err = NewImageUsers(time.Minute, rules).Config(context.Background(), withPassword(image, "secret"))
 		return err
 	}
 	g.Expect(config(reference, "http://"+registryHost)).To(Succeed(), "an exception of the operator's")

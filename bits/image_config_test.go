@@ -26,7 +26,7 @@ func TestImageConfig(t *testing.T) {
 	image, err := mutate.Config(empty.Image, config)
 	check(t, err)
 	reference := r.push("app", image)
-	users := NewImageUsers(5 * time.Second)
+	users := NewImageUsers(5*time.Second, onLoopback(t))
 	g.Expect(users.Config(context.Background(), withPassword(reference, "secret"))).To(Equal(config))
 
 	_, err = users.Config(context.Background(), opi.Image{Reference: reference})
@@ -44,7 +44,7 @@ func TestImageConfigOfARegistryInTrouble(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/app"
-	users := NewImageUsers(5 * time.Second)
+	users := NewImageUsers(5*time.Second, onLoopback(t))
 	for _, status = range []int{http.StatusTooManyRequests, http.StatusBadGateway} {
 		_, err := users.Config(context.Background(), opi.Image{Reference: reference})
 		g.Expect(err).To(MatchError(opi.ErrUnavailable))

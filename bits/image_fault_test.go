@@ -126,7 +126,7 @@ func TestFaultsOfImages(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			_, err := NewImageUsers(time.Minute, amd64, WithTransport(unresolved{})).Config(context.Background(), opi.Image{Reference: test.reference})
+			_, err := NewImageUsers(time.Minute, onLoopback(t), amd64, withTransport(unresolved{})).Config(context.Background(), opi.Image{Reference: test.reference})
 			g.Expect(err).To(failWith(opi.ErrRefused, test.reason))
 			g.Expect(err).NotTo(MatchError(opi.ErrUnavailable))
 			g.Expect(err).To(MatchError(HavePrefix(test.reference+": ")), "and nothing else before it")
@@ -161,7 +161,7 @@ func TestImagesOfOnePlatform(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			users := NewImageUsers(time.Minute, WithPlatform(v1.Platform{OS: "linux", Architecture: test.nodes, Variant: "v9"}))
+			users := NewImageUsers(time.Minute, onLoopback(t), WithPlatform(v1.Platform{OS: "linux", Architecture: test.nodes, Variant: "v9"}))
 			config, err := users.Config(context.Background(), opi.Image{Reference: r.push("app", test.image)})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(config.User).To(Equal("1000"))
@@ -233,7 +233,7 @@ func TestAnswersOfRegistriesOfImages(t *testing.T) {
 			if name == "no answer" {
 				timeout = 100 * time.Millisecond
 			}
-			_, err := NewImageUsers(timeout).Config(context.Background(), opi.Image{Reference: strings.TrimPrefix(server.URL, "http://") + "/app"})
+			_, err := NewImageUsers(timeout, onLoopback(t)).Config(context.Background(), opi.Image{Reference: strings.TrimPrefix(server.URL, "http://") + "/app"})
 			g.Expect(err).To(failWith(test.kind, test.reason))
 			g.Expect(errors.Is(err, opi.ErrRefused)).NotTo(Equal(errors.Is(err, opi.ErrUnavailable)), "either the one or the other")
 			g.Expect(err).NotTo(MatchError(ContainSubstring("secret")))
@@ -275,7 +275,7 @@ func TestConnectionsToRegistriesOfImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
-			_, err := NewImageUsers(time.Minute, WithTransport(test.network)).Config(context.Background(), opi.Image{Reference: "r.example/app"})
+			_, err := NewImageUsers(time.Minute, onLoopback(t), withTransport(test.network)).Config(context.Background(), opi.Image{Reference: "r.example/app"})
 			g.Expect(err).To(failWith(test.kind, test.reason))
 			g.Expect(errors.Is(err, opi.ErrRefused)).NotTo(Equal(errors.Is(err, opi.ErrUnavailable)), "either the one or the other")
 		})

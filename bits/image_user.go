@@ -108,23 +108,10 @@ func (a answer) result() (ImageRun, error) {
 // Option changes how ImageUsers works.
 type Option func(*ImageUsers)
 
-// WithTransport makes registries be asked through transport.
-func WithTransport(transport http.RoundTripper) Option {
-	return func(u *ImageUsers) { u.transport = transport }
-}
-
 // WithPlatform sets the nodes' platform. The default is linux and this process's own
 // architecture. The variant does not count: nodes know best which of several they run.
 func WithPlatform(platform v1.Platform) Option {
 	return func(u *ImageUsers) { u.platform = platform }
-}
-
-// WithOutbound restricts connections to registries by rules.
-func WithOutbound(rules *outbound.Rules) Option {
-	return func(u *ImageUsers) {
-		u.rules = rules
-		u.transport = rules.Transport(remote.DefaultTransport.(*http.Transport))
-	}
 }
 
 // WithLogger logs why images can't be read, in more detail than their owners read.
@@ -132,17 +119,17 @@ func WithLogger(logger lager.Logger) Option {
 	return func(u *ImageUsers) { u.logger = logger }
 }
 
-// NewImageUsers makes lookups that take at most timeout each. Without WithOutbound, they
-// connect to any address.
-func NewImageUsers(timeout time.Duration, options ...Option) *ImageUsers {
+// NewImageUsers makes lookups that take at most timeout each. Users choose the registries,
+// so all connections are restricted by rules.
+func NewImageUsers(timeout time.Duration, rules *outbound.Rules, options ...Option) *ImageUsers {
 	answers, err := lru.New[imageKey, answer](maxRememberedImages)
 	if err != nil {
 		// Only for a size below 1.
 		panic(err)
 	}
 	u := &ImageUsers{
-		timeout: timeout, transport: remote.DefaultTransport, platform: platform, logger: lager.NewLogger("images"),
-		answers: answers, failures: newFailedLookups(), lookups: make(chan struct{}, maxLookups),
+		timeout: timeout, transport: rules.Transport(remote.DefaultTransport.(*http.Transport)), rules: rules,
+		platform: platform, logger: lager.NewLogger("images"), answers: answers, failures: newFailedLookups(), lookups: make(chan struct{}, maxLookups),
 	}
 	for _, option := range options {
 		option(u)

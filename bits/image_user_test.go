@@ -22,6 +22,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/outbound"
 )
 
 // registry is go-containerregistry's registry, counting and obstructing requests.
@@ -34,6 +35,19 @@ type registry struct {
 	blobs    atomic.Int32
 	// block, if set, holds up requests for manifests.
 	block atomic.Pointer[chan struct{}]
+}
+
+// onLoopback returns rules that allow the tests' own registries, without TLS.
+func onLoopback(t testing.TB) *outbound.Rules {
+	t.Helper()
+	rules, err := outbound.New(outbound.Options{Allowed: []string{"http://127.0.0.0/8"}})
+	check(t, err)
+	return rules
+}
+
+// withTransport replaces the network, and with it what rules restrict.
+func withTransport(transport http.RoundTripper) Option {
+	return func(u *ImageUsers) { u.transport = transport }
 }
 
 func newRegistry(t *testing.T, password string) *registry {
@@ -98,7 +112,7 @@ const debian = "root:x:0:0:root:/root:/bin/bash\nnode:x:1000:1000::/home/node:/b
 
 func TestLookup(t *testing.T) {
 	registry := newRegistry(t, "")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	base := layerOf(t, folder("etc"), file("etc/passwd", debian), file("etc/group", "root:x:0:\nstaff:x:50:\n"))
 	app := layerOf(t, file("app", "x"))
 	for user, want := range map[string]struct {
@@ -129,7 +143,7 @@ func TestLookup(t *testing.T) {
 
 func TestLookupOfCommands(t *testing.T) {
 	registry := newRegistry(t, "")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	for name, c := range map[string]struct {
 		config v1.Config
 		want   bool
@@ -154,7 +168,7 @@ func TestLookupOfCommands(t *testing.T) {
 func TestLookupReadsTheImageOfThisPlatform(t *testing.T) {
 	g := NewWithT(t)
 	registry := newRegistry(t, "")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	index := func(architecture string) v1.ImageIndex {
 		return mutate.AppendManifests(empty.Index,
 			mutate.IndexAddendum{Add: imageOf(t, "1"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "windows", Architecture: architecture}}},
@@ -177,7 +191,7 @@ func TestLookupReadsTheImageOfThisPlatform(t *testing.T) {
 func TestLookupRemembersByDigest(t *testing.T) {
 	g := NewWithT(t)
 	registry := newRegistry(t, "")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	image := imageOf(t, "node", layerOf(t, file("etc/passwd", debian)))
 	tag := registry.push("app:1", image)
 	digest, err := image.Digest()
@@ -210,7 +224,7 @@ func TestLookupRemembersByDigest(t *testing.T) {
 func TestLookupNeedsTheCredentials(t *testing.T) {
 	g := NewWithT(t)
 	registry := newRegistry(t, "secret")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	image := imageOf(t, "2000")
 	digest, err := image.Digest()
 	g.Expect(err).NotTo(HaveOccurred())
@@ -234,7 +248,7 @@ func TestLookupNeedsTheCredentials(t *testing.T) {
 func TestLookupOfWhatIsNotThere(t *testing.T) {
 	g := NewWithT(t)
 	registry := newRegistry(t, "")
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	_, err := users.Lookup(context.Background(), opi.Image{Reference: registry.reference("nothing:1")})
 	var missing *transport.Error
 	g.Expect(errors.As(err, &missing)).To(BeTrue(), "%v", err)
@@ -250,7 +264,7 @@ func TestLookupWithoutHEAD(t *testing.T) {
 	g := NewWithT(t)
 	registry := newRegistry(t, "")
 	reference := registry.push("app:1", imageOf(t, "2000"))
-	users := NewImageUsers(time.Minute, WithTransport(roundTripper(func(request *http.Request) (*http.Response, error) {
+	users := NewImageUsers(time.Minute, onLoopback(t), withTransport(roundTripper(func(request *http.Request) (*http.Response, error) {
 		if request.Method == http.MethodHead {
 			return &http.Response{StatusCode: http.StatusMethodNotAllowed, Body: http.NoBody, Request: request}, nil
 		}
@@ -272,7 +286,7 @@ func TestLookupTimesOut(t *testing.T) {
 	gate := make(chan struct{})
 	registry.block.Store(&gate)
 	defer close(gate)
-	_, err := NewImageUsers(50*time.Millisecond).Lookup(context.Background(), opi.Image{Reference: reference})
+	_, err := NewImageUsers(50*time.Millisecond, onLoopback(t)).Lookup(context.Background(), opi.Image{Reference: reference})
 	g.Expect(err).To(MatchError(context.DeadlineExceeded))
 	g.Expect(err).To(MatchError(ContainSubstring("the registry did not answer within 50ms")))
 	g.Expect(err).NotTo(MatchError(ErrUnknownUser))
@@ -284,7 +298,7 @@ func TestLookupsOfOneImageShareTheWork(t *testing.T) {
 	reference := registry.push("app:1", imageOf(t, "2000"))
 	gate := make(chan struct{})
 	registry.block.Store(&gate)
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 
 	impatient, giveUp := context.WithCancel(context.Background())
 	gaveUp := make(chan error, 1)
@@ -335,7 +349,7 @@ func TestHugeManifestsAndConfigsAreRefused(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	users := NewImageUsers(time.Minute)
+	users := NewImageUsers(time.Minute, onLoopback(t))
 	_, err := users.Lookup(context.Background(), opi.Image{Reference: strings.TrimPrefix(server.URL, "http://") + "/huge:manifest"})
 	g.Expect(err).To(MatchError(ContainSubstring("the manifest has more than 4194304 bytes")))
 

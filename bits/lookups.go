@@ -30,7 +30,7 @@ const (
 // parse reads a reference. Its registry is reached without TLS only if the rules say so.
 func (u *ImageUsers) parse(text string) (name.Reference, error) {
 	reference, err := parseImage(text)
-	if err == nil && u.rules != nil && u.rules.PlainHTTP(reference.Context().RegistryStr()) {
+	if err == nil && u.rules.PlainHTTP(reference.Context().RegistryStr()) {
 		return parseImage(text, name.Insecure)
 	}
 	return reference, err

@@ -88,6 +88,8 @@ type Registry struct {
 	bases *lru.Cache[v1.Hash, baseImage]
 	// spools turns true when the registry has refused a blob of unknown size.
 	spools atomic.Bool
+	// buildCredentials is the last answer of takesBuildCredentials; nil before the first.
+	buildCredentials atomic.Pointer[bool]
 }
 
 // maxBases bounds the stacks kept in memory, a few KiB each.

@@ -25,7 +25,8 @@ const missingResult = time.Minute
 // be found out and should be tried again.
 //
 // A build whose outcome is a failure may still run, or be about to; whoever writes the
-// outcome down suspends its Job in the same write. Decide changes nothing itself.
+// outcome down suspends its Job in the same write. Decide changes nothing in Kubernetes; in
+// the registry it tags the droplet of a build that succeeded.
 func (s *Stager) Decide(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (decided *opi.Outcome, wait time.Duration, err error) {
 	guid := build.Labels[keys.StagingGUID]
 	lifecycle := "buildpack"
@@ -48,6 +49,9 @@ func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*co
 	guid := build.Labels[keys.StagingGUID]
 	found := s.Settings.judge(build, pods, s.Clock.Now())
 	if found.pushed != nil {
+		if err := s.tag(ctx, build, *found.pushed); err != nil {
+			return nil, 0, err
+		}
 		outcome, err := s.result(ctx, guid, found)
 		return outcome, 0, err
 	}
@@ -60,6 +64,20 @@ func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*co
 		}
 	}
 	return found.failure.outcome(guid), 0, nil
+}
+
+// tag makes the registry find the droplet under its checksums. A manifest that is not there
+// or is another's does not fail the build: the droplet can be had from its source again.
+func (s *Stager) tag(ctx context.Context, build *batchv1.Job, droplet steps.OutcomeDroplet) error {
+	err := s.Results.Tag(ctx, droplet)
+	if errors.Is(err, opi.ErrNotFound) || errors.Is(err, opi.ErrRefused) {
+		s.Logger.Error("tag-droplet", err, lager.Data{"staging_guid": build.Labels[keys.StagingGUID], "manifest": droplet.Manifest})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("tag the droplet: %w", err)
+	}
+	return nil
 }
 
 // result reads what push has put into the registry. Everything about it was checked

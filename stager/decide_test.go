@@ -35,6 +35,16 @@ type registries struct {
 	err     error
 	// userErr is what is found out about an image's user.
 	userErr error
+	// tagged are the droplets that were tagged, unless tagErr is set.
+	tagged []steps.OutcomeDroplet
+	tagErr error
+}
+
+func (r *registries) Tag(_ context.Context, droplet steps.OutcomeDroplet) error {
+	if r.tagErr == nil {
+		r.tagged = append(r.tagged, droplet)
+	}
+	return r.tagErr
 }
 
 func (r *registries) Result(_ context.Context, digest string) ([]byte, error) {
@@ -96,6 +106,28 @@ func TestDecideSuccess(t *testing.T) {
 	}
 	g.Expect(testutil.ToFloat64(w.metrics.builds.WithLabelValues("buildpack", "succeeded"))).To(Equal(1.0), "a decision that is made again is counted once")
 	g.Expect(testutil.CollectAndCount(w.metrics.stepSeconds)).To(Equal(2), "fetch and push have said it")
+}
+
+// The tags of a droplet name what its build has pushed before Cloud Controller knows.
+func TestDecideTagsTheDroplet(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t)
+	w.registries.results[testResult] = resultJSON
+	job := testJob(t)
+	decide := func() (*opi.Outcome, error) {
+		outcome, _, err := w.Decide(context.Background(), job, []*corev1.Pod{pushedPod(t, job)})
+		return outcome, err
+	}
+	w.registries.tagErr = fmt.Errorf("tag: %w", opi.ErrUnavailable)
+	_, err := decide()
+	g.Expect(err).To(MatchError(opi.ErrUnavailable))
+	for _, lost := range []error{opi.ErrNotFound, opi.ErrRefused} {
+		w.registries.tagErr = fmt.Errorf("tag: %w", lost)
+		g.Expect(decide()).To(HaveField("Reason", "succeeded"), "a droplet can be fetched again")
+	}
+	w.registries.tagErr = nil
+	g.Expect(decide()).To(HaveField("Reason", "succeeded"))
+	g.Expect(w.registries.tagged).To(Equal([]steps.OutcomeDroplet{{Bytes: 10, SHA1: "s", SHA256: "t", Manifest: "sha256:m", Result: testResult}}))
 }
 
 func TestDecideWaitsForTheRegistry(t *testing.T) {

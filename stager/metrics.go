@@ -15,6 +15,7 @@ type stagingMetrics struct {
 	seconds     *prometheus.HistogramVec
 	stepSeconds *prometheus.HistogramVec
 	buildpacks  *prometheus.CounterVec
+	accounts    *prometheus.CounterVec
 	removed     prometheus.Counter
 	failures    prometheus.Counter
 }
@@ -41,6 +42,10 @@ func newStagingMetrics(registerer prometheus.Registerer) stagingMetrics {
 			Name: "irene_staging_buildpacks_total",
 			Help: "Buildpacks of builds, by where they come from: image (mounted as a volume), download.",
 		}, []string{"from"}),
+		accounts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "irene_staging_registry_accounts_total",
+			Help: "Builds by the account that they push with: build (good for this build alone), builds (registry.build_username_file), irene (registry.username_file, which may replace everything), none.",
+		}, []string{"account"}),
 		removed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "irene_staging_secrets_removed_total",
 			Help: "Secrets of builds that were deleted because nothing needed them any more.",
@@ -53,6 +58,9 @@ func newStagingMetrics(registerer prometheus.Registerer) stagingMetrics {
 	for _, from := range []string{fromImage, fromDownload} {
 		m.buildpacks.WithLabelValues(from)
 	}
-	registerer.MustRegister(m.builds, m.seconds, m.stepSeconds, m.buildpacks, m.removed, m.failures)
+	for _, account := range []string{accountOfBuild, accountOfBuilds, accountOfIrene, noAccount} {
+		m.accounts.WithLabelValues(account)
+	}
+	registerer.MustRegister(m.builds, m.seconds, m.stepSeconds, m.buildpacks, m.accounts, m.removed, m.failures)
 	return m
 }

@@ -72,7 +72,7 @@ func (s *Stager) objects(ctx context.Context, build opi.Build) (Objects, error) 
 	if s.Buildpacks != nil {
 		images.Buildpacks = s.Buildpacks.Find(ctx, build.Source.Buildpacks)
 	}
-	credentials, err := s.Credentials.Read()
+	credentials, err := s.credentialsFor(ctx, build.GUID)
 	if err != nil {
 		return Objects{}, err
 	}

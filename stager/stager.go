@@ -15,6 +15,7 @@ import (
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager/steps"
 )
 
 // Images makes sure that staging pods can be pulled.
@@ -38,6 +39,10 @@ type Results interface {
 	// Result returns the result.json with a digest, "sha256:" and hex. Errors wrap
 	// opi.ErrNotFound where there is none.
 	Result(ctx context.Context, digest string) ([]byte, error)
+	// Tag makes the tags of a droplet name the manifest that its build has pushed. Builds
+	// themselves can't replace tags. Errors wrap opi.ErrNotFound if there is no such
+	// manifest, and opi.ErrRefused if it is not the droplet's.
+	Tag(ctx context.Context, droplet steps.OutcomeDroplet) error
 }
 
 // ImageConfigs asks registries what docker images say of themselves.
@@ -73,7 +78,9 @@ type Options struct {
 	// Buildpacks is nil where all buildpacks are fetched.
 	Buildpacks BuildpackImages
 	Results    Results
-	Configs    ImageConfigs
+	// Registry is nil where all builds get what Credentials name.
+	Registry BuildRegistry
+	Configs  ImageConfigs
 	// Users finds images that the platform does not run as their users; nil where it
 	// runs all.
 	Users k8s.ImageUsers
@@ -90,7 +97,8 @@ type Stager struct {
 	metrics stagingMetrics
 	jobs    job.Store
 	// counted are Jobs whose end was counted.
-	counted job.Once
+	counted  job.Once
+	accounts accounts
 	// questions hold a token for each registry that may be asked at a time.
 	questions chan struct{}
 }

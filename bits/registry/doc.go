@@ -15,6 +15,10 @@
 //     Options.Anonymous is set. Users may be allowed to read only. Passwords are
 //     files, read again when they change. Before the password is checked, a request
 //     costs its headers of at most 16 KiB and a short line of the log.
+//   - A credential of a build (package credential) is good for the build's time and stores
+//     one droplet: it uploads blobs to one repository, and puts manifests there by digest
+//     and under checksums that have no tag yet. It replaces, deletes and mounts nothing,
+//     and reads no blob.
 //   - Content that a client was told to be there stays for Options.MinAge and is then
 //     kept by the manifests that refer to it; package store says how. Collections need
 //     no pause of the clients.

@@ -66,14 +66,13 @@ func (r *Registry) log(request *http.Request, route string, status int, body *ob
 		"status": status, "user": opi.Shorten(user, maxLogged),
 		"received-bytes": body.bytes, "sent-bytes": answer.bytes, "seconds": took.Seconds(), "remote": request.RemoteAddr,
 	}
-	reads := request.Method == http.MethodGet || request.Method == http.MethodHead
 	switch {
 	case status >= http.StatusInternalServerError && status != http.StatusInsufficientStorage:
 		r.logger.Error("request", errors.New(http.StatusText(status)), data)
 	case status == http.StatusInsufficientStorage,
 		status == http.StatusUnauthorized && user != "",
 		status == http.StatusForbidden,
-		route == v2.RouteNameManifest && !reads:
+		route == v2.RouteNameManifest && !reads(request):
 		r.logger.Info("request", data)
 	default:
 		r.logger.Debug("request", data)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -127,6 +128,9 @@ type Registry struct {
 	handler http.Handler
 	// stall is stallTimeout outside tests.
 	stall time.Duration
+	// tags is held for writing while a build sets a tag, and for reading while another
+	// user does; see boundBuilds.
+	tags sync.RWMutex
 }
 
 // New opens the directory, reads the users' passwords and registers the metrics.
@@ -163,8 +167,8 @@ func New(options Options) (*Registry, error) {
 }
 
 // serveFrom builds the handler. A request is counted, then authenticated, then routed,
-// then checked for the room that it needs, and then passed to the library. Nothing
-// expensive comes before authentication.
+// then checked for what a build may do and for the room that it needs, and then passed to
+// the library. Nothing expensive comes before authentication.
 func (r *Registry) serveFrom(users *users) error {
 	app, err := newLibraryHandler(r.store)
 	if err != nil {
@@ -173,7 +177,7 @@ func (r *Registry) serveFrom(users *users) error {
 	if r.metrics, err = newMetrics(r.store, r.options); err != nil {
 		return err
 	}
-	handler := route(r.guardSpace(app))
+	handler := route(r.boundBuilds(r.guardSpace(app)))
 	if users != nil {
 		handler = users.admit(handler)
 	}

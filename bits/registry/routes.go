@@ -6,6 +6,8 @@ import (
 
 	v2 "github.com/distribution/distribution/v3/registry/api/v2"
 	"github.com/gorilla/mux"
+
+	"github.com/irene-cf/irene/credential"
 )
 
 const (
@@ -24,6 +26,8 @@ const maxPathBytes = 2 << 10
 type destination struct {
 	route  string
 	values map[string]string
+	// build is set by users.admit if the request comes from a build.
+	build *credential.Build
 }
 
 type destinationKey struct{}

@@ -61,11 +61,20 @@ type users struct {
 	granted []grant
 }
 
-// grant is one good pair of name and password. Digests compare in a time that tells
-// nothing.
+// grant is one good pair of name and password. Digests compare in constant time.
 type grant struct {
 	digest   [sha256.Size]byte
 	readOnly bool
+	// builds checks credentials of builds that were made with the password; nil if the
+	// user may only read.
+	builds *credential.BuildKey
+}
+
+// access describes what a request's user may do.
+type access struct {
+	readOnly bool
+	// build is set if the user is a build.
+	build *credential.Build
 }
 
 func readUsers(listed []User, logger lager.Logger, clock clock.PassiveClock) (*users, error) {
@@ -79,17 +88,28 @@ func readUsers(listed []User, logger lager.Logger, clock clock.PassiveClock) (*u
 		}
 		u.passwords[i] = passwords
 	}
-	u.grant()
+	faults = append(faults, u.grant())
 	return u, errors.Join(faults...)
 }
 
-func (u *users) grant() {
-	u.granted = nil
+// grant turns all users' passwords into grants.
+func (u *users) grant() error {
+	var granted []grant
 	for i, user := range u.listed {
 		for _, password := range u.passwords[i] {
-			u.granted = append(u.granted, grant{pairDigest(user.Name, password), user.ReadOnly})
+			good := grant{digest: pairDigest(user.Name, password), readOnly: user.ReadOnly}
+			if !user.ReadOnly {
+				key, err := credential.NewBuildKey(user.Name, password)
+				if err != nil {
+					return fmt.Errorf("Users[%d].PasswordFile: %w", i, err)
+				}
+				good.builds = &key
+			}
+			granted = append(granted, good)
 		}
 	}
+	u.granted = granted
+	return nil
 }
 
 // pairDigest is unique, as names have no colon.
@@ -126,38 +146,69 @@ func (u *users) refresh() {
 		}
 	}
 	if changed {
-		u.grant()
+		if err := u.grant(); err != nil {
+			u.logger.Error("reload-failed", err, lager.Data{"consequence": "the passwords read before stay in use"})
+		}
 	}
 }
 
-// find says whether name and password are good and what they are good for. Its time
-// depends on neither.
-func (u *users) find(name, password string) (known, readOnly bool) {
+var (
+	errUnknownUser  = errors.New("no such user, or another password")
+	errBuildExpired = errors.New("this build's credential has expired")
+)
+
+// find returns what name and password are good for. Its time depends on no password.
+func (u *users) find(name, password string) (access, error) {
+	found, err := access{}, errUnknownUser
 	given := pairDigest(name, password)
-	for _, candidate := range u.current() {
+	granted := u.current()
+	for _, candidate := range granted {
 		if subtle.ConstantTimeCompare(given[:], candidate.digest[:]) == 1 {
-			known, readOnly = true, candidate.readOnly
+			found, err = access{readOnly: candidate.readOnly}, nil
 		}
 	}
-	return known, readOnly
+	build, noBuild := credential.ParseBuild(name)
+	if err == nil || noBuild != nil {
+		return found, err
+	}
+	for _, candidate := range granted {
+		if candidate.builds == nil || !candidate.builds.Matches(name, password) {
+			continue
+		}
+		if !u.clock.Now().Before(build.Expires) {
+			return access{}, errBuildExpired
+		}
+		return access{build: &build}, nil
+	}
+	return access{}, err
 }
 
 // admit lets only requests of users through to next.
 func (u *users) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		name, password, given := request.BasicAuth()
-		known, readOnly := u.find(name, password)
+		if !given {
+			refuseUnknown(w, "a user's name and password are required")
+			return
+		}
+		found, err := u.find(name, password)
 		switch {
-		case !given:
-			w.Header().Set("WWW-Authenticate", `Basic realm="irene"`)
-			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "a user's name and password are required")
-		case !known:
-			w.Header().Set("WWW-Authenticate", `Basic realm="irene"`)
-			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "no such user, or another password")
-		case readOnly && request.Method != http.MethodGet && request.Method != http.MethodHead:
+		case err != nil:
+			refuseUnknown(w, err.Error())
+		case found.readOnly && !reads(request):
 			refuse(w, http.StatusForbidden, "DENIED", "this user may only read")
 		default:
+			destinationOf(request).build = found.build
 			next.ServeHTTP(w, request)
 		}
 	})
+}
+
+func refuseUnknown(w http.ResponseWriter, message string) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="irene"`)
+	refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", message)
+}
+
+func reads(request *http.Request) bool {
+	return request.Method == http.MethodGet || request.Method == http.MethodHead
 }

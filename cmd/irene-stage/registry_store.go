@@ -39,8 +39,9 @@ func newRegistryStore(config steps.PushConfig) (*registryStore, error) {
 // Push implements steps.DropletStore.
 func (s *registryStore) Push(ctx context.Context, file *io.SectionReader, d steps.Droplet) (string, error) {
 	stored, err := s.registry.PushDroplet(ctx, file, bits.DropletPush{
-		Stack:  d.Stack,
-		Result: d.Result,
+		Stack:   d.Stack,
+		Result:  d.Result,
+		AsBuild: true,
 		Conversion: droplet.Options{
 			MaxUncompressedBytes: s.limits.UnpackedBytes,
 			MaxEntries:           s.limits.Entries,

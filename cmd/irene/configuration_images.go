@@ -24,6 +24,10 @@ type Registry struct {
 	// UsernameFile and PasswordFile are with what Irene logs in; both or none.
 	UsernameFile string `json:"username_file"`
 	PasswordFile string `json:"password_file"`
+	// BuildUsernameFile and BuildPasswordFile are an account for builds, where the
+	// registry takes no credentials of single builds; both empty means Irene's own.
+	BuildUsernameFile string `json:"build_username_file"`
+	BuildPasswordFile string `json:"build_password_file"`
 	// SpoolDirectory takes droplets on their way to a registry that wants to know
 	// sizes first, and buildpacks of which images are made; empty means the system's
 	// folder for temporary files.
@@ -139,6 +143,7 @@ func (r Registry) validate(wrong *faults) {
 		wrong.registryHost("registry.pull_address", r.PullAddress)
 	}
 	wrong.pair("registry", "username_file", "password_file", r.UsernameFile, r.PasswordFile)
+	wrong.pair("registry", "build_username_file", "build_password_file", r.BuildUsernameFile, r.BuildPasswordFile)
 	if wrong.required("registry.prefix", r.Prefix) {
 		// The registry is another key's; any will do to check the path.
 		if _, err := name.NewRepository("registry.example/" + r.Prefix + "/app"); err != nil {

@@ -46,7 +46,22 @@ func examineRegistry(ctx context.Context, e examination) []finding {
 	case err != nil:
 		return append(found, failed(check, lateAnswer(ctx, err), "see that the registry runs, and that registry.address, registry.ca_file and registry.plain_http are right"))
 	}
-	return append(found, fine(check, "pushed and pulled %s", image.Reference), e.nodesPull(ctx, image, credentials))
+	found = append(found, fine(check, "pushed and pulled %s", image.Reference), e.nodesPull(ctx, image, credentials))
+	return append(found, e.buildsAccount(ctx, registry)...)
+}
+
+// buildsAccount warns if builds get the account that may replace everything.
+func (e examination) buildsAccount(ctx context.Context, registry *bits.Registry) []finding {
+	settings := e.config.Registry
+	if !e.config.Staging.Enabled || settings.UsernameFile == "" || settings.BuildUsernameFile != "" {
+		return nil
+	}
+	if repository, err := registry.BuildRepository(ctx); err != nil || repository != "" {
+		return nil // the registry was reached a moment ago
+	}
+	return []finding{{Check: "registry.build_username_file", Verdict: verdictWarning,
+		Found: "empty: each build's Secret has the password of registry.username_file, who may replace stacks and all apps' images",
+		Mend:  "make a user who can write " + settings.Prefix + "/droplets alone, and name it there"}}
 }
 
 // nodesPull tries what nodes do, from here.

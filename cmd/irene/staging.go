@@ -62,6 +62,8 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 			Authorities:         config.Staging.CAFile,
 			RegistryUsername:    config.Registry.UsernameFile,
 			RegistryPassword:    config.Registry.PasswordFile,
+			BuildUsername:       config.Registry.BuildUsernameFile,
+			BuildPassword:       config.Registry.BuildPasswordFile,
 			RegistryAuthorities: config.Registry.CAFile,
 		},
 		OrphanMinAge:    config.Apps.OrphanMinAge.Duration,
@@ -70,6 +72,7 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 		Metadata:        clients.Metadata,
 		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
 		Results:         buildResults{images.registry},
+		Registry:        images.registry,
 		Configs:         imageConfigs{users},
 		Logger:          logger,
 		Registerer:      metrics,
@@ -166,7 +169,7 @@ func (b buildpackImages) Find(ctx context.Context, wanted []opi.Buildpack) map[s
 	return found
 }
 
-// buildResults reads what builds have put into the registry.
+// buildResults reads and tags what builds have put into the registry.
 type buildResults struct{ registry *bits.Registry }
 
 // Result implements stager.Results.
@@ -176,6 +179,15 @@ func (r buildResults) Result(ctx context.Context, digest string) ([]byte, error)
 		return nil, fmt.Errorf("result %q: %w: %w", digest, opi.ErrNotFound, err)
 	}
 	return r.registry.Result(ctx, hash)
+}
+
+// Tag implements stager.Results.
+func (r buildResults) Tag(ctx context.Context, droplet steps.OutcomeDroplet) error {
+	manifest, err := v1.NewHash(droplet.Manifest)
+	if err != nil {
+		return fmt.Errorf("manifest %q: %w: %w", droplet.Manifest, opi.ErrNotFound, err)
+	}
+	return r.registry.TagDroplet(ctx, manifest, droplet.SHA1, droplet.SHA256)
 }
 
 // imageConfigs asks the registries of docker images.

@@ -277,11 +277,11 @@ func newImageUsers(config Configuration, logger lager.Logger) (*bits.ImageUsers,
 	if err != nil {
 		return nil, err
 	}
-	options := []bits.Option{bits.WithOutbound(rules), bits.WithLogger(logger.Session("images"))}
+	options := []bits.Option{bits.WithLogger(logger.Session("images"))}
 	if platform, err := bits.PlatformOf(config.Stacks.Platform); err == nil { // Validate refuses anything else
 		options = append(options, bits.WithPlatform(*platform))
 	}
-	return bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration, options...), nil
+	return bits.NewImageUsers(config.Apps.ImageUserLookupTimeout.Duration, rules, options...), nil
 }
 
 // imageUsers brings the registry's answer to the back end.

@@ -173,6 +173,8 @@ type clients struct {
 	nodes   *fake.Clientset
 	// previous is what nodes pulled with at the last check.
 	previous *opi.RegistryCredentials
+	// build has the credential of the build that began at the last check.
+	build *opi.RegistryCredentials
 }
 
 func (i *installation) newClients(ctx context.Context, address string) *clients {
@@ -224,7 +226,16 @@ func (c *clients) expectAdmitted(ctx context.Context, when string) {
 	g.Expect(err).NotTo(HaveOccurred(), "%s: an irene that was restarted", when)
 	staging, err := c.staging.Read()
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(c.status(ctx, string(staging.RegistryUsername), string(staging.RegistryPassword))).To(Equal(http.StatusOK), "%s: a build", when)
+	g.Expect(c.status(ctx, string(staging.RegistryUsername), string(staging.RegistryPassword))).To(Equal(http.StatusOK), "%s: a build with irene's own account", when)
+	if c.build != nil {
+		g.Expect(c.status(ctx, c.build.Username, c.build.Password)).To(Equal(http.StatusOK), "%s: a build that began before", when)
+	}
+	build, err := credential.Build{GUID: "build", Repository: "cloudfoundry/droplets", Expires: time.Now().Add(time.Hour)}.Username()
+	g.Expect(err).NotTo(HaveOccurred())
+	key, err := credential.NewBuildKey(string(staging.RegistryUsername), string(staging.RegistryPassword))
+	g.Expect(err).NotTo(HaveOccurred())
+	c.build = &opi.RegistryCredentials{Username: build, Password: key.Password(build)}
+	g.Expect(c.status(ctx, c.build.Username, c.build.Password)).To(Equal(http.StatusOK), "%s: a build", when)
 
 	password, err := credential.Read(c.pull.PasswordFile)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -160,6 +160,12 @@ func target(file string) (found digest.Digest, ok bool, err error) {
 	return found, err == nil, nil
 }
 
+// TagTarget returns the digest that a tag names; found is false if there is no such tag.
+// The repository's name and the tag must have passed the library's router.
+func (s *Store) TagTarget(repository, tag string) (named digest.Digest, found bool, err error) {
+	return target(filepath.Join(s.directory, repositoriesFolder, filepath.FromSlash(repository), tagsFolder, tag, "current", linkFile))
+}
+
 // presentNames is what is in folder; nothing if that doesn't exist.
 func presentNames(folder string) ([]string, error) {
 	names, err := namesIn(folder)

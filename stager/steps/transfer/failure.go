@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"github.com/irene-cf/irene/outbound"
 )
 
 // Error says what was not transferred, where and why.
@@ -98,6 +100,8 @@ func connectionError(ctx context.Context, what string, u *url.URL, err error) er
 	var alert tls.AlertError
 	var operation *net.OpError
 	switch {
+	case errors.As(err, new(*outbound.RefusedError)):
+		e.Why, e.final = err.Error(), true
 	case errors.As(err, &certificate), errors.As(err, &unknown):
 		e.Why, e.final = "the server's certificate is not to be trusted: "+err.Error(), true
 	case errors.As(err, &alert), errors.As(err, &operation) && operation.Op == "remote error":

@@ -54,6 +54,14 @@ var _ = Describe("Staging an app", func() {
 		secret, err := api.CoreV1().Secrets(place.Namespace).Get(ctx, b.jobName(), metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(secret.Data["callback"])).To(Equal(b["completion_callback"]))
+
+		By("among them a registry credential of its own, and nothing of Irene's account")
+		for _, secret := range place.secrets(ctx, b.guid()) {
+			for key, content := range secret.Data {
+				Expect(string(content)).NotTo(ContainSubstring(place.Writer.Password), secret.Name+": "+key)
+			}
+		}
+		Expect(string(secret.Data["registry-username"])).To(MatchRegexp(`^irene-build/1/\d+/%s/%s/droplets$`, b.guid(), imageworks.Prefix))
 	},
 		Entry("asked for as formerly", patience, formerBuild),
 		Entry("asked for as today", patience, usualBuild),
