@@ -68,7 +68,7 @@ func newCloudController(config Configuration, logger lager.Logger, metrics prome
 		return nil, err
 	}
 	client, err := events.NewCloudController(events.ClientOptions{
-		DialContext:     rules.DialContext,
+		Outbound:        rules,
 		CAFile:          settings.CAFile,
 		CertificateFile: settings.CertificateFile,
 		KeyFile:         settings.KeyFile,
