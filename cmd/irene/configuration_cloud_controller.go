@@ -10,6 +10,7 @@ import (
 
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/platform"
 )
 
 // CloudController is how Irene calls Cloud Controller: to tell it what became of
@@ -61,7 +62,7 @@ func (c CloudController) validate(wrong *faults) {
 }
 
 // newCloudController makes the one client for everything that is told.
-func newCloudController(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
+func newCloudController(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
 	settings := config.CloudController
 	rules, err := platformRules(config)
 	if err != nil {
@@ -73,6 +74,7 @@ func newCloudController(config Configuration, logger lager.Logger, metrics prome
 		CertificateFile: settings.CertificateFile,
 		KeyFile:         settings.KeyFile,
 		RequestTimeout:  settings.RequestTimeout.Duration,
+		Metrics:         requests,
 		Logger:          logger,
 		Registerer:      metrics,
 	})

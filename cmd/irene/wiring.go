@@ -22,6 +22,7 @@ import (
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/platform"
 	"github.com/irene-cf/irene/route"
 )
 
@@ -46,7 +47,8 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	}
 	lrps := newLRPs(config, clients, logger, registry)
 	lrps.Users = imageUsers{users}
-	images, err := newAppImages(config, logger, registry)
+	requests := platform.NewMetrics(registry)
+	images, err := newAppImages(config, requests, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}
@@ -58,7 +60,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	lostNodes.PodsWithClaims = config.Kubernetes.ReplacePodsWithClaims
 	crashBackoff := k8s.NewCrashBackoff(lrps, registry)
 	whenLeading := []func(context.Context) error{companions.Run, lostNodes.Run, crashBackoff.Run}
-	cloudController, err := newCloudController(config, logger, registry)
+	cloudController, err := newCloudController(config, requests, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}
