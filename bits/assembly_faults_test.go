@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/platform"
 )
 
 var errKilled = errors.New("killed")
@@ -31,7 +33,7 @@ func (d *dying) RoundTrip(request *http.Request) (*http.Response, error) {
 	case at == d.n+1 && d.after:
 		response, err := http.DefaultTransport.RoundTrip(request)
 		if err == nil {
-			discard(response)
+			platform.Discard(response)
 		}
 	case request.Body != nil:
 		_ = request.Body.Close()

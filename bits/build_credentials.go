@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/platform"
 )
 
 // BuildRepository returns the repository that builds push to if the registry takes
@@ -44,7 +45,7 @@ func (r *Registry) takesBuildCredentials(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer discard(response)
+	defer platform.Discard(response)
 	if err := transport.CheckError(response, http.StatusOK); err != nil {
 		return false, err
 	}

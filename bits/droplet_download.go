@@ -7,19 +7,21 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 // sourceAnswer is a droplet source's answer that is no droplet.
 type sourceAnswer struct {
 	host string
 	code int
-	// wait is how long the source asks to wait.
-	wait time.Duration
+	// wait is how long the source asks to wait. waits is false if it asks for longer than
+	// maxRetryAfter.
+	wait  time.Duration
+	waits bool
 }
 
 func (a *sourceAnswer) Error() string {
@@ -47,8 +49,8 @@ type download struct {
 	// validator is the file's ETag or time of change, "" for none: what a
 	// continuation must be of.
 	validator string
-	// failures counts connections in a row that brought no byte.
-	failures int
+	// pauses counts connections in a row that brought no byte.
+	pauses *platform.Pauses
 	// ended is what every Read returns after the first error.
 	ended error
 }
@@ -72,7 +74,7 @@ func (d *download) read(p []byte) (int, error) {
 			return 0, d.tooLarge(fmt.Sprintf("more than %d", d.source.options.MaxBytes))
 		}
 		if n > 0 {
-			d.failures = 0
+			d.pauses.Reset()
 		}
 		switch {
 		case err == nil:
@@ -99,11 +101,11 @@ func (d *download) reconnect(failure error) error {
 	// It failed; there is nothing more to learn from it.
 	_ = d.body.Close()
 	d.body = http.NoBody
-	d.failures++
-	if d.failures >= maxAttempts {
-		return fmt.Errorf("%s: %w after %d bytes, %d attempts: %w", d.doing, opi.ErrUnavailable, d.offset, d.failures, failure)
+	pause := d.pauses.Next()
+	if d.pauses.Failures() >= maxAttempts {
+		return fmt.Errorf("%s: %w after %d bytes, %d attempts: %w", d.doing, opi.ErrUnavailable, d.offset, d.pauses.Failures(), failure)
 	}
-	if err := sleep(d.ctx, backoff(d.source.backoff, d.failures)); err != nil {
+	if err := platform.Sleep(d.ctx, pause); err != nil {
 		return err
 	}
 	return d.connect()
@@ -111,33 +113,38 @@ func (d *download) reconnect(failure error) error {
 
 // connect asks for what is missing, until there is an answer that says something.
 func (d *download) connect() error {
-	for {
-		response, err := d.source.request(d.ctx, d.home, d.address, d.header())
-		if err == nil {
-			return d.take(response)
-		}
-		if d.ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", d.doing, context.Cause(d.ctx))
-		}
+	var response *http.Response
+	var final error
+	err := platform.Retry(d.ctx, d.pauses, func() error {
+		var err error
+		response, err = d.source.request(d.ctx, d.home, d.address, d.header())
+		return err
+	}, func(err error, pause time.Duration) (time.Duration, bool) {
 		answer, answered := errors.AsType[*sourceAnswer](err)
-		d.failures++
 		switch {
+		case d.ctx.Err() != nil:
+			return 0, false
 		case answered && (answer.code == http.StatusNotFound || answer.code == http.StatusGone):
-			return dropletGone(fmt.Errorf("%s: %w: %s (%w)", d.doing, opi.ErrRefused, d.source.notThere(), err))
-		case answered && !slices.Contains(retriedCodes, answer.code),
-			answered && answer.wait > maxRetryAfter,
+			final = dropletGone(fmt.Errorf("%s: %w: %s (%w)", d.doing, opi.ErrRefused, d.source.notThere(), err))
+			return 0, false
+		case answered && (!platform.Transient(answer.code) || !answer.waits),
 			errors.As(err, new(*permanent)),
-			d.failures >= maxAttempts:
-			return fmt.Errorf("%s: %w: %w", d.doing, opi.ErrUnavailable, err)
+			d.pauses.Failures() >= maxAttempts:
+			final = fmt.Errorf("%s: %w: %w", d.doing, opi.ErrUnavailable, err)
+			return 0, false
 		}
-		wait := backoff(d.source.backoff, d.failures)
 		if answered {
-			wait = max(wait, answer.wait)
+			pause = max(pause, answer.wait)
 		}
-		if err := sleep(d.ctx, wait); err != nil {
-			return fmt.Errorf("%s: %w", d.doing, err)
-		}
+		return pause, true
+	})
+	switch {
+	case err == nil:
+		return d.take(response)
+	case final != nil:
+		return final
 	}
+	return fmt.Errorf("%s: %w", d.doing, context.Cause(d.ctx))
 }
 
 // notThere returns the meaning of a 404.
@@ -166,13 +173,13 @@ func (d *download) take(response *http.Response) error {
 	case http.StatusPartialContent:
 		start, total, err := contentRange(response.Header.Get("Content-Range"))
 		if err != nil || start != d.offset {
-			discard(response)
+			platform.Discard(response)
 			return fmt.Errorf("%s: %w: asked for the bytes from %d on, the answer is %q", d.doing, opi.ErrUnavailable, d.offset, response.Header.Get("Content-Range"))
 		}
 		d.total = max(d.total, total)
 	case http.StatusOK:
 		if response.ContentLength > d.source.options.MaxBytes {
-			discard(response)
+			platform.Discard(response)
 			return d.tooLarge(fmt.Sprint(response.ContentLength))
 		}
 		d.total, d.validator = response.ContentLength, validatorOf(response.Header)
@@ -180,7 +187,7 @@ func (d *download) take(response *http.Response) error {
 			return d.skip(response)
 		}
 	default:
-		discard(response)
+		platform.Discard(response)
 		return fmt.Errorf("%s: %w: it got shorter than the %d bytes read already", d.doing, opi.ErrUnavailable, d.offset)
 	}
 	d.body = response.Body

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
+
 	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/platform"
 )
 
 const (
@@ -43,7 +47,8 @@ type HTTPSourceOptions struct {
 	CloudController string
 
 	// CertificateFile and KeyFile, PEM, are shown to the host of the URL, and to no host
-	// that it redirects to. They are read for every connection.
+	// that it redirects to. They are read again when their
+	// content changes.
 	CertificateFile, KeyFile string
 	// UsernameFile and PasswordFile are sent, as basic authentication, to the host of
 	// the URL alone. They are read for every request.
@@ -60,6 +65,11 @@ type HTTPSourceOptions struct {
 	MaxBytes int64
 	// Timeout is DefaultSourceTimeout when 0.
 	Timeout time.Duration
+	// Logger logs changes of CAFile, CertificateFile and KeyFile; nil means that they are
+	// not logged.
+	Logger lager.Logger
+	// Metrics counts requests; nil means that they are not counted.
+	Metrics *platform.Metrics
 
 	firstBackoff time.Duration
 }
@@ -70,7 +80,7 @@ type HTTPSource struct {
 	// trusted and stranger make requests to the host of the URL and to all others.
 	trusted, stranger http.RoundTripper
 	credentials       fileCredentials
-	backoff           time.Duration
+	backoff           platform.Backoff
 }
 
 // Address returns scheme and host of the configured URL.
@@ -96,13 +106,11 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 	if o.CloudController != "" {
 		o.URL = strings.TrimSuffix(o.CloudController, "/") + cloudControllerPath
 	}
-	s := &HTTPSource{options: o, backoff: o.firstBackoff, credentials: fileCredentials{o.UsernameFile, o.PasswordFile}}
+	s := &HTTPSource{options: o, credentials: fileCredentials{o.UsernameFile, o.PasswordFile}}
 	if _, err := s.template(); err != nil {
 		return nil, fmt.Errorf("droplet source: %w", err)
 	}
-	if s.backoff == 0 {
-		s.backoff = firstBackoff
-	}
+	s.backoff = retryOptions(cmp.Or(o.firstBackoff, firstBackoff)).Backoff
 	if o.Timeout == 0 {
 		s.options.Timeout = DefaultSourceTimeout
 	}
@@ -200,7 +208,7 @@ func (s *HTTPSource) Open(ctx context.Context, droplet opi.Droplet, processGUID 
 	}
 	download := &download{
 		ctx: ctx, source: s, home: home, address: address, total: -1,
-		doing: fmt.Sprintf("fetch droplet %s from %s", droplet.Checksum.Value, address.Host),
+		pauses: s.backoff.Pauses(), doing: fmt.Sprintf("fetch droplet %s from %s", droplet.Checksum.Value, address.Host),
 	}
 	if err := download.connect(); err != nil {
 		return nil, err

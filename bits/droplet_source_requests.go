@@ -2,48 +2,37 @@ package bits
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 // maxRedirects is as many as Cloud Controller, a blobstore and a load balancer may
 // need.
 const maxRedirects = 5
 
-// sourceNetworks makes the connections to home, with the client certificate, and to
-// all others, without.
+// sourceNetworks makes the clients for home, with the client certificate, and for all
+// others, without.
 func sourceNetworks(o HTTPSourceOptions) (trusted, stranger http.RoundTripper, err error) {
-	if (o.CertificateFile == "") != (o.KeyFile == "") {
-		return nil, nil, errors.New("a certificate file and a key file belong together")
+	options := platform.Options{
+		Peer: "droplet_source", Files: trust(o.CAFile), Proxies: true, Bulk: true,
+		HeaderTimeout: o.Timeout, Stall: o.Timeout, Logger: o.Logger, Metrics: o.Metrics,
 	}
-	metrics := newRegistryMetrics() // of a source only the droplets' bytes are counted
-	networks := make([]http.RoundTripper, 2)
-	for i := range networks {
-		network, err := newNetwork(o.CAFile, o.Timeout)
-		if err != nil {
-			return nil, nil, err
-		}
-		if i == 0 && o.CertificateFile != "" {
-			if _, err := tls.LoadX509KeyPair(o.CertificateFile, o.KeyFile); err != nil {
-				return nil, nil, fmt.Errorf("read the client certificate: %w", err)
-			}
-			network.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				certificate, err := tls.LoadX509KeyPair(o.CertificateFile, o.KeyFile)
-				return &certificate, err
-			}
-		}
-		if i == 1 && o.Outbound != nil {
-			network = o.Outbound.Network(network)
-		}
-		networks[i] = traffic{inner: network, stall: o.Timeout, metrics: metrics}
+	others := options
+	others.Outbound = o.Outbound
+	options.Files.Certificate, options.Files.Key = o.CertificateFile, o.KeyFile
+	if trusted, err = platform.New(options); err != nil {
+		return nil, nil, fmt.Errorf("read %w", err)
 	}
-	return networks[0], networks[1], nil
+	if stranger, err = platform.New(others); err != nil {
+		return nil, nil, fmt.Errorf("read %w", err)
+	}
+	return trusted, stranger, nil
 }
 
 // request asks for address, follows redirects, and says how it went; the answer's
@@ -60,9 +49,11 @@ func (s *HTTPSource) request(ctx context.Context, home, address *url.URL, header
 			response.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 			return response, nil
 		}
-		discard(response)
+		platform.Discard(response)
 		if response.StatusCode < 300 || response.StatusCode > 399 {
-			return nil, &sourceAnswer{host: address.Host, code: response.StatusCode, wait: retryAfter(response)}
+			answer := &sourceAnswer{host: address.Host, code: response.StatusCode}
+			answer.wait, answer.waits = platform.RetryAfter(response.Header, time.Now(), maxRetryAfter)
+			return nil, answer
 		}
 		next, err := address.Parse(response.Header.Get("Location"))
 		if err != nil || response.Header.Get("Location") == "" {

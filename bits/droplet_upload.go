@@ -13,6 +13,7 @@ import (
 
 	"github.com/irene-cf/irene/bits/droplet"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 // maxSends bounds how often a droplet is read and sent.
@@ -23,6 +24,7 @@ const maxSends = 3
 // is not mended by that.
 func (r *Registry) sendDroplet(ctx context.Context, options droplet.Options, open func() (io.ReadCloser, error)) (droplet.Layer, error) {
 	var failure error
+	pauses := retryOptions(r.host.backoff.Duration).Backoff.Pauses()
 	for attempt := 1; ; attempt++ {
 		content, err := open()
 		if errors.Is(err, errReadOnce) {
@@ -38,7 +40,7 @@ func (r *Registry) sendDroplet(ctx context.Context, options droplet.Options, ope
 			return layer, err
 		}
 		failure = err
-		if err := sleep(ctx, backoff(r.host.backoff.Duration, attempt)); err != nil {
+		if err := platform.Sleep(ctx, pauses.Next()); err != nil {
 			return droplet.Layer{}, failure
 		}
 	}

@@ -29,9 +29,9 @@ const (
 	maxUserBytes = 256
 )
 
-// platform is the nodes' platform unless the configuration says otherwise. Nodes of other
+// ownPlatform is the nodes' platform unless the configuration says otherwise. Nodes of other
 // architectures use other images of an index, but in practice no other users.
-var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+var ownPlatform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
 // ImageRun describes how an image runs by default.
 type ImageRun struct {
@@ -129,7 +129,7 @@ func NewImageUsers(timeout time.Duration, rules *outbound.Rules, options ...Opti
 	}
 	u := &ImageUsers{
 		timeout: timeout, transport: rules.Transport(remote.DefaultTransport.(*http.Transport)), rules: rules,
-		platform: platform, logger: lager.NewLogger("images"), answers: answers, failures: newFailedLookups(), lookups: make(chan struct{}, maxLookups),
+		platform: ownPlatform, logger: lager.NewLogger("images"), answers: answers, failures: newFailedLookups(), lookups: make(chan struct{}, maxLookups),
 	}
 	for _, option := range options {
 		option(u)

@@ -178,7 +178,7 @@ func TestLookupReadsTheImageOfThisPlatform(t *testing.T) {
 	for architecture, want := range map[string]string{"amd64": "2", "arm64": "2", "s390x": ""} {
 		reference := registry.push("many:"+architecture, index(architecture))
 		got, err := users.Lookup(context.Background(), opi.Image{Reference: reference})
-		if architecture == platform.Architecture {
+		if architecture == ownPlatform.Architecture {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(got.Name).To(Equal(want))
 		} else {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,6 +20,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 const (
@@ -49,7 +51,8 @@ type RegistryOptions struct {
 	// PlainHTTP allows HTTP without TLS where the registry speaks no TLS. On a
 	// loopback address it is always allowed.
 	PlainHTTP bool
-	// CAFile holds authorities in PEM form that are trusted beside the machine's.
+	// CAFile holds authorities in PEM form that are trusted beside the machine's. It is
+	// read again when its content changes.
 	CAFile string
 	// UsernameFile and PasswordFile are read for every login; both "" for none.
 	UsernameFile, PasswordFile string
@@ -61,6 +64,10 @@ type RegistryOptions struct {
 	// SpoolDir takes droplets on their way to a registry that wants to know a blob's
 	// size before its bytes; the machine's folder for temporary files when "".
 	SpoolDir string
+	// Logger logs changes of CAFile; nil means that they are not logged.
+	Logger lager.Logger
+	// Metrics counts requests; nil means that only the Registry's own metrics do.
+	Metrics *platform.Metrics
 
 	// network and firstBackoff are for tests.
 	network      http.RoundTripper
@@ -125,8 +132,9 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 
 func (o RegistryOptions) hostOptions(auth authn.Authenticator) hostOptions {
 	host := hostOptions{
-		address: o.Address, plainHTTP: o.PlainHTTP, caFile: o.CAFile, auth: auth, platform: platform,
+		address: o.Address, plainHTTP: o.PlainHTTP, caFile: o.CAFile, auth: auth, platform: ownPlatform,
 		requestTimeout: o.RequestTimeout, stallTimeout: o.StallTimeout, network: o.network, firstBackoff: o.firstBackoff,
+		logger: o.Logger, metrics: o.Metrics,
 	}
 	if o.Platform != nil {
 		host.platform = *o.Platform
@@ -226,7 +234,7 @@ func isNotFound(err error) bool {
 // this process's own architecture.
 func PlatformOf(text string) (*v1.Platform, error) {
 	if text == "" {
-		return &v1.Platform{OS: platform.OS, Architecture: runtime.GOARCH}, nil
+		return &v1.Platform{OS: ownPlatform.OS, Architecture: runtime.GOARCH}, nil
 	}
 	parsed, err := v1.ParsePlatform(text)
 	if err != nil || parsed.OS == "" || parsed.Architecture == "" {

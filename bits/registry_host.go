@@ -2,23 +2,23 @@ package bits
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/irene-cf/irene/platform"
 )
 
 const (
@@ -26,9 +26,7 @@ const (
 	// with tokens.
 	maxLogins = 256
 
-	dialTimeout      = 10 * time.Second
-	handshakeTimeout = 10 * time.Second
-	userAgent        = "irene"
+	userAgent = "irene"
 )
 
 // hostOptions is how a registry is reached, and as whom.
@@ -43,6 +41,8 @@ type hostOptions struct {
 	network      http.RoundTripper
 	firstBackoff time.Duration
 	platform     v1.Platform
+	logger       lager.Logger
+	metrics      *platform.Metrics
 }
 
 // registryHost talks to one registry. Logins are kept: one for everything where the
@@ -76,19 +76,24 @@ func newRegistryHost(o hostOptions, metrics *registryMetrics) (*registryHost, er
 	}
 	network := o.network
 	if network == nil {
-		if network, err = newNetwork(o.caFile, o.requestTimeout); err != nil {
-			return nil, err
+		client, err := platform.New(platform.Options{
+			Peer: "registry", Files: trust(o.caFile), Proxies: true, Bulk: true,
+			HeaderTimeout: o.requestTimeout, Stall: o.stallTimeout, Logger: o.logger, Metrics: o.metrics,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read %w", err)
 		}
+		network = client
 	}
 	logins, err := lru.New[string, http.RoundTripper](maxLogins)
 	if err != nil {
 		return nil, err
 	}
-	var chain http.RoundTripper = traffic{inner: network, stall: o.stallTimeout, metrics: metrics}
+	var chain http.RoundTripper = traffic{inner: network, metrics: metrics}
 	if !plain {
 		chain = encrypted{chain}
 	}
-	chain = retrying{inner: boundedRedirects{boundedManifests{chain}}, firstBackoff: o.firstBackoff}
+	chain = platform.Retrying(boundedRedirects{boundedManifests{chain}}, retryOptions(o.firstBackoff))
 	return &registryHost{
 		name: host, auth: o.auth, platform: o.platform, logins: logins,
 		transport: transport.NewUserAgent(chain, userAgent),
@@ -96,46 +101,13 @@ func newRegistryHost(o hostOptions, metrics *registryMetrics) (*registryHost, er
 	}, nil
 }
 
-// newNetwork makes connections that trust the machine's authorities and, if given,
+// trust returns the files of a client that trusts the machine's authorities and, if given,
 // those of caFile.
-func newNetwork(caFile string, requestTimeout time.Duration) (*http.Transport, error) {
-	pool, err := authorities(caFile)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:     true,
-		TLSHandshakeTimeout:   handshakeTimeout,
-		ResponseHeaderTimeout: requestTimeout,
-		ExpectContinueTimeout: time.Second,
-		MaxIdleConns:          100,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       90 * time.Second,
-		// Layers and droplets are compressed as they are, and travel as they are.
-		DisableCompression: true,
-	}, nil
-}
-
-// authorities is nil, the machine's own, without a file.
-func authorities(caFile string) (*x509.CertPool, error) {
+func trust(caFile string) platform.Files {
 	if caFile == "" {
-		return nil, nil
+		return platform.Files{}
 	}
-	content, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("read certificate authorities: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("read certificate authorities: %s holds no certificate in PEM form", caFile)
-	}
-	return pool, nil
+	return platform.Files{Authorities: []string{caFile}, System: true}
 }
 
 // encrypted refuses to send anything in the clear, whatever a redirect or a private

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 func writeFile(t testing.TB, content string) string {
@@ -242,7 +243,7 @@ func TestStandstillEndsARequest(t *testing.T) {
 		}
 	})
 	_, err := c.registry.Droplet(context.Background(), opi.Checksum{Value: "x"})
-	g.Expect(err).To(failWith(opi.ErrUnavailable, errStalled.Error()))
+	g.Expect(err).To(failWith(opi.ErrUnavailable, platform.ErrStalled.Error()))
 
 	// A registry that takes no more bytes.
 	c.hub.set(func() {
@@ -255,7 +256,7 @@ func TestStandstillEndsARequest(t *testing.T) {
 		}
 	})
 	_, err = c.registry.PushDroplet(context.Background(), dropletOf(t, "d", 20<<20).reader(), DropletPush{})
-	g.Expect(err).To(failWith(opi.ErrUnavailable, errStalled.Error()))
+	g.Expect(err).To(failWith(opi.ErrUnavailable, platform.ErrStalled.Error()))
 }
 
 func TestSlowContentIsNoStandstill(t *testing.T) {
@@ -326,7 +327,7 @@ func (c *cloud) metric(name string, labels ...string) float64 {
 func TestPlatformOf(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(PlatformOf("linux/arm64/v8")).To(Equal(&v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}))
-	g.Expect(PlatformOf("")).To(Equal(&platform))
+	g.Expect(PlatformOf("")).To(Equal(&ownPlatform))
 	for _, wrong := range []string{"linux", "/", "a/b/c/d"} {
 		_, err := PlatformOf(wrong)
 		g.Expect(err).To(MatchError(ContainSubstring("not of the form linux/amd64")))

@@ -62,7 +62,7 @@ func TestStacksOfManyPlatforms(t *testing.T) {
 	options := c.options
 	options.Platform = &linuxAMD64
 	registry := registryOf(t, options)
-	other := platform
+	other := ownPlatform
 	other.Architecture = "s390x"
 	wanted := onPlatform(t, linuxAMD64, layerOf(t, file("etc/x", "wanted")))
 	digest, err := wanted.Digest()

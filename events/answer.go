@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 	"time"
 )
 
@@ -63,18 +62,6 @@ func (a Answer) String() string {
 
 // maxRetryAfter is the longest pause that Cloud Controller can ask for.
 const maxRetryAfter = 5 * time.Minute
-
-// retryAfter reads seconds or a date.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	text := header.Get("Retry-After")
-	var pause time.Duration
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		pause = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		pause = at.Sub(now)
-	}
-	return min(max(pause, 0), maxRetryAfter)
-}
 
 // codeForm is what an error's name looks like, lest anything else gets into the log.
 var codeForm = regexp.MustCompile(`^[A-Za-z][-A-Za-z0-9_]{0,63}$`)

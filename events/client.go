@@ -3,17 +3,18 @@ package events
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/platform"
 )
 
 // Endpoints of Cloud Controller, as metrics name them. Those of reports about instances are
@@ -27,17 +28,11 @@ const (
 // may make it start the app before it answers, which takes it a minute and more.
 const DefaultRequestTimeout = 5 * time.Minute
 
-const (
-	// connectTimeout bounds the connecting and, once more, the TLS handshake.
-	connectTimeout = 10 * time.Second
-	// idleTimeout is how long a connection waits for its next request: less than the
-	// 75 s after which nginx closes one.
-	idleTimeout = 30 * time.Second
-	// maxIdle connections are kept for each host.
-	maxIdle = 64
-	// maxAnswerBytes of a body are read; Cloud Controller's own are shorter.
-	maxAnswerBytes = 64 << 10
-)
+// maxAnswerBytes of a body are read; Cloud Controller's own are shorter.
+const maxAnswerBytes = 64 << 10
+
+// peer names Cloud Controller in metrics of package platform.
+const peer = "cloud_controller"
 
 // ClientOptions are what a client to Cloud Controller needs.
 type ClientOptions struct {
@@ -51,9 +46,11 @@ type ClientOptions struct {
 	// RequestTimeout bounds a request from connecting to the end of the answer.
 	// 0 means DefaultRequestTimeout.
 	RequestTimeout time.Duration
-	// DialContext makes the connections; nil means a net.Dialer. Cloud Controller's requests
-	// name hosts, too, and outbound.Rules restrict them.
-	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Outbound restricts connections; nil means no restriction. Cloud Controller's requests
+	// name hosts, too.
+	Outbound *outbound.Rules
+	// Metrics counts requests by peer; nil means that only Registerer's metrics do.
+	Metrics *platform.Metrics
 	// Logger and Registerer are required.
 	Logger     lager.Logger
 	Registerer prometheus.Registerer
@@ -62,9 +59,9 @@ type ClientOptions struct {
 // CloudController is a client to Cloud Controller's internal endpoints. It may be used
 // by several goroutines and owns none that outlives a call, but for idle connections.
 type CloudController struct {
-	timeout    time.Duration
-	transports *transports
-	metrics    clientMetrics
+	timeout time.Duration
+	client  *platform.Client
+	metrics clientMetrics
 }
 
 // NewCloudController makes a client. Files that can't be used are an error.
@@ -75,19 +72,19 @@ func NewCloudController(options ClientOptions) (*CloudController, error) {
 	if options.RequestTimeout == 0 {
 		options.RequestTimeout = DefaultRequestTimeout
 	}
-	files := certificateFiles{authorities: options.CAFile, certificate: options.CertificateFile, key: options.KeyFile}
-	if options.DialContext == nil {
-		options.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	files := platform.Files{Certificate: options.CertificateFile, Key: options.KeyFile}
+	if options.CAFile != "" {
+		files.Authorities = []string{options.CAFile}
 	}
-	transports, err := newTransports(files, options.DialContext, options.Logger.Session("cloud-controller"), time.Now)
+	// Without proxies: Cloud Controller is inside the platform. A POST that got no answer is
+	// not repeated, since it may have arrived.
+	client, err := platform.New(platform.Options{
+		Peer: peer, Files: files, Outbound: options.Outbound, Metrics: options.Metrics, Logger: options.Logger.Session("cloud-controller"),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make a client to Cloud Controller: %w", err)
 	}
-	return &CloudController{
-		timeout:    options.RequestTimeout,
-		transports: transports,
-		metrics:    newClientMetrics(options.Registerer),
-	}, nil
+	return &CloudController{timeout: options.RequestTimeout, client: client, metrics: newClientMetrics(options.Registerer)}, nil
 }
 
 // Post sends a JSON body to a URL, http or https, once. A user and password in the URL
@@ -109,12 +106,8 @@ func (c *CloudController) Post(ctx context.Context, endpoint, to string, body []
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "irene")
-	client := http.Client{
-		Transport:     c.transports.Current(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	began := time.Now()
-	answer, err := do(&client, request)
+	answer, err := c.do(request)
 	c.metrics.request(endpoint, answer.Status, time.Since(began))
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask Cloud Controller at %s: %w", u.Host, c.explain(ctx, err))
@@ -131,14 +124,10 @@ func (c *CloudController) Within(timeout time.Duration) *CloudController {
 }
 
 // Close closes connections that are not in use.
-func (c *CloudController) Close() { c.transports.Current().CloseIdleConnections() }
+func (c *CloudController) Close() { c.client.CloseIdleConnections() }
 
-// explain leaves out what net/http puts around an error: method and URL.
+// explain adds the time to an error of a request that took too long.
 func (c *CloudController) explain(ctx context.Context, err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %s: %w", c.timeout, err)
 	}
@@ -157,30 +146,18 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-func do(client *http.Client, request *http.Request) (Answer, error) {
-	response, err := client.Do(request)
+func (c *CloudController) do(request *http.Request) (Answer, error) {
+	response, err := c.client.Do(request)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer response.Body.Close()
-	answer := Answer{Status: response.StatusCode, RetryAfter: retryAfter(response.Header, time.Now())}
+	answer := Answer{Status: response.StatusCode}
+	answer.RetryAfter, _ = platform.RetryAfter(response.Header, time.Now(), maxRetryAfter)
 	// The status is the answer; a body that breaks off only costs the connection.
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
 	if err == nil {
 		answer.ErrorCode = errorCode(text)
 	}
 	return answer, nil
-}
-
-// newTransport speaks HTTP/1.1 only, as Cloud Controller's nginx does, and without
-// proxies: Cloud Controller is inside the platform. A POST that got no answer is not
-// repeated by net/http, since it may have arrived.
-func newTransport(config *tls.Config, dial dialFunc) *http.Transport {
-	return &http.Transport{
-		DialContext:         dial,
-		TLSClientConfig:     config,
-		TLSHandshakeTimeout: connectTimeout,
-		MaxIdleConnsPerHost: maxIdle,
-		IdleConnTimeout:     idleTimeout,
-	}
 }

@@ -1,14 +1,11 @@
 package events
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +15,6 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/irene-cf/irene/certificates"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
 
@@ -115,13 +111,24 @@ func TestWhatAnAnswerSays(t *testing.T) {
 	} {
 		g.Expect(errorCode([]byte(body))).To(Equal(code), body)
 	}
-	now := time.Now()
-	for text, pause := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "999999": maxRetryAfter, "-3": 0, "soon": 0,
-		now.Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
-		now.Add(time.Hour).UTC().Format(http.TimeFormat):  maxRetryAfter,
-	} {
-		g.Expect(retryAfter(http.Header{"Retry-After": {text}}, now)).To(Equal(pause), text)
+}
+
+func TestAnAnswerSaysWhenToComeBack(t *testing.T) {
+	g := NewWithT(t)
+	text := ""
+	server := steptest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", text)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	client, _ := newClient(t, nil)
+	for _, c := range []struct {
+		text  string
+		pause time.Duration
+	}{{"7", 7 * time.Second}, {"999999", maxRetryAfter}, {"soon", 0}} {
+		text = c.text
+		answer, err := client.Post(t.Context(), "e", server.URL, nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(answer).To(Equal(Answer{Status: 503, RetryAfter: c.pause}), text)
 	}
 }
 
@@ -148,40 +155,6 @@ func withFiles(p *steptest.Platform) func(*ClientOptions) {
 	return func(o *ClientOptions) {
 		o.CAFile, o.CertificateFile, o.KeyFile = p.File("ca.pem"), p.File("client.pem"), p.File("client.key")
 	}
-}
-
-func TestCertificatesAreReadAgain(t *testing.T) {
-	g := NewWithT(t)
-	first, second := steptest.NewPlatform(t), steptest.NewPlatform(t)
-	serve := func(p *steptest.Platform) string {
-		return p.Serve(t, tls.RequireAndVerifyClientCert, func(http.ResponseWriter, *http.Request) {}).URL
-	}
-	before, after := serve(first), serve(second)
-	client, _ := newClient(t, withFiles(first))
-	now := time.Now()
-	var err error
-	client.transports, err = newTransports(certificateFiles{authorities: first.File("ca.pem"), certificate: first.File("client.pem"), key: first.File("client.key")},
-		(&net.Dialer{}).DialContext, lagertest.NewTestLogger("test"), func() time.Time { return now })
-	g.Expect(err).NotTo(HaveOccurred())
-	post := func(to string) error {
-		now = now.Add(certificates.CheckInterval)
-		_, err := client.Post(context.Background(), "e", to, nil)
-		return err
-	}
-	g.Expect(post(before)).To(Succeed())
-	g.Expect(post(after)).To(MatchError(ContainSubstring("certificate")))
-
-	replace := func(name string) {
-		text, err := os.ReadFile(second.File(name))
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(os.WriteFile(first.File(name), text, 0o600)).To(Succeed())
-	}
-	replace("client.pem") // which does not fit the key yet
-	g.Expect(post(before)).To(Succeed())
-	replace("client.key")
-	replace("ca.pem")
-	g.Expect(post(after)).To(Succeed())
-	g.Expect(post(before)).NotTo(Succeed())
 }
 
 func TestBadFilesAreRefused(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 // fixedImages takes it that somebody else puts images of droplets into the registry.
@@ -53,11 +54,11 @@ func appImage(assembled bits.Assembled, err error) (render.AppImage, error) {
 }
 
 // newAppImages sees to the images of buildpack apps.
-func newAppImages(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (k8s.AppImages, error) {
+func newAppImages(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (k8s.AppImages, error) {
 	if config.Registry.Address == "" {
 		return fixedImages{revision: config.Registry.StackRevision}, nil
 	}
-	registry, err := newRegistry(config)
+	registry, err := newRegistry(config, requests, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func newAppImages(config Configuration, logger lager.Logger, metrics prometheus.
 	if err != nil {
 		return nil, err
 	}
-	assembler, err := newAssembler(config, stacks, logger)
+	assembler, err := newAssembler(config, stacks, requests, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +74,10 @@ func newAppImages(config Configuration, logger lager.Logger, metrics prometheus.
 	return assembledImages{registry: registry, stacks: stacks, assembler: assembler}, nil
 }
 
-// newRegistry is the registry as Irene itself uses it.
-func newRegistry(config Configuration) (*bits.Registry, error) {
-	platform, err := bits.PlatformOf(config.Stacks.Platform)
+// newRegistry is the registry as Irene itself uses it. Without requests, only the metrics of
+// the registry itself count requests.
+func newRegistry(config Configuration, requests *platform.Metrics, logger lager.Logger) (*bits.Registry, error) {
+	nodes, err := bits.PlatformOf(config.Stacks.Platform)
 	if err != nil {
 		return nil, fmt.Errorf("stacks.platform: %w", err)
 	}
@@ -86,8 +88,10 @@ func newRegistry(config Configuration) (*bits.Registry, error) {
 		CAFile:       config.Registry.CAFile,
 		UsernameFile: config.Registry.UsernameFile,
 		PasswordFile: config.Registry.PasswordFile,
-		Platform:     platform,
+		Platform:     nodes,
 		SpoolDir:     config.Registry.SpoolDirectory,
+		Logger:       logger.Session("registry"),
+		Metrics:      requests,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -129,8 +133,8 @@ func besideIrene(configured, name string) (string, error) {
 }
 
 // newAssembler works until its Run ends.
-func newAssembler(config Configuration, stacks *bits.Stacks, logger lager.Logger) (*bits.Assembler, error) {
-	source, err := newDropletSource(config)
+func newAssembler(config Configuration, stacks *bits.Stacks, requests *platform.Metrics, logger lager.Logger) (*bits.Assembler, error) {
+	source, err := newDropletSource(config, requests, logger)
 	if err != nil {
 		return nil, fmt.Errorf("droplets.source: %w", err)
 	}
@@ -161,7 +165,7 @@ const cloudControllerIsNoSource = "Cloud Controller compares the checksum in its
 	"and names only the SHA-1 when it starts an app; set droplets.source.url or url_file to its blobstore instead"
 
 // newDropletSource returns nil if no source is configured.
-func newDropletSource(config Configuration) (*bits.HTTPSource, error) {
+func newDropletSource(config Configuration, requests *platform.Metrics, logger lager.Logger) (*bits.HTTPSource, error) {
 	source := config.Droplets.Source
 	if source.URL == "" && source.URLFile == "" && source.CloudController == "" {
 		return nil, nil
@@ -183,5 +187,7 @@ func newDropletSource(config Configuration) (*bits.HTTPSource, error) {
 		PlainHTTP:       source.PlainHTTP,
 		MaxBytes:        config.Droplets.MaxBytes,
 		Timeout:         source.Timeout.Duration,
+		Logger:          logger.Session("droplet-source"),
+		Metrics:         requests,
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/platform"
 )
 
 // CloudController is how Irene calls Cloud Controller: to tell it what became of
@@ -64,18 +65,19 @@ func (c CloudController) validate(wrong *faults) {
 }
 
 // newCloudController makes the one client for everything that is told.
-func newCloudController(config Configuration, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
+func newCloudController(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
 	settings := config.CloudController
 	rules, err := platformRules(config)
 	if err != nil {
 		return nil, err
 	}
 	client, err := events.NewCloudController(events.ClientOptions{
-		DialContext:     rules.DialContext,
+		Outbound:        rules,
 		CAFile:          settings.CAFile,
 		CertificateFile: settings.CertificateFile,
 		KeyFile:         settings.KeyFile,
 		RequestTimeout:  settings.RequestTimeout.Duration,
+		Metrics:         requests,
 		Logger:          logger,
 		Registerer:      metrics,
 	})

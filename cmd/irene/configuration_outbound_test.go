@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/platform"
 )
 
 // The platform's own registry is an exception from the rules, under both addresses.
@@ -64,7 +65,8 @@ func TestCallbacksAreRestricted(t *testing.T) {
 	post := func(cloudController string) error {
 		config := DefaultConfiguration()
 		config.CloudController.URL = cloudController
-		client, err := newCloudController(config, lager.NewLogger("test"), prometheus.NewRegistry())
+		registry := prometheus.NewRegistry()
+		client, err := newCloudController(config, platform.NewMetrics(registry), lager.NewLogger("test"), registry)
 		g.Expect(err).NotTo(HaveOccurred())
 		defer client.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -215,7 +215,7 @@ func TestTheFormerDropletSourceIsStillRead(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(config.Droplets.Source.CloudController).To(Equal("https://cloud-controller:9023"))
 	logger := lagertest.NewTestLogger("irene")
-	assembler, err := newAssembler(config, &bits.Stacks{}, logger)
+	assembler, err := newAssembler(config, &bits.Stacks{}, nil, logger)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(assembler).NotTo(BeNil())
 	g.Expect(logger).To(gbytes.Say("droplets-can-not-be-fetched.*set droplets.source.url or url_file to its blobstore instead"))

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"code.cloudfoundry.org/lager/v3"
+
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/opi"
@@ -28,7 +30,7 @@ func examineDropletSource(ctx context.Context, e examination) []finding {
 	}
 	const check = "droplets.source"
 	settings := e.config.Droplets.Source
-	source, err := newDropletSource(e.config)
+	source, err := newDropletSource(e.config, nil, lager.NewLogger("doctor"))
 	switch {
 	case err != nil:
 		return []finding{failed(check, err, "correct the key, or the file that it names")}

@@ -35,7 +35,7 @@ func examineRegistry(ctx context.Context, e examination) []finding {
 		found = append(found, *secret)
 	}
 	const check = "registry.address"
-	registry, err := newRegistry(e.config)
+	registry, err := newRegistry(e.config, nil, lager.NewLogger("doctor"))
 	if err != nil {
 		return append(found, failed(check, err, "correct the key, or the file that it names"))
 	}
@@ -155,7 +155,7 @@ func examineStacks(ctx context.Context, e examination) []finding {
 		return nil
 	}
 	const check = "stacks"
-	registry, err := newRegistry(e.config)
+	registry, err := newRegistry(e.config, nil, lager.NewLogger("doctor"))
 	if err != nil {
 		return nil // told with the registry
 	}

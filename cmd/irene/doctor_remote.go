@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/platform"
 )
 
 // tlsFiles are a client's side of TLS: the keys' names in the configuration begin with
@@ -36,32 +35,13 @@ func (f tlsFiles) look(e examination) []finding {
 	return found
 }
 
-// config is nil when the files can't be used, which look says.
-func (f tlsFiles) config() *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+// client returns an error if the files can't be used, which look reports.
+func (f tlsFiles) client() (*platform.Client, error) {
+	files := platform.Files{System: f.systemAuthorities, Certificate: f.certificate, Key: f.key}
 	if f.ca != "" {
-		content, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil
-		}
-		config.RootCAs = x509.NewCertPool()
-		if f.systemAuthorities {
-			if system, err := x509.SystemCertPool(); err == nil {
-				config.RootCAs = system
-			}
-		}
-		if !config.RootCAs.AppendCertsFromPEM(content) {
-			return nil
-		}
+		files.Authorities = []string{f.ca}
 	}
-	if f.certificate != "" {
-		pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
-		if err != nil {
-			return nil
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config
+	return platform.New(platform.Options{Files: files, Proxies: true})
 }
 
 // most is how much of an answer is looked at.
@@ -75,11 +55,10 @@ func (f tlsFiles) try(ctx context.Context, e examination, address string) findin
 		return failed(f.section, fmt.Errorf("%q is no address such as https://cloud-controller.example:9023", withoutSecrets(address)), "correct it")
 	}
 	check := f.section + " " + parsed.Scheme + "://" + parsed.Host
-	config := f.config()
-	if config == nil {
+	transport, err := f.client()
+	if err != nil {
 		return finding{Check: check, Verdict: verdictUnknown, Found: "not tried, because of its certificates"}
 	}
-	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, parsed.Scheme+"://"+parsed.Host+"/", nil)

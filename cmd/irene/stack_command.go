@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/bits"
@@ -76,7 +77,7 @@ func importStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout
 	if err != nil {
 		return err
 	}
-	registry, err := newRegistry(config)
+	registry, err := newRegistry(config, nil, lager.NewLogger("stack"))
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
 	if err != nil {
 		return stackParts{}, err
 	}
-	registry, err := newRegistry(config)
+	registry, err := newRegistry(config, nil, logger)
 	if err != nil {
 		return stackParts{}, err
 	}

@@ -34,7 +34,7 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 	if err != nil {
 		return err
 	}
-	assembler, err := newAssembler(config, p.stacks, p.shared.Logger)
+	assembler, err := newAssembler(config, p.stacks, nil, p.shared.Logger)
 	if err != nil {
 		return err
 	}

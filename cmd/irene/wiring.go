@@ -23,6 +23,7 @@ import (
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/platform"
 	"github.com/irene-cf/irene/route"
 	routenats "github.com/irene-cf/irene/route/nats"
 )
@@ -48,7 +49,8 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	}
 	appsView := newView(config, clients, logger, registry)
 	apps := renderSettings(config)
-	images, err := newAppImages(config, logger, registry)
+	requests := platform.NewMetrics(registry)
+	images, err := newAppImages(config, requests, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}
@@ -65,7 +67,7 @@ func wire(config Configuration, logger lager.Logger, registry *prometheus.Regist
 	}
 	crashBackoff := control.CrashBackoffOptions{Options: shared}
 	var whenLeading []func(context.Context) error
-	cloudController, err := newCloudController(config, logger, registry)
+	cloudController, err := newCloudController(config, requests, logger, registry)
 	if err != nil {
 		return parts{}, err
 	}

@@ -56,7 +56,7 @@ var _ = Describe("Staging an app", func() {
 		Expect(string(secret.Data["callback"])).To(Equal(b["completion_callback"]))
 
 		By("among them a registry credential of its own, and nothing of Irene's account")
-		for _, secret := range place.secrets(ctx, b.guid()) {
+		for _, secret := range place.Secrets(ctx, b.guid()) {
 			for key, content := range secret.Data {
 				Expect(string(content)).NotTo(ContainSubstring(place.Writer.Password), secret.Name+": "+key)
 			}
