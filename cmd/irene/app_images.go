@@ -11,7 +11,7 @@ import (
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/droplet"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/platform"
@@ -53,22 +53,54 @@ func appImage(assembled bits.Assembled, err error) (render.AppImage, error) {
 	return render.AppImage{Revision: assembled.Stack.Revision, Stack: assembled.Stack.Name}, err
 }
 
-// newAppImages sees to the images of buildpack apps.
-func newAppImages(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (k8s.AppImages, error) {
-	if config.Registry.Address == "" {
-		return fixedImages{revision: config.Registry.StackRevision}, nil
+// imagesFeature assembles images of droplets in the registry and makes them again when
+// nodes can't pull them. It is off while others put images into the registry.
+func (c Configuration) imagesFeature() feature {
+	return feature{
+		authorities: map[string]string{"registry.ca_file": c.Registry.CAFile},
+		checks:      []area{examineRegistry, examineStacks},
+		assemble: func(a *assembly) error {
+			if !c.assembles() {
+				a.images = fixedImages{revision: c.Registry.StackRevision}
+				return nil
+			}
+			var err error
+			if a.assembled, err = newAssembledImages(c, a.requests, a.logger, a.registry); err != nil {
+				return err
+			}
+			a.images = a.assembled
+			a.background = append(a.background, a.assembled.stacks.Run, a.assembled.assembler.Run)
+			lost := control.NewLostImages(control.LostImagesOptions{Options: a.control, Images: a.assembled, Registry: a.apps.Registry})
+			a.leading = append(a.leading, lost.Run)
+			return nil
+		},
 	}
+}
+
+// assembles reports whether Irene makes the images of buildpack apps.
+func (c Configuration) assembles() bool { return c.Registry.Address != "" }
+
+// dropletSourceFeature names what imagesFeature fetches droplets from.
+func (c Configuration) dropletSourceFeature() feature {
+	return feature{
+		certificates: map[string]string{"droplets.source.certificate_file": c.Droplets.Source.CertificateFile},
+		authorities:  map[string]string{"droplets.source.ca_file": c.Droplets.Source.CAFile},
+		checks:       []area{examineDropletSource},
+	}
+}
+
+func newAssembledImages(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (assembledImages, error) {
 	registry, err := newRegistry(config, requests, logger)
 	if err != nil {
-		return nil, err
+		return assembledImages{}, err
 	}
 	stacks, err := newStacks(config, registry, logger)
 	if err != nil {
-		return nil, err
+		return assembledImages{}, err
 	}
 	assembler, err := newAssembler(config, stacks, requests, logger)
 	if err != nil {
-		return nil, err
+		return assembledImages{}, err
 	}
 	metrics.MustRegister(registry)
 	return assembledImages{registry: registry, stacks: stacks, assembler: assembler}, nil

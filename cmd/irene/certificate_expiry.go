@@ -22,31 +22,10 @@ type certificateExpiry struct {
 
 // newCertificateExpiry watches all certificates that the configuration names.
 func newCertificateExpiry(c Configuration) *certificateExpiry {
-	used := func(files map[string]string) map[string]string {
-		named := map[string]string{}
-		for key, path := range files {
-			if path != "" {
-				named[key] = path
-			}
-		}
-		return named
-	}
+	leaves, authorities := c.certificateFiles()
 	return &certificateExpiry{
-		leaves: used(map[string]string{
-			"listen.tls.certificate_file":       c.Listen.TLS.CertificateFile,
-			"cloud_controller.certificate_file": c.CloudController.CertificateFile,
-			"nats.certificate_file":             c.NATS.CertificateFile,
-			"droplets.source.certificate_file":  c.Droplets.Source.CertificateFile,
-			"stager.certificate_file":           c.Staging.CertificateFile,
-		}),
-		authorities: used(map[string]string{
-			"listen.tls.client_ca_file": c.Listen.TLS.ClientCAFile,
-			"cloud_controller.ca_file":  c.CloudController.CAFile,
-			"nats.ca_file":              c.NATS.CAFile,
-			"registry.ca_file":          c.Registry.CAFile,
-			"droplets.source.ca_file":   c.Droplets.Source.CAFile,
-			"stager.ca_file":            c.Staging.CAFile,
-		}),
+		leaves:      leaves,
+		authorities: authorities,
 		expiry: prometheus.NewDesc("irene_certificate_expiry_timestamp_seconds",
 			"When a configured certificate expires, in seconds since 1970; of a file of authorities, the last of them.", []string{"key"}, nil),
 		readable: prometheus.NewDesc("irene_certificate_readable",

@@ -64,6 +64,38 @@ func (c CloudController) validate(wrong *faults) {
 	wrong.duration("cloud_controller.tombstone_ttl", c.TombstoneTTL, leastPatience)
 }
 
+// cloudControllerFeature reports to Cloud Controller how Jobs end and what happens to
+// instances.
+func (c Configuration) cloudControllerFeature() feature {
+	return feature{
+		certificates: map[string]string{"cloud_controller.certificate_file": c.CloudController.CertificateFile},
+		authorities:  map[string]string{"cloud_controller.ca_file": c.CloudController.CAFile},
+		checks:       []area{examineCloudController},
+		assemble: func(a *assembly) error {
+			client, err := newCloudController(c, a.requests, a.logger, a.registry)
+			if err != nil {
+				return err
+			}
+			outcomes, err := newOutcomeReports(c, a.clients, client, a.deciders, a.logger, a.registry)
+			if err != nil {
+				return err
+			}
+			a.leading = append(a.leading, outcomes.Run)
+			if c.CloudController.URL == "" {
+				a.logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
+				return nil
+			}
+			reports, rescheduled, err := newInstanceReports(c, control.NewInstanceRecords(a.control), client, a.logger, a.registry)
+			if err != nil {
+				return err
+			}
+			a.observe, a.rescheduled = reports.Observe, rescheduled
+			a.leading = append(a.leading, reports.Run)
+			return nil
+		},
+	}
+}
+
 // newCloudController makes the one client for everything that is told.
 func newCloudController(config Configuration, requests *platform.Metrics, logger lager.Logger, metrics prometheus.Registerer) (*events.CloudController, error) {
 	settings := config.CloudController

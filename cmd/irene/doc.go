@@ -41,7 +41,7 @@
 //
 // # Files
 //
-// main.go is the command line, wiring.go puts the parts together, service.go
+// main.go is the command line, feature.go lists the features and assembles them, service.go
 // runs them, server.go is what surrounds the API, observe.go the health port;
 // stack_command.go, stack_list.go and stack_roll.go are "irene stack". Commands for
 // people begin in operator_command.go; those that show apps read them by live_view.go.

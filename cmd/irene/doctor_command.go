@@ -62,14 +62,8 @@ type examination struct {
 	droplet opi.Droplet
 }
 
-// area is a part of an examination.
+// area is a part of an examination. Areas are independent of one another.
 type area func(context.Context, examination) []finding
-
-// areas are independent of one another, in the order in which they are told.
-var areas = []area{
-	examineListener, examineKubernetes, examinePermissions, examineNamespace, examineLeader, examineNodes,
-	examineNATS, examineRegistry, examineStacks, examineStaging, examineDropletSource, examineCloudController,
-}
 
 // examine looks at everything that the service needs and says what is wrong and how to
 // mend it. Its status is 1 when something is wrong.
@@ -111,6 +105,7 @@ func (e examination) run(ctx context.Context, path string) []finding {
 	if err != nil {
 		return append(found, failed("kubernetes", err, "correct kubernetes.kubeconfig_file, or run inside the cluster, where the service account is used"))
 	}
+	areas := e.config.checks()
 	byArea := make([][]finding, len(areas))
 	var looking sync.WaitGroup
 	for i, look := range areas {

@@ -9,6 +9,7 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -26,6 +27,38 @@ func newLeaderMetric(registry prometheus.Registerer) prometheus.Gauge {
 	})
 	registry.MustRegister(gauge)
 	return gauge
+}
+
+// leaderFeature elects one replica, which does all leading work of the other features.
+func (c Configuration) leaderFeature() feature {
+	f := feature{
+		checks: []area{examineLeader},
+		assemble: func(a *assembly) error {
+			leading := newLeaderMetric(a.registry)
+			a.background = append(a.background, func(ctx context.Context) error {
+				return RunWhenLeader(ctx, a.clients.Typed, c, a.logger, leading, together(a.leading))
+			})
+			return nil
+		},
+	}
+	if c.LeaderElection.Enabled {
+		f.permissions = []permission{
+			{group: "coordination.k8s.io", resource: "leases", namespace: c.LeaseNamespace(), name: c.LeaderElection.LeaseName, verbs: verbs("get update")},
+			{group: "coordination.k8s.io", resource: "leases", namespace: c.LeaseNamespace(), verbs: verbs("create")},
+		}
+	}
+	return f
+}
+
+// together returns work that runs all until ctx ends or one part fails.
+func together(all []work) work {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range all {
+			group.Go(func() error { return run(ctx) })
+		}
+		return group.Wait()
+	}
 }
 
 // RunWhenLeader runs work whenever this replica leads, until ctx ends, which is no

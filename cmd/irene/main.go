@@ -136,11 +136,11 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	}
 	registry := newMetricsRegistry()
 	registry.MustRegister(newCertificateExpiry(config))
-	parts, err := wire(config, logger, registry)
+	parts, err := assemble(config, logger, registry)
 	if err != nil {
 		return err
 	}
-	readiness := &readiness{check: parts.ready}
+	readiness := &readiness{check: parts.notReady}
 	apiListener, observeListener, err := listen(config.Listen.Address, config.Observe.Address, certs)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	running := &service{
 		shutdown:        config.Shutdown,
 		logger:          logger,
-		api:             newAPIServer(config.Listen, parts.api, newRequestMetrics(registry), logger),
+		api:             newAPIServer(config.Listen, parts.door, newRequestMetrics(registry), logger),
 		observe:         newObserveServer(readiness, map[string]func() error{"/readyz/emitter": parts.emitterReady}, config.Observe.Profiling, registry, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,

@@ -110,7 +110,7 @@ func serviceMetrics(t *testing.T) map[string][]string {
 	descriptions := drained(func(descriptions chan *prometheus.Desc) {
 		metrics := newMetricsRegistry()
 		metrics.MustRegister(newCertificateExpiry(config))
-		_, err := wire(config, logger, metrics)
+		_, err := assemble(config, logger, metrics)
 		g.Expect(err).NotTo(HaveOccurred())
 		newRequestMetrics(metrics)
 		metrics.Describe(descriptions)

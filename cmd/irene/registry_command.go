@@ -111,6 +111,6 @@ func (c RegistryConfiguration) service(opened *registry.Registry, certs *serverC
 		apiListener:     apiListener,
 		observeListener: observeListener,
 		ready:           ready,
-		background:      []func(context.Context) error{opened.Run},
+		background:      []work{opened.Run},
 	}, nil
 }

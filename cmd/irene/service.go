@@ -22,7 +22,7 @@ type service struct {
 	observeListener net.Listener
 	ready           *readiness
 	// background run until their context ends, which is after the last request.
-	background []func(context.Context) error
+	background []work
 }
 
 // listen opens the API's and the health port's listener. certificates is nil for

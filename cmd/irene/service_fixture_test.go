@@ -45,7 +45,7 @@ type running struct {
 
 // start runs a service that answers with handler until the test ends. certs nil means
 // plaintext. change may alter the configuration.
-func start(t *testing.T, handler http.Handler, certs *serverCertificates, change func(*Configuration), background ...func(context.Context) error) *running {
+func start(t *testing.T, handler http.Handler, certs *serverCertificates, change func(*Configuration), background ...work) *running {
 	t.Helper()
 	config := DefaultConfiguration()
 	config.Listen.Address, config.Observe.Address = "127.0.0.1:0", "127.0.0.1:0"

@@ -13,12 +13,45 @@ import (
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/buildpacks"
 	"github.com/irene-cf/irene/stager/steps"
 )
+
+// stagingFeature runs builds as Jobs.
+func (c Configuration) stagingFeature() feature {
+	return feature{
+		certificates: map[string]string{"stager.certificate_file": c.Staging.CertificateFile},
+		authorities:  map[string]string{"stager.ca_file": c.Staging.CAFile},
+		checks:       []area{examineStaging},
+		assemble: func(a *assembly) error {
+			if !c.stages() {
+				a.builds = noBuilds{}
+				return nil
+			}
+			mounted, err := newBuildpackImages(c, a.assembled.registry, a.logger, a.registry)
+			if err != nil {
+				return fmt.Errorf("images of buildpacks: %w", err)
+			}
+			if mounted != nil {
+				a.background = append(a.background, mounted.Run)
+			}
+			made, err := newStager(c, a.clients, a.assembled, mounted, a.users, a.apps, a.logger, a.registry)
+			if err != nil {
+				return err
+			}
+			a.builds, a.deciders[keys.SourceTypeStaging] = made, made
+			a.leading = append(a.leading, made.Sweep)
+			return nil
+		},
+	}
+}
+
+// stages reports whether this platform stages apps.
+func (c Configuration) stages() bool { return c.assembles() && c.Staging.Enabled }
 
 // noBuilds answers for a platform that stages nothing.
 type noBuilds struct{}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/tasks"
 )
 
@@ -32,6 +33,21 @@ func (t Tasks) validate(wrong *faults) {
 	wrong.wholeSeconds("tasks.deadline", t.Deadline, 0)
 	wrong.wholeSeconds("tasks.scheduling_patience", t.SchedulingPatience, 1)
 	wrong.duration("tasks.pull_patience", t.PullPatience, time.Second)
+}
+
+// tasksFeature runs tasks as Jobs.
+func (c Configuration) tasksFeature() feature {
+	return feature{
+		permissions: []permission{
+			{group: "batch", resource: "jobs", namespace: c.Kubernetes.Namespace, verbs: verbs("get list watch create patch delete")},
+		},
+		assemble: func(a *assembly) error {
+			made := newTasks(c, a.clients, a.lrps, a.logger, a.registry)
+			a.tasks, a.deciders[keys.SourceTypeTask] = made, made
+			a.leading = append(a.leading, made.Sweep)
+			return nil
+		},
+	}
 }
 
 // newTasks runs tasks by the rules and in the images of their apps.

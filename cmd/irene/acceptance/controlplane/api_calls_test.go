@@ -44,7 +44,7 @@ var _ = Describe("Calls to the API server", Ordered, func() {
 		}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		irene = place.Start(ctx)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 
 	// count is what was called so far, by verb and resource.
 	count := func(ctx context.Context) map[string]int {

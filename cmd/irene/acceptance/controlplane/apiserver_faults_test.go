@@ -93,7 +93,7 @@ var _ = Describe("When the API server is in trouble", func() {
 		started := time.Now()
 		Expect(irene.Desire(ctx, app("waiting"))).To(answered(503))
 		Expect(time.Since(started)).To(BeNumerically("<", 58*time.Second))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("takes an answer that was lost for no harm: the next desire finds the app", func(ctx context.Context) {
 		d := app("lost-answer")

@@ -29,7 +29,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 	var place *assembling
 	BeforeAll(func(ctx context.Context) {
 		place = newAssembling(ctx, map[string]any{"max_unpacked_bytes": maxUnpacked})
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 	AfterEach(func() { place.Irene.Heal() })
 
 	noise := func() []byte {

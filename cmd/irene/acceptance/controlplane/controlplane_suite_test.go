@@ -46,7 +46,7 @@ const binaries = "../../../../bin"
 const chartManifest = "../../../../deploy/helm/testdata/minimal.golden.yaml"
 
 // patience is how long a spec may take altogether.
-var patience = SpecTimeout(time.Minute)
+var patience = SpecTimeout(3 * time.Minute)
 
 var (
 	// api talks to the API server as an administrator, past all faults.
@@ -61,7 +61,7 @@ var (
 )
 
 var _ = BeforeSuite(func(ctx context.Context) {
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(40 * time.Second)
 	SetDefaultEventuallyPollingInterval(30 * time.Millisecond)
 	SetDefaultConsistentlyDuration(time.Second)
 	SetDefaultConsistentlyPollingInterval(50 * time.Millisecond)

@@ -147,7 +147,7 @@ var _ = Describe("irene doctor", func() {
 		set("registry", "username_file", works.Reader.UsernameFile)
 		set("registry", "password_file", works.Reader.PasswordFile)
 		Expect(o.finding(ctx, 1, "registry.address", all()...)).To(HaveField("Mend", ContainSubstring("an account that may push")))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("names what irene may not do, and granting just that is enough for irene", func(ctx context.Context) {
 		user := "operator-of-" + o.Namespace
@@ -186,7 +186,7 @@ var _ = Describe("irene doctor", func() {
 			o.shows(ctx, 1, &found, "doctor", all()...)
 			return found
 		}).Should(ContainElement(And(HaveField("Verdict", "failed"), HaveField("Found", HavePrefix("irene may not get ")))))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })
 
 var mayNot = regexp.MustCompile(`^irene may not (.+) (\S+) in (namespace [^:\s]+|the cluster)`)

@@ -85,7 +85,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		Expect(place.told(standin.AppCrashed)).To(BeEmpty())
 		back()
 		Expect(place.knows(25)).To(BeZero())
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("that crash while leaders change", func(ctx context.Context) {
 		place = newTelling(ctx, true)
@@ -157,7 +157,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 			}
 		}
 		Consistently(func() int { return len(place.cc.Received("", "")) }).Should(Equal(3))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("that crash, in the words that their details show as well", func(ctx context.Context) {
 		place = newTelling(ctx, false).begins(ctx)

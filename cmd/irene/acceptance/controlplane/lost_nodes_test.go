@@ -155,7 +155,7 @@ var _ = Describe("Instances on lost nodes", func() {
 		place.Settings["kubernetes"] = map[string]any{"lost_node_grace": grace.String(), "replace_pods_with_claims": true}
 		place.Start(ctx)
 		Eventually(uid(ctx, stateful), "10s").ShouldNot(Equal(kept))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("stay as they are while most nodes are lost", func(ctx context.Context) {
 		const grace = 8 * time.Second // longer than between two looks of Kubernetes at all nodes
@@ -207,7 +207,7 @@ var _ = Describe("Instances on lost nodes", func() {
 		unchanged(Default, 2, 3)
 		states(ctx, irene, apps[2], "RUNNING")
 		states(ctx, irene, apps[3], "RUNNING")
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })
 
 // uriOf is where the app's only route leads.

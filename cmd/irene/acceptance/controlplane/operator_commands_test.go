@@ -108,5 +108,5 @@ var _ = Describe("Commands for operators", func() {
 		o.config["kubernetes"] = map[string]any{"kubeconfig_file": "/nowhere", "namespace": place.Namespace}
 		_, stderr := o.ends(ctx, 1, "lrps")
 		Expect(stderr).To(ContainSubstring("/nowhere"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 })

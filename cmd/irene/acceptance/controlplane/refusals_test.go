@@ -24,7 +24,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	BeforeAll(func(ctx context.Context) {
 		place = alone(ctx, direct())
 		irene = place.Start(ctx)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 
 	// refused sends body to the app's path and wants a JSON error that names the
 	// field, the same text in …/instances, and nothing in Kubernetes.

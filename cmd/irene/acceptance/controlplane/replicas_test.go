@@ -196,5 +196,5 @@ var _ = Describe("Two replicas", func() {
 				g.Expect(budgets[d.GUID()]).To(Equal(instancesOf(d) > 1))
 			}
 		}).Should(Succeed())
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })

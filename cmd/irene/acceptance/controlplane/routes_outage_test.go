@@ -65,7 +65,7 @@ var _ = Describe("The whole table", func() {
 		// processors and a race detector with the whole suite may not keep up.
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "routes": routes(200), "annotation": "2.0"})).To(answered(200))
 		restarts(200 * instances)
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })
 
 var _ = Describe("When NATS is away", func() {

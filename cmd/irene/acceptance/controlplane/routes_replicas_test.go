@@ -66,7 +66,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		desire(ctx, follower, second)
 		firstAt = place.routed(ctx, first, firstURI, port, 3)
 		secondAt = place.routed(ctx, second, secondURI, port, 3)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 
 	// scale changes a StatefulSet, past all gateways.
 	scale := func(ctx context.Context, d cloudcontroller.Desire, instances int) {
@@ -219,7 +219,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		scale(ctx, second, 3)
 		place.routed(ctx, second, secondURI, port, 3)
 		place.routed(ctx, first, firstURI, port, 2)
-	}, SpecTimeout(90*time.Second))
+	}, SpecTimeout(3*time.Minute))
 
 	DescribeTable("are right again at once when a leader that hung goes on", func(ctx context.Context, alsoCutOff bool) {
 		goneFirst, goneSecond := lastAt(ctx, first), lastAt(ctx, second)

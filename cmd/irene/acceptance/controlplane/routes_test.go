@@ -28,7 +28,7 @@ var _ = Describe("Routers", Ordered, ContinueOnFailure, func() {
 		place = aloneRouting(ctx)
 		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 2)
 		irene = place.Start(ctx)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 
 	// started is a routed app with its URI and the addresses of its instances.
 	started := func(ctx context.Context, name string, instances int) (d cloudcontroller.Desire, uri string, addresses []string) {

@@ -84,18 +84,18 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 1)
 		irene = place.Start(ctx)
 		port, other = nodes.Port, nodes.Port-1
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 	BeforeEach(func(ctx context.Context) {
 		d = nodes.App("changed", 2).With("ports", []int{port, other})
 		desire(ctx, irene, d)
 		place.routed(ctx, d, "changed.example.com", port, 2)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 	AfterEach(func(ctx context.Context) {
 		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
 		place.unrouted("changed.example.com")
 		// The next one may have an instance of the same name.
 		Eventually(place.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(3*time.Minute))
 
 	// neighboured is another app with an instance and a route.
 	neighboured := func(ctx context.Context) {

@@ -131,7 +131,7 @@ var _ = Describe("irene stack", func() {
 		Expect(ends(ctx, 0, "roll", roll...)).To(gbytes.Say("0 of 0 done, 0 failed, 0 left"))
 		ends(ctx, 0, "list")
 		Expect(list(ctx)).To(ConsistOf(listed{Stack: imageworks.StackName, Revision: after, Digest: stacks[0].Digest, Current: true, Default: true, LRPs: 2, Apps: []string{"double", "single"}}))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("says why an app could not be moved", func(ctx context.Context) {
 		d := started(ctx, "spoiled", 1)

@@ -100,7 +100,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				running(ctx, irene, d, 1)
 			}
 		}
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("goes on after requests that came while it was interrupted", func(ctx context.Context) {
 		for _, instances := range []int{0, 1, 2} {
@@ -127,7 +127,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 			}
 			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
 		}
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("yields to a second desire and to a stop", func(ctx context.Context) {
 		again := started(ctx, "again", 1)
@@ -194,5 +194,5 @@ var _ = Describe("Rolling a stack under load", func() {
 			loads[i].goesOn(200)
 			loads[i].lostNothing(2*instances + surged)
 		}
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })

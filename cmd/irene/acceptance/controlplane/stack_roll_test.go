@@ -202,7 +202,7 @@ var _ = Describe("Rolling a stack", func() {
 			})
 		}
 		group.Wait()
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("is cleaned up after by the leader", func(ctx context.Context) {
 		d, _ := started(ctx, "left-behind", 1)
@@ -236,5 +236,5 @@ var _ = Describe("Rolling a stack", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(lrps).To(ConsistOf(SatisfyAll(HaveField("Outcome", control.RollBack), HaveField("From", before.Labels[revisionLabel]))))
 		Expect(common.StatefulSet(ctx, d.GUID()).Spec).To(Equal(before.Spec))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })

@@ -60,7 +60,7 @@ var _ = Describe("What became of a build", func() {
 			}
 			g.Expect(jobs).To(HaveLen(len(fates)-2), "what was deleted by hand is gone, the others stay as tombstones")
 		}).Should(Succeed())
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("Cloud Controller hears although irene is killed again and again", func(ctx context.Context) {
 		place := newReporting(ctx, standin.Options{})
@@ -126,7 +126,7 @@ var _ = Describe("What became of a build", func() {
 		}
 		AddReportEntry("killed", fmt.Sprintf("%d times among %d builds: %d duplicates", len(kills), count, duplicates), ReportEntryVisibilityAlways)
 		Expect(len(kills)).To(BeNumerically(">", 5))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	DescribeTable("is told later, when Cloud Controller is back", func(ctx context.Context, fault standin.Fault) {
 		place := newReporting(ctx, standin.Options{})

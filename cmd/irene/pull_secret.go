@@ -1,0 +1,38 @@
+package main
+
+import (
+	"code.cloudfoundry.org/lager/v3"
+
+	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/control"
+)
+
+// pullSecretFeature keeps the Secret with which nodes pull images of buildpack apps.
+func (c Configuration) pullSecretFeature() feature {
+	if c.Registry.PullUsernameFile == "" {
+		return feature{}
+	}
+	return feature{
+		permissions: []permission{{resource: "secrets", namespace: c.Kubernetes.Namespace, verbs: verbs("update")}},
+		assemble: func(a *assembly) error {
+			pullSecret, err := newPullSecret(c, a.clients, a.logger)
+			if err != nil {
+				return err
+			}
+			a.leading = append(a.leading, pullSecret.Run)
+			return nil
+		},
+	}
+}
+
+func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger) (*control.PullSecret, error) {
+	return control.NewPullSecret(control.PullSecretOptions{
+		Client:       clients.Typed,
+		Namespace:    config.Kubernetes.Namespace,
+		Name:         config.Registry.PullSecret,
+		PullAddress:  config.Registry.PullAddress,
+		UsernameFile: config.Registry.PullUsernameFile,
+		PasswordFile: config.Registry.PullPasswordFile,
+		Logger:       logger,
+	})
+}
