@@ -108,12 +108,11 @@ func (i *Images) make(ctx context.Context, buildpack opi.Buildpack, checksum str
 
 // layer downloads the archive into the folder and makes the layer of it.
 func (i *Images) layer(ctx context.Context, buildpack opi.Buildpack, folder, layer string) error {
-	client, err := transfer.NewClient(i.options.TLS, i.options.Patience, steps.NewUserLog(io.Discard))
+	client, err := transfer.NewClient(i.options.TLS, i.options.Outbound, i.options.Patience, steps.NewUserLog(io.Discard))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	client.Restrict(i.options.Outbound)
 	file, err := os.OpenFile(filepath.Join(folder, "archive"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file for the archive: %w", err)

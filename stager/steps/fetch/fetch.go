@@ -27,7 +27,7 @@ const defaultParallel = 4
 
 // Run fetches everything and returns what it did.
 func Run(ctx context.Context, config steps.FetchConfig, log *steps.UserLog, patience transfer.Patience) ([]steps.Phase, error) {
-	client, err := transfer.NewClient(config.TLS, patience, log)
+	client, err := transfer.NewClient(config.TLS, nil, patience, log)
 	if err != nil {
 		return nil, steps.Because(steps.BadConfiguration, err, "staging is not set up well")
 	}

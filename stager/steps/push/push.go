@@ -22,7 +22,7 @@ import (
 // Run hands everything over and returns what it did. The droplet is nil unless it is
 // stored in both places.
 func Run(ctx context.Context, config steps.PushConfig, store steps.DropletStore, log *steps.UserLog, patience transfer.Patience) (*steps.OutcomeDroplet, []steps.Phase, error) {
-	client, err := transfer.NewClient(config.TLS, patience, log)
+	client, err := transfer.NewClient(config.TLS, nil, patience, log)
 	if err != nil {
 		return nil, nil, steps.Because(steps.BadConfiguration, err, "staging is not set up well")
 	}

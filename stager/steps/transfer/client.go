@@ -1,16 +1,13 @@
 package transfer
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/platform"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -56,44 +53,47 @@ func UsualPatience() Patience {
 // Client moves files.
 type Client struct {
 	// mutual presents the client certificate; nil without one.
-	mutual   *http.Client
-	plain    *http.Client
+	mutual   http.RoundTripper
+	plain    http.RoundTripper
 	patience Patience
 	log      *steps.UserLog
 }
 
-// NewClient makes a client that trusts the system's authorities and those of the
-// files. It writes to the log when it goes on trying. Close it when it isn't needed any
-// more.
-func NewClient(files steps.TLSFiles, patience Patience, log *steps.UserLog) (*Client, error) {
-	roots, err := authorities(files.Authorities)
-	if err != nil {
-		return nil, err
+// peer names the servers in metrics, which no user of this package has.
+const peer = "transfer"
+
+// NewClient returns a client that trusts the system's authorities and those of the files,
+// and connects by rules; nil means no restriction. It writes to the log when it goes on
+// trying. Close it when it isn't needed any more.
+func NewClient(files steps.TLSFiles, rules *outbound.Rules, patience Patience, log *steps.UserLog) (*Client, error) {
+	options := platform.Options{
+		Peer:     peer,
+		Files:    platform.Files{Authorities: files.Authorities, System: true},
+		Outbound: rules,
+		Proxies:  true,
+		Bulk:     true,
+		Stall:    patience.Stall,
+		Answer:   patience.Stall,
+		// Once all is sent, the server gets its time to work on it.
+		AnswerToBody: patience.Answer,
 	}
-	client := &Client{plain: newHTTPClient(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), patience: patience, log: log}
+	plain, err := platform.New(options)
+	if err != nil {
+		return nil, fmt.Errorf("load %w", err)
+	}
+	client := &Client{plain: plain, patience: patience, log: log}
 	if files.Certificate != "" {
-		pair, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
-		if err != nil {
-			return nil, fmt.Errorf("load the client certificate: %w", err)
+		options.Files.Certificate, options.Files.Key = files.Certificate, files.Key
+		if client.mutual, err = platform.New(options); err != nil {
+			return nil, fmt.Errorf("load %w", err)
 		}
-		client.mutual = newHTTPClient(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 	}
 	return client, nil
 }
 
-// Restrict makes all connections by rules; nil means no restriction. Call it before the
-// first transfer.
-func (c *Client) Restrict(rules *outbound.Rules) {
-	for _, client := range []*http.Client{c.plain, c.mutual} {
-		if rules != nil && client != nil {
-			client.Transport = rules.Network(client.Transport.(*http.Transport))
-		}
-	}
-}
-
-// presenting returns the client for a URL that the platform made: the one with the client
-// certificate where there is one.
-func (c *Client) presenting(u *url.URL) *http.Client {
+// presenting returns the transport for a URL that the platform made: the one with the
+// client certificate where there is one.
+func (c *Client) presenting(u *url.URL) http.RoundTripper {
 	if c.mutual != nil && u.Scheme == "https" {
 		return c.mutual
 	}
@@ -102,41 +102,9 @@ func (c *Client) presenting(u *url.URL) *http.Client {
 
 // Close closes idle connections.
 func (c *Client) Close() {
-	c.plain.CloseIdleConnections()
-	if c.mutual != nil {
-		c.mutual.CloseIdleConnections()
-	}
-}
-
-func newHTTPClient(config *tls.Config) *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = config
-	// Archives are compressed; as they are stored, so their checksums are.
-	transport.DisableCompression = true
-	// A larger buffer than the usual one for files of hundreds of megabytes.
-	transport.ReadBufferSize, transport.WriteBufferSize = 64<<10, 64<<10
-	return &http.Client{
-		Transport: transport,
-		// Redirects are followed by get, which decides anew which credentials to use.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-func authorities(files []string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("load the system's certificate authorities: %w", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("load a certificate authority: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("load a certificate authority: %s holds no certificate in PEM", file)
+	for _, transport := range []http.RoundTripper{c.plain, c.mutual} {
+		if transport != nil {
+			(&http.Client{Transport: transport}).CloseIdleConnections()
 		}
 	}
-	return pool, nil
 }
-
-var errStalled = errors.New("it stopped moving")

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/platform"
 )
 
 // maxRedirects is how often one may be sent elsewhere.
@@ -72,13 +73,11 @@ func (c *Client) Download(ctx context.Context, d Download, to *os.File) (int64, 
 }
 
 // download makes one attempt.
-func (c *Client) download(ctx context.Context, d Download, u *url.URL, client *http.Client, to *os.File) (int64, error) {
-	ctx, watch := newWatch(ctx, c.patience.Stall)
-	defer watch.stop()
+func (c *Client) download(ctx context.Context, d Download, u *url.URL, transport http.RoundTripper, to *os.File) (int64, error) {
 	if err := empty(to); err != nil {
 		return 0, err
 	}
-	response, u, err := c.get(ctx, d.What, u, client)
+	response, u, err := c.get(ctx, d.What, u, transport)
 	if err != nil {
 		return 0, err
 	}
@@ -97,7 +96,7 @@ func (c *Client) download(ctx context.Context, d Download, u *url.URL, client *h
 
 	digest := digestOf(d.Checksum)
 	written := &diskWriter{w: to}
-	body := watch.reader(io.LimitReader(response.Body, d.MaxBytes+1))
+	body := io.LimitReader(response.Body, d.MaxBytes+1)
 	size, err := io.CopyBuffer(io.MultiWriter(written, digest), body, make([]byte, 256<<10))
 	switch {
 	case written.err != nil:
@@ -115,13 +114,13 @@ func (c *Client) download(ctx context.Context, d Download, u *url.URL, client *h
 
 // get follows redirects, without the client certificate once they lead to another
 // host. It returns the URL that answered.
-func (c *Client) get(ctx context.Context, what string, u *url.URL, client *http.Client) (*http.Response, *url.URL, error) {
+func (c *Client) get(ctx context.Context, what string, u *url.URL, transport http.RoundTripper) (*http.Response, *url.URL, error) {
 	for range maxRedirects {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 		if err != nil {
 			return nil, u, &Error{What: what, Server: server(u), Why: "it can't be asked for", final: true}
 		}
-		response, err := client.Do(request)
+		response, err := platform.Do(transport, request)
 		if err != nil {
 			return nil, u, connectionError(ctx, what, u, err)
 		}
@@ -139,7 +138,7 @@ func (c *Client) get(ctx context.Context, what string, u *url.URL, client *http.
 				next.User = u.User
 			}
 		} else {
-			client = c.plain
+			transport = c.plain
 		}
 		u = next
 	}

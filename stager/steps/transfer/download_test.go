@@ -306,10 +306,10 @@ func TestBadFilesAreNamed(t *testing.T) {
 	g := NewWithT(t)
 	p := steptest.NewPlatform(t)
 	quiet := steps.NewUserLog(io.Discard)
-	_, err := NewClient(steps.TLSFiles{Authorities: []string{p.File("nothing.pem")}}, hasty(), quiet)
+	_, err := NewClient(steps.TLSFiles{Authorities: []string{p.File("nothing.pem")}}, nil, hasty(), quiet)
 	g.Expect(err).To(MatchError(ContainSubstring("nothing.pem")))
-	_, err = NewClient(steps.TLSFiles{Authorities: []string{p.File("client.key")}}, hasty(), quiet)
+	_, err = NewClient(steps.TLSFiles{Authorities: []string{p.File("client.key")}}, nil, hasty(), quiet)
 	g.Expect(err).To(MatchError(ContainSubstring("client.key holds no certificate")))
-	_, err = NewClient(steps.TLSFiles{Certificate: p.File("client.pem"), Key: p.File("server.key")}, hasty(), quiet)
+	_, err = NewClient(steps.TLSFiles{Certificate: p.File("client.pem"), Key: p.File("server.key")}, nil, hasty(), quiet)
 	g.Expect(err).To(MatchError(ContainSubstring("load the client certificate")))
 }

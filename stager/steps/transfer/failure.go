@@ -12,8 +12,10 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/platform"
 )
 
 // Error says what was not transferred, where and why.
@@ -36,8 +38,8 @@ type Error struct {
 	job *url.URL
 	// garbled means that all of it arrived with another checksum.
 	garbled bool
-	// retryAfter is the pause that the server asks for, in seconds.
-	retryAfter int
+	// retryAfter is the pause that the server asks for; 0 if it asks for none.
+	retryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -67,7 +69,7 @@ func statusError(what string, u *url.URL, response *http.Response) *Error {
 	e.Why = strings.TrimSpace(fmt.Sprintf("the server says %d %s", e.Status, http.StatusText(e.Status)))
 	switch {
 	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly, e.Status == http.StatusTooManyRequests, e.Status >= 500:
-		e.retryAfter = retryAfter(response)
+		e.retryAfter, _ = platform.RetryAfter(response.Header, time.Now(), longestRetryAfter)
 	default:
 		e.final = true
 	}
@@ -79,27 +81,20 @@ func statusError(what string, u *url.URL, response *http.Response) *Error {
 	return e
 }
 
-// connectionError judges an error of a request. The text of net/http has the whole
-// URL in it, so only what is below that is used.
+// connectionError judges an error of a request or of a body.
 func connectionError(ctx context.Context, what string, u *url.URL, err error) error {
-	var outer *url.Error
-	for errors.As(err, &outer) {
-		err = outer.Err
-	}
-	e := &Error{What: what, Server: server(u), cause: err}
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errStalled):
-		e.Why, e.cause = cause.Error(), cause
-		return e
-	case cause != nil:
+	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	e := &Error{What: what, Server: server(u), cause: err}
 
 	var certificate *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var alert tls.AlertError
 	var operation *net.OpError
 	switch {
+	case errors.Is(err, platform.ErrStalled):
+		e.Why = "it stopped moving"
 	case errors.As(err, new(*outbound.RefusedError)):
 		e.Why, e.final = err.Error(), true
 	case errors.As(err, &certificate), errors.As(err, &unknown):

@@ -74,7 +74,7 @@ func TestServersMayBeAwayForMinutes(t *testing.T) {
 					var log bytes.Buffer
 					c := loggingClient(t, steps.TLSFiles{}, UsualPatience(), &log)
 					began, requests := time.Now(), 0
-					c.plain.Transport = roundTrip(func(request *http.Request) (*http.Response, error) {
+					c.plain = roundTrip(func(request *http.Request) (*http.Response, error) {
 						requests++
 						if time.Since(began) < away {
 							return nil, refused()

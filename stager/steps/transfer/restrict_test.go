@@ -3,6 +3,7 @@ package transfer
 import (
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -26,8 +27,9 @@ func TestRestrictedDownloads(t *testing.T) {
 	restricted := func(allowed ...string) *Client {
 		rules, err := outbound.New(outbound.Options{Allowed: allowed})
 		g.Expect(err).NotTo(HaveOccurred())
-		c := client(t, platform.Files(), hasty())
-		c.Restrict(rules.ForPlatform())
+		c, err := NewClient(platform.Files(), rules.ForPlatform(), hasty(), steps.NewUserLog(io.Discard))
+		g.Expect(err).NotTo(HaveOccurred())
+		t.Cleanup(c.Close)
 		return c
 	}
 	for _, address := range []string{plain.URL, mutual.URL} {
@@ -44,6 +46,5 @@ func TestRestrictedDownloads(t *testing.T) {
 	}
 
 	unrestricted := client(t, steps.TLSFiles{}, hasty())
-	unrestricted.Restrict(nil)
 	g.Expect(download(t, unrestricted, Download{URL: plain.URL})).To(Equal("content"))
 }

@@ -33,7 +33,7 @@ func client(t testing.TB, files steps.TLSFiles, patience Patience) *Client {
 
 func loggingClient(t testing.TB, files steps.TLSFiles, patience Patience, log io.Writer) *Client {
 	t.Helper()
-	c, err := NewClient(files, patience, steps.NewUserLog(log))
+	c, err := NewClient(files, nil, patience, steps.NewUserLog(log))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(c.Close)
 	return c

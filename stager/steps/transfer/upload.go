@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/irene-cf/irene/platform"
 )
 
 // Upload is a file to be sent to a URL that the platform made.
@@ -82,8 +84,6 @@ func (c *Client) Upload(ctx context.Context, upload Upload) error {
 
 // post makes one attempt and returns the server's answer.
 func (c *Client) post(ctx context.Context, upload Upload, u *url.URL) ([]byte, error) {
-	ctx, watch := newWatch(ctx, c.patience.Stall)
-	defer watch.stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
 	if err != nil {
 		return nil, &Error{What: upload.What, Server: server(u), Why: "it can't be sent", final: true}
@@ -105,14 +105,13 @@ func (c *Client) post(ctx context.Context, upload Upload, u *url.URL) ([]byte, e
 		request.Header.Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(upload.SHA256)+":")
 	}
 	request.ContentLength = length
-	// Once all is sent, the server gets its time to work on it.
-	request.Body = io.NopCloser(watch.reader(&lastByte{body, length, func() { watch.stall = c.patience.Answer }}))
+	request.Body = io.NopCloser(body)
 	if length == 0 {
 		// A body of no length would mean one of unknown length.
 		request.Body = http.NoBody
 	}
 
-	response, err := c.presenting(u).Do(request)
+	response, err := platform.Do(c.presenting(u), request)
 	if err != nil {
 		return nil, connectionError(ctx, upload.What, u, err)
 	}
@@ -139,21 +138,6 @@ func form() (before, after, contentType string) {
 		`Content-Disposition: form-data; name="` + formField + `"; filename="` + formFile + `"` + "\r\n" +
 		"Content-Type: application/octet-stream\r\n\r\n"
 	return before, "\r\n--" + boundary + "--\r\n", "multipart/form-data; boundary=" + boundary
-}
-
-// lastByte calls done when the last byte is read.
-type lastByte struct {
-	io.Reader
-	left int64
-	done func()
-}
-
-func (r *lastByte) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if r.left -= int64(n); r.left <= 0 {
-		r.done()
-	}
-	return n, err
 }
 
 // description is what Cloud Controller says in words about an error; nothing else of
@@ -218,8 +202,6 @@ var errNotDone = errors.New("not done in time")
 func (c *Client) ask(ctx context.Context, what string, u *url.URL) (job, error) {
 	var state job
 	err := c.retry(ctx, c.patience.Outage, func() error {
-		ctx, watch := newWatch(ctx, c.patience.Stall)
-		defer watch.stop()
 		response, u, err := c.get(ctx, what, u, c.presenting(u))
 		if err != nil {
 			return err

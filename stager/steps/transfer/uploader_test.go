@@ -51,7 +51,7 @@ func TestTheUploaderDoesNotKnowWhatBecameOfADroplet(t *testing.T) {
 				var log bytes.Buffer
 				c := loggingClient(t, steps.TLSFiles{}, UsualPatience(), &log)
 				uploads, asked := 0, 0
-				c.plain.Transport = roundTrip(func(request *http.Request) (*http.Response, error) {
+				c.plain = roundTrip(func(request *http.Request) (*http.Response, error) {
 					switch {
 					case request.Method == http.MethodPost:
 						uploads++
