@@ -139,7 +139,7 @@ var _ = Describe("What became of a task", func() {
 		// None goes to the node whose pods the spec would have to end.
 		place := newTaskingBehind(ctx, direct(), map[string]any{
 			"apps":  map[string]any{"placement": map[string]any{"shared": "unlabelled"}},
-			"tasks": map[string]any{"scheduling_patience": "5m"},
+			"tasks": map[string]any{"scheduling_patience": "15m"},
 		})
 		tasks := make(chan *task, count)
 		all := make([]*task, count)
@@ -160,11 +160,11 @@ var _ = Describe("What became of a task", func() {
 		}
 		work.Wait()
 		AddReportEntry("500 tasks accepted", time.Since(began).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
-		Eventually(func() int { return len(listed(ctx, place.irene)) }).WithTimeout(2 * time.Minute).WithPolling(200 * time.Millisecond).Should(BeZero())
+		Eventually(func() int { return len(listed(ctx, place.irene)) }).WithTimeout(8 * time.Minute).WithPolling(200 * time.Millisecond).Should(BeZero())
 		AddReportEntry("500 tasks told", time.Since(began).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
 		for _, t := range all {
 			Expect(t.received()).To(HaveLen(1))
 			Expect(t.ended().Failed).To(BeFalse())
 		}
-	}, SpecTimeout(3*time.Minute))
+	}, SpecTimeout(12*time.Minute))
 })
