@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/apierror"
@@ -41,16 +41,11 @@ type CompanionsOptions struct {
 	OrphanMinAge time.Duration
 	// Workers bounds how many identities are reconciled at the same time; 8 when 0.
 	Workers int
-	// Now, where set, is the source of the time for ages of objects, instead of Clock.
-	Now clock.PassiveClock
 }
 
 // NewCompanions subscribes to the view.
 func NewCompanions(options CompanionsOptions) *Companions {
-	options.Options, options.Workers = options.withDefaults(), workersOr(options.Workers, 8)
-	if options.Now == nil {
-		options.Now = options.Clock
-	}
+	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 8)
 	c := &Companions{options: options, logger: options.Logger.Session("companions"), metrics: newCompanionMetrics(options.Registerer)}
 	options.View.Subscribe(func(change view.Change) {
 		// Pods need no companion, wherever they are.
@@ -75,7 +70,7 @@ func (c *Companions) Run(ctx context.Context) error {
 		},
 		failed: func(id opi.LRPIdentifier, err error) {
 			c.metrics.failures.Inc()
-			c.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID(), "steps": failedSteps(err)})
+			c.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
 		},
 	})
 	return nil
@@ -171,7 +166,7 @@ func (c *Companions) collectSecrets(ctx context.Context, id opi.LRPIdentifier, t
 		if needed[secret.Name] || secret.Deleting || secret.Owner != "" {
 			continue
 		}
-		if wait := c.options.OrphanMinAge - c.options.Now.Since(secret.DesiredAt); wait > 0 {
+		if wait := c.options.OrphanMinAge - c.options.Clock.Since(secret.DesiredAt); wait > 0 {
 			c.loop.enqueue(id, wait)
 			continue
 		}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ type CrashBackoffOptions struct {
 
 // NewCrashBackoff subscribes to the view.
 func NewCrashBackoff(options CrashBackoffOptions) *CrashBackoff {
-	options.Options, options.Workers = options.withDefaults(), workersOr(options.Workers, 8)
+	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 8)
 	b := &CrashBackoff{
 		options: options,
 		logger:  options.Logger.Session("crash-backoff"),

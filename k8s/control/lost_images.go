@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,9 @@ import (
 // ImageRepair puts images of droplets into the registry again.
 type ImageRepair interface {
 	// Repair makes sure that the image of the LRP's droplet can be pulled, taking
-	// nothing for granted that was there before. The LRP names its stack where that is
-	// known. render.AppImage says what the image is on, which is another revision than the
-	// LRP's where the stack has moved on. Errors wrap opi.ErrRefused where the image
+	// nothing for granted that was there before. The LRP names its stack if it is
+	// recorded. The returned image has another revision than the LRP if its stack has been
+	// imported again since. Errors wrap opi.ErrRefused where the image
 	// can't be made any more, and opi.ErrUnavailable where it may be made later.
 	Repair(ctx context.Context, lrp opi.LRP) (render.AppImage, error)
 }
@@ -96,7 +97,7 @@ type LostImagesOptions struct {
 
 // NewLostImages subscribes to the view.
 func NewLostImages(options LostImagesOptions) *LostImages {
-	options.Options, options.Workers = options.withDefaults(), workersOr(options.Workers, 4)
+	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 4)
 	l := &LostImages{
 		options: options,
 		logger:  options.Logger.Session("lost-images"),

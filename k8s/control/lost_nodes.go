@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,7 @@ type LostNodesOptions struct {
 
 // NewLostNodes subscribes to the view.
 func NewLostNodes(options LostNodesOptions) *LostNodes {
-	options.Options, options.Workers = options.withDefaults(), workersOr(options.Workers, 8)
+	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 8)
 	if options.Grace == 0 {
 		options.Grace = view.DefaultLostNodeGrace
 	}

@@ -34,11 +34,3 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
-
-// workersOr returns how many workers a controller has.
-func workersOr(workers, usual int) int {
-	if workers == 0 {
-		return usual
-	}
-	return workers
-}

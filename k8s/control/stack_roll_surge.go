@@ -96,7 +96,7 @@ func (c *Companions) endAbandonedRoll(ctx context.Context, lrp view.LRP) error {
 		return nil
 	}
 	for _, pod := range c.options.View.Pods(lrp.UID) {
-		if wait := rollMinAge - c.options.Now.Since(pod.Created); wait > 0 {
+		if wait := rollMinAge - c.options.Clock.Since(pod.Created); wait > 0 {
 			c.loop.enqueue(lrp.LRPIdentifier, wait)
 			return nil
 		}

@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
-	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
@@ -200,11 +199,24 @@ func (s *patchedStack) settled(ctx context.Context, d cloudcontroller.Desire) {
 // has no reason yet.
 func (s *patchedStack) leadLater() {
 	GinkgoHelper()
-	later := testingclock.NewFakePassiveClock(time.Now().Add(6 * time.Minute))
+	later := clockAhead{by: 6 * time.Minute}
 	options := s.backEnd(later)
-	companions := control.NewCompanions(control.CompanionsOptions{Options: options, OrphanMinAge: 1000 * time.Hour, Now: later})
+	options.Clock = later
+	companions := control.NewCompanions(control.CompanionsOptions{Options: options, OrphanMinAge: 1000 * time.Hour})
 	alongside(options.View.Run, companions.Run)
 }
+
+// clockAhead is the real clock, set forward.
+type clockAhead struct {
+	clock.RealClock
+	by time.Duration
+}
+
+// Now implements clock.PassiveClock.
+func (c clockAhead) Now() time.Time { return c.RealClock.Now().Add(c.by) }
+
+// Since implements clock.PassiveClock.
+func (c clockAhead) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 // alongside runs until the spec ends.
 func alongside(work ...func(context.Context) error) (stop func()) {
