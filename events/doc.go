@@ -15,7 +15,7 @@
 //     reported as ended has ended. Pods that have ended by themselves stay, with their
 //     logs, as long as the Job.
 //   - Sent: the outcome, encoded by the door through which the work was asked for (keys.Door,
-//     [OutcomeEncoder]), is posted to the URL in the Secret that has the Job's name
+//     [Encoder]), is posted to the URL in the Secret that has the Job's name
 //     (keys.CallbackKey), again and again until Cloud Controller's answer is definite,
 //     see Answer.Verdict. Pauses grow from a second to a minute, or to what Retry-After
 //     says; they are two minutes and more after an answer that a person has to mend
@@ -28,9 +28,9 @@
 //
 // The annotation holds the [opi.Outcome], in the domain's terms. For the OPI door it also
 // holds the body that is sent, because the release before doors reads nothing else: an
-// operator can go back by one version while outcomes are pending. What that release has
-// written is sent as it stands. An outcome whose door this process doesn't have stays
-// pending: it is logged and counted, and sent by a process that has the door.
+// operator can go back by one version while outcomes are pending. A body that such a release
+// has written is sent unchanged. If this process lacks the door of an outcome, the outcome
+// stays pending: it is logged and counted, and sent by a process that has the door.
 //
 // A process may die at any point, and two may run at once. Cloud Controller hears the
 // same outcome twice then at most, for each Job whose answer had not been marked: one
@@ -62,7 +62,7 @@
 //     keeps anyway (a container's restart count and how it ended, a pod's conditions), so
 //     nothing is written for it and nothing is missed that a pod still shows. Of crashes
 //     that were missed the number is told, and "details unknown".
-//   - Sent: in the form of the LRP's door ([ReportEncoder]), to InstanceReportsOptions.URL
+//   - Sent: in the form of the LRP's door ([Encoder]), to InstanceReportsOptions.URL
 //     until the answer is definite, see Answer.Verdict (404
 //     is), with the pauses that Jobs makes. Reports about one LRP go one after the other
 //     in the order in which they were noticed, those of different LRPs at the same time;

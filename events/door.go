@@ -6,18 +6,25 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// OutcomeEncoder encodes the outcomes of builds and tasks for the callers of one door.
-type OutcomeEncoder interface {
-	// EncodeOutcome returns the JSON that is posted to the callback URL. The same outcome
-	// has the same body.
+// Encoder encodes what is reported to the callers of one door.
+type Encoder interface {
+	// EncodeOutcome returns the JSON that is posted to the callback URL of a build or a
+	// task. The same outcome has the same body.
 	EncodeOutcome(outcome opi.Outcome) (body []byte, err error)
+	// EncodeReport returns the JSON that is posted about an instance of an LRP, and the
+	// path below Cloud Controller's URL to which it is posted.
+	EncodeReport(report opi.InstanceReport) (path string, body []byte, err error)
 }
 
-// ReportEncoder encodes reports about instances of LRPs for the callers of one door.
-type ReportEncoder interface {
-	// EncodeReport returns the JSON that is posted, and the path below Cloud Controller's
-	// URL to which it is posted.
-	EncodeReport(report opi.InstanceReport) (path string, body []byte, err error)
+// Doors are the encoders of the doors that this process has.
+type Doors map[opi.Door]Encoder
+
+// encoder returns the encoder of a door; that of a door which is missing returns errors.
+func (d Doors) encoder(door opi.Door) Encoder {
+	if encoder := d[door]; encoder != nil {
+		return encoder
+	}
+	return unknownDoor{door}
 }
 
 // unknownDoor encodes for doors that this process doesn't have: another release made the
@@ -33,18 +40,4 @@ func (u unknownDoor) EncodeReport(opi.InstanceReport) (string, []byte, error) {
 func (u unknownDoor) err() error {
 	err := fmt.Errorf("it was asked for through the door %q, which this Irene does not have", u.door)
 	return postponed{error: err, after: misconfiguredPause}
-}
-
-func outcomeEncoder(doors map[opi.Door]OutcomeEncoder, door opi.Door) OutcomeEncoder {
-	if encoder := doors[door]; encoder != nil {
-		return encoder
-	}
-	return unknownDoor{door}
-}
-
-func reportEncoder(doors map[opi.Door]ReportEncoder, door opi.Door) ReportEncoder {
-	if encoder := doors[door]; encoder != nil {
-		return encoder
-	}
-	return unknownDoor{door}
 }

@@ -67,7 +67,7 @@ func (a always) Decide(context.Context, *batchv1.Job, []*corev1.Pod) (*opi.Outco
 	return &outcome, 0, nil
 }
 
-// doorWorld has one Job, and who is told of it.
+// doorWorld has one Job and a Cloud Controller that receives its outcome.
 type doorWorld struct {
 	g       *WithT
 	client  *fake.Clientset
@@ -123,7 +123,7 @@ func (w *doorWorld) watchCopies(action clienttesting.Action) (handled bool, copi
 }
 
 // run reports until the test ends or it is stopped.
-func (w *doorWorld) run(t *testing.T, outcome *opi.Outcome, doors map[opi.Door]OutcomeEncoder) (stop func()) {
+func (w *doorWorld) run(t *testing.T, outcome *opi.Outcome, doors Doors) (stop func()) {
 	t.Helper()
 	w.metrics, w.log = prometheus.NewRegistry(), lagertest.NewTestLogger("test")
 	client, err := NewCloudController(ClientOptions{Logger: w.log, Registerer: prometheus.NewRegistry()})
@@ -160,8 +160,8 @@ func (w *doorWorld) bodies() []string {
 	return append([]string{}, w.heard...)
 }
 
-func opiDoor() map[opi.Door]OutcomeEncoder {
-	return map[opi.Door]OutcomeEncoder{opi.DoorOPI: api.Encoder{}}
+func opiDoor() Doors {
+	return Doors{opi.DoorOPI: api.Encoder{}}
 }
 
 func TestOutcomesOfTheReleaseBeforeDoorsAreSent(t *testing.T) {

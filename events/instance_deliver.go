@@ -93,7 +93,7 @@ func (r *InstanceReports) next(ctx context.Context, id opi.LRPIdentifier) (*inst
 
 // tell makes one attempt; it fails unless the answer is definite.
 func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report *instanceReport, event opi.InstanceReport) error {
-	path, body, err := reportEncoder(r.options.Doors, report.instance.record.Door).EncodeReport(event)
+	path, body, err := r.options.Doors.encoder(report.instance.record.Door).EncodeReport(event)
 	if err != nil {
 		return fmt.Errorf("report %s of instance %d of LRP %s: %w", event.Kind, event.Index, id, err)
 	}

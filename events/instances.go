@@ -38,7 +38,7 @@ const reportTimeout = 30 * time.Second
 type InstanceReportsOptions struct {
 	Instances Instances
 	// Doors encode the reports about the LRPs that were desired through them.
-	Doors map[opi.Door]ReportEncoder
+	Doors Doors
 	// CloudController delivers to URL, which is the address of its internal API for
 	// mutual TLS, such as https://cloud-controller.example:9023.
 	CloudController *CloudController

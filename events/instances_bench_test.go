@@ -122,7 +122,7 @@ func startReports(b *testing.B, pods *instances, url string) (r *InstanceReports
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, err = NewInstanceReports(InstanceReportsOptions{Instances: pods, Doors: map[opi.Door]ReportEncoder{opi.DoorOPI: api.Encoder{}}, CloudController: client, URL: url, Logger: logger, Registerer: metrics})
+	r, err = NewInstanceReports(InstanceReportsOptions{Instances: pods, Doors: Doors{opi.DoorOPI: api.Encoder{}}, CloudController: client, URL: url, Logger: logger, Registerer: metrics})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func newReportWorld(t *testing.T, edit func(*InstanceReportsOptions)) *reportWor
 	t.Cleanup(func() { g.Expect(cc.Close()).To(Succeed()) })
 	w := &reportWorld{instances: newInstances(), g: g, t: t, cc: cc, lrp: lrpNumber(0)}
 	cc.AddProcess(w.lrp.GUID)
-	w.options = InstanceReportsOptions{Instances: w.instances, Doors: map[opi.Door]ReportEncoder{opi.DoorOPI: api.Encoder{}}, URL: cc.URL(), Rescheduling: true, Readiness: true}
+	w.options = InstanceReportsOptions{Instances: w.instances, Doors: Doors{opi.DoorOPI: api.Encoder{}}, URL: cc.URL(), Rescheduling: true, Readiness: true}
 	if edit != nil {
 		edit(&w.options)
 	}

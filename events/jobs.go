@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/irene-cf/irene/k8s/keys"
-	"github.com/irene-cf/irene/opi"
 )
 
 const (
@@ -32,7 +31,7 @@ type Options struct {
 	// Kinds says who decides, by the label keys.SourceType of Jobs and their pods.
 	Kinds map[string]Decider
 	// Doors encode the outcomes of what was asked for through them.
-	Doors map[opi.Door]OutcomeEncoder
+	Doors Doors
 	// CloudController delivers.
 	CloudController *CloudController
 	// TombstoneTTL is how long a Job stays after its outcome was answered. 0 means
@@ -135,7 +134,7 @@ type run struct {
 	kubernetes      kubernetes.Interface
 	namespace       string
 	kinds           map[string]Decider
-	doors           map[opi.Door]OutcomeEncoder
+	doors           Doors
 	cloudController *CloudController
 	tombstoneTTL    time.Duration
 	logger          lager.Logger

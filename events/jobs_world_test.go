@@ -149,7 +149,7 @@ func (w *world) options(edit func(*ClientOptions, *Options)) (Options, *promethe
 	client := ClientOptions{RequestTimeout: 5 * time.Second, Logger: logger, Registerer: metrics}
 	o := Options{
 		Kubernetes: w.client, Namespace: w.namespace, Kinds: map[string]Decider{keys.SourceTypeStaging: &whim{}},
-		Doors:  map[opi.Door]OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
+		Doors:  Doors{opi.DoorOPI: api.Encoder{}},
 		Logger: logger, Registerer: metrics,
 	}
 	if edit != nil {

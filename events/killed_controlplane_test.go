@@ -52,7 +52,7 @@ func TestProcess(t *testing.T) {
 	jobs, err := NewJobs(Options{
 		Kubernetes: kubernetes.NewForConfigOrDie(&rest.Config{Host: p.Host, TLSClientConfig: p.TLS, BearerToken: p.Token, QPS: -1}),
 		Namespace:  p.Namespace, Kinds: map[string]Decider{keys.SourceTypeStaging: &whim{}}, CloudController: client, Workers: p.Workers,
-		Doors:  map[opi.Door]OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
+		Doors:  Doors{opi.DoorOPI: api.Encoder{}},
 		Logger: logger, Registerer: metrics,
 	})
 	g.Expect(err).NotTo(HaveOccurred())

@@ -36,7 +36,7 @@ func (r *run) encodeOutcome(job *batchv1.Job, outcome opi.Outcome) ([]byte, erro
 	}
 	stored := storedOutcome{Reason: outcome.Reason, Outcome: &outcome}
 	if jobDoor(job) == opi.DoorOPI {
-		body, err := outcomeEncoder(r.doors, opi.DoorOPI).EncodeOutcome(outcome)
+		body, err := r.doors.encoder(opi.DoorOPI).EncodeOutcome(outcome)
 		if err != nil {
 			return nil, err
 		}
@@ -71,5 +71,5 @@ func (r *run) body(job *batchv1.Job, stored storedOutcome) ([]byte, error) {
 	if stored.Outcome == nil {
 		return stored.Body, nil
 	}
-	return outcomeEncoder(r.doors, jobDoor(job)).EncodeOutcome(*stored.Outcome)
+	return r.doors.encoder(jobDoor(job)).EncodeOutcome(*stored.Outcome)
 }

@@ -119,6 +119,9 @@ func newCloudController(config Configuration, requests *platform.Metrics, logger
 	return client, nil
 }
 
+// doors returns the doors that encode what is reported to their callers.
+func doors() events.Doors { return events.Doors{opi.DoorOPI: api.Encoder{}} }
+
 // newOutcomeReports tells Cloud Controller of Jobs. It runs where this replica leads.
 func newOutcomeReports(config Configuration, clients k8s.Clients, client *events.CloudController, kinds map[string]events.Decider, logger lager.Logger, metrics prometheus.Registerer) (*events.Jobs, error) {
 	settings := config.CloudController
@@ -126,7 +129,7 @@ func newOutcomeReports(config Configuration, clients k8s.Clients, client *events
 		Kubernetes:      clients.Typed,
 		Namespace:       config.Kubernetes.Namespace,
 		Kinds:           kinds,
-		Doors:           map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
+		Doors:           doors(),
 		CloudController: client,
 		TombstoneTTL:    settings.TombstoneTTL.Duration,
 		Workers:         settings.Workers,
@@ -141,7 +144,7 @@ func newInstanceReports(config Configuration, records control.InstanceRecords, c
 	settings := config.CloudController
 	reports, err := events.NewInstanceReports(events.InstanceReportsOptions{
 		Instances:       records,
-		Doors:           map[opi.Door]events.ReportEncoder{opi.DoorOPI: api.Encoder{}},
+		Doors:           doors(),
 		CloudController: client,
 		URL:             settings.URL,
 		Rescheduling:    settings.ReportRescheduling,

@@ -36,7 +36,7 @@ func TestCloudControllerTakesTheOutcome(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	reports, err := events.NewJobs(events.Options{
 		Kubernetes: w.client, Namespace: "cf-apps", Kinds: map[string]events.Decider{keys.SourceTypeTask: w.Tasks},
-		Doors:           map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}},
+		Doors:           events.Doors{opi.DoorOPI: api.Encoder{}},
 		CloudController: client, Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(),
 	})
 	g.Expect(err).NotTo(HaveOccurred())

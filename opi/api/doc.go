@@ -7,7 +7,7 @@
 //	handler := api.NewHandler(api.Options{
 //		LRPs: lrps, Builds: stager, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger,
 //	})
-//	doors := map[opi.Door]events.OutcomeEncoder{opi.DoorOPI: api.Encoder{}}
+//	doors := events.Doors{opi.DoorOPI: api.Encoder{}}
 //
 // # What it promises
 //

@@ -9,7 +9,7 @@ import (
 )
 
 // Encoder encodes what is reported to Cloud Controller, in the form that goes with the
-// requests of this door. It implements events.OutcomeEncoder and events.ReportEncoder.
+// requests of this door. It implements events.Encoder.
 type Encoder struct{}
 
 // stagingError is the error of a build in the direct form of its callback (contract 2.3).
