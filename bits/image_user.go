@@ -29,8 +29,8 @@ const (
 	maxUserBytes = 256
 )
 
-// ownPlatform is the nodes' platform unless the configuration says otherwise. Nodes of other
-// architectures use other images of an index, but in practice no other users.
+// ownPlatform is the default for the nodes' platform. Nodes of other architectures use other
+// images of an index, but in practice the same users.
 var ownPlatform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 
 // ImageRun describes how an image runs by default.

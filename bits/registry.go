@@ -51,7 +51,7 @@ type RegistryOptions struct {
 	// PlainHTTP allows HTTP without TLS where the registry speaks no TLS. On a
 	// loopback address it is always allowed.
 	PlainHTTP bool
-	// CAFile holds authorities in PEM form that are trusted beside the machine's. It is
+	// CAFile holds authorities in PEM form trusted in addition to the machine's. It is
 	// read again when its content changes.
 	CAFile string
 	// UsernameFile and PasswordFile are read for every login; both "" for none.

@@ -19,7 +19,7 @@
 //     on a miss.
 //   - Secret values live in the LRP's Secret, never in a StatefulSet (package render).
 //
-// [LRPs] holds no goroutine. What an LRP becomes is package render's, live reads and writes
-// of StatefulSets are package live's. Functions beside LRPs serve operators' commands:
+// [LRPs] holds no goroutine. Package render makes an LRP's objects, package live reads and writes
+// StatefulSets at the API server. The other functions serve operators' commands:
 // [StackUsage], [RecordedDroplets], [ReleaseJobs], [ReleasePods].
 package k8s

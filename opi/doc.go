@@ -1,6 +1,6 @@
 // Package opi is Irene's domain: long-running processes (LRPs) and their
 // instances, routes, tasks, builds and how these end, with the rules that hold for
-// them whoever asks and wherever they run.
+// them with every caller and every back end.
 //
 // # Usage
 //

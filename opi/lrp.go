@@ -47,8 +47,8 @@ type Owner struct {
 // limits, how its health is judged and how it is reached.
 type LRP struct {
 	LRPIdentifier
-	// Door is by which the LRP was desired. It stands beside the stored form, as do
-	// instances, routes and annotation.
+	// Door names the front door that desired the LRP. It is stored apart from the record,
+	// like instances, routes and annotation.
 	Door Door `json:"-"`
 	// ProcessType is the process's name within the app: web, worker, any text.
 	ProcessType  string `json:"processType,omitempty"`

@@ -9,7 +9,7 @@ import (
 type Task struct {
 	// GUID is Cloud Controller's task guid.
 	GUID string `json:"guid"`
-	// Door is by which the task was asked for.
+	// Door names the front door that desired the task.
 	Door Door `json:"-"`
 	// Name is what the user called the run; two runs may have the same.
 	Name         string `json:"name,omitempty"`

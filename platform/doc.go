@@ -23,14 +23,14 @@
 //     Options.Stall, in either direction. The time that the reader of an answer, or the
 //     source of a request's body, takes does not count.
 //   - A Client sends each request once. [Retrying] repeats requests that may be repeated,
-//     [Retry] whole pieces of work. Both pause as a [Backoff] says, and a server's
+//     [Retry] whole pieces of work. A [Backoff] configures their pauses, and a server's
 //     Retry-After goes through [RetryAfter] with a limit that the caller chooses.
 //   - A Client owns no goroutine except those of net/http's idle connections.
 //
 // # Why not a library
 //
 // code.cloudfoundry.org/tlsconfig refuses an expired client certificate when it is loaded,
-// so that Irene would not start in a platform that needs a renewal, and knows no reload.
+// so that Irene would not start in a platform that needs a renewal, and never reloads.
 // client-go's transport reloads files, but every five minutes, closes connections with
 // their requests, caches transports in the process, and would be linked into the programs
 // that run inside containers.

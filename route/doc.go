@@ -1,6 +1,6 @@
 // Package route computes the endpoints of app instances: which ports of which instances
-// serve which routes, and what changes about that. It knows no router and no message
-// format; those are the consumers' (route/nats).
+// serve which routes, and how that changes. Routers and message formats belong to its
+// consumers (route/nats).
 //
 // # Usage
 //

@@ -8,7 +8,7 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// Kind tells apart the routes that different consumers serve.
+// Kind distinguishes routes that different consumers serve.
 type Kind uint8
 
 const (

@@ -1,8 +1,8 @@
 package route
 
-// Revision states how much a replica knows about an LRP: the highest resource
-// versions at which the LRP itself, and one of its instances, is known to have
-// changed, deletions included. They are two numbers because they are two histories: a
+// Revision states how recent a replica's data about an LRP is: the highest resource
+// versions at which it has seen a change of the LRP itself, and of one of its instances,
+// deletions included. They are two numbers because they are two histories: a
 // replica may receive one while it is cut off from the other. Zero is unknown.
 type Revision struct {
 	LRP, Instances uint64

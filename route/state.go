@@ -12,7 +12,7 @@ type State struct {
 	LRP LRP
 	// Instances are the LRP's instances, routable or not, in any order.
 	Instances []Instance
-	// Revision states how much was known about the LRP when the state was read. A
+	// Revision states how recent the data was when the state was read. A
 	// replica accepts another's unregister only if its own revision does not cover the
 	// other's. With the zero value every replica trusts its own state.
 	Revision Revision

@@ -80,7 +80,7 @@ func (t *Table) Endpoints() iter.Seq[*Endpoint] {
 	}
 }
 
-// Lookup returns the endpoint that has a key, and how much is known about its LRP. The
+// Lookup returns the endpoint that has a key, and the revision of its LRP. The
 // endpoint is nil if there is none.
 func (t *Table) Lookup(key Key) (*Endpoint, Revision) {
 	e := find(t.at(key.Host), key.Kind, key.Port, key.URI)

@@ -108,7 +108,7 @@ func TestDecideSuccess(t *testing.T) {
 	g.Expect(testutil.CollectAndCount(w.metrics.stepSeconds)).To(Equal(2), "fetch and push have said it")
 }
 
-// The tags of a droplet name what its build has pushed before Cloud Controller knows.
+// The tags of a droplet name what its build has pushed before Cloud Controller gets the outcome.
 func TestDecideTagsTheDroplet(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t)

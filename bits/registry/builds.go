@@ -60,8 +60,8 @@ func mayBuild(build credential.Build, to *destination, request *http.Request) bo
 		query := request.URL.Query()
 		return request.Method == http.MethodPost && request.ContentLength == 0 && !query.Has("from") && !query.Has("mount")
 	case v2.RouteNameBlobUploadChunk:
-		// The library wants the state that it signed for the upload's owner. A GET would
-		// give that to whoever has found out the upload's id.
+		// The library requires the state that it signed for the upload's owner. A GET would
+		// reveal it to any build that has found out the upload's id.
 		return request.Method == http.MethodPatch || request.Method == http.MethodPut
 	}
 	return false

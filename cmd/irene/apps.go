@@ -101,7 +101,7 @@ func (c Configuration) controllersFeature() feature {
 	}
 }
 
-// nodesFeature is what the view and the controllers need to know of nodes.
+// nodesFeature lets the view and the controllers watch nodes.
 func (c Configuration) nodesFeature() feature {
 	return feature{
 		permissions: []permission{

@@ -1,5 +1,5 @@
 // Package apierror turns errors of the Kubernetes API server into those of package opi, so
-// that callers need not know Kubernetes' reasons.
+// that callers need not interpret Kubernetes' reasons.
 //
 // # Usage
 //

@@ -37,8 +37,8 @@ var platformVariables = map[string]bool{
 // refuses some names of variables as keys.
 //
 // Precedence, later wins: defaults (buildpack apps: LANG, PATH), the request,
-// what Irene itself knows. known is what the instance learns about itself.
-func environment(lrp opi.LRP, known []corev1.EnvVar) (vars []corev1.EnvVar, secrets map[string][]byte) {
+// the platform's own. own are the variables that describe the container itself.
+func environment(lrp opi.LRP, own []corev1.EnvVar) (vars []corev1.EnvVar, secrets map[string][]byte) {
 	values := map[string]string{}
 	if lrp.Droplet != nil {
 		values["LANG"] = "en_US.UTF-8"
@@ -54,7 +54,7 @@ func environment(lrp opi.LRP, known []corev1.EnvVar) (vars []corev1.EnvVar, secr
 		values["START_COMMAND"] = strings.Join(lrp.MainProcess().Command, " ")
 	}
 
-	vars = slices.Clone(known)
+	vars = slices.Clone(own)
 	for _, variable := range vars {
 		delete(values, variable.Name)
 	}
@@ -71,7 +71,7 @@ func environment(lrp opi.LRP, known []corev1.EnvVar) (vars []corev1.EnvVar, secr
 		if isPlatformVariable(name, value) {
 			plain := literal(value)
 			if name == "VCAP_APPLICATION" && lrp.Droplet == nil {
-				plain = withInstance(plain, known, values["PORT"])
+				plain = withInstance(plain, own, values["PORT"])
 			}
 			vars = append(vars, corev1.EnvVar{Name: name, Value: plain})
 			continue
@@ -98,9 +98,9 @@ func environmentKey(n int) string { return fmt.Sprintf("env.%d", n) }
 // index are references, which kubelet replaces for each pod. application has its '$'
 // doubled already, which keeps it JSON. It stays as it is if it is not a JSON object, or
 // would become too large for a program to receive.
-func withInstance(application string, known []corev1.EnvVar, port string) string {
+func withInstance(application string, own []corev1.EnvVar, port string) string {
 	reference := func(name string) string {
-		if slices.ContainsFunc(known, func(v corev1.EnvVar) bool { return v.Name == name }) {
+		if slices.ContainsFunc(own, func(v corev1.EnvVar) bool { return v.Name == name }) {
 			return "$(" + name + ")"
 		}
 		return ""

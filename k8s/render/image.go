@@ -1,11 +1,11 @@
 package render
 
-// AppImage is what a buildpack app's image is built on, beside its droplet.
+// AppImage identifies what a buildpack app's image consists of in addition to its droplet.
 type AppImage struct {
 	// Revision ends the image's tag and stands for the stack and lifecycle layer that
 	// it is built on; empty for a tag of the droplet's checksum alone.
 	Revision string
-	// Stack is the name of the stack; empty where it is not known.
+	// Stack is the name of the stack; empty if unknown.
 	Stack string
 }
 

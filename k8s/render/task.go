@@ -41,8 +41,8 @@ func (s Settings) Task(task opi.Task, image ResolvedImage, secretName string) (T
 	return TaskPod{Spec: pod.Spec(), SecretData: work.secretData, SecretType: work.secretType}, nil
 }
 
-// TaskLRP returns the task as if it were a process of its app. A droplet's source knows an
-// app by the guid of its first process, which is the app's.
+// TaskLRP returns the task as if it were a process of its app. Droplet sources identify
+// an app by the guid of its first process, which is the app's.
 func TaskLRP(task opi.Task) opi.LRP {
 	return opi.LRP{
 		LRPIdentifier: opi.LRPIdentifier{GUID: task.App.GUID, Version: task.GUID},

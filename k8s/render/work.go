@@ -26,10 +26,10 @@ type work struct {
 	secretType corev1.SecretType
 }
 
-// work computes an LRP's work, which runs in a container of the given name. known are the
-// variables that the container learns about itself.
-func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, known []corev1.EnvVar) (work, error) {
-	variables, secretData := environment(lrp, known)
+// work computes an LRP's work, which runs in a container of the given name. own are the
+// variables that describe the container itself.
+func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own []corev1.EnvVar) (work, error) {
+	variables, secretData := environment(lrp, own)
 	image, pullPolicy := s.image(lrp, found.Revision)
 	security, hostUsers := s.podSecurity(lrp, found.User)
 	w := work{

@@ -121,8 +121,8 @@ func (t *Tasks) Get(ctx context.Context, guid string) error {
 	return nil
 }
 
-// List returns the guids of all tasks that were desired through a door and of whose outcome Cloud
-// Controller has not answered yet, in order. It asks the API server, since what one
+// List returns, in order, the guids of all tasks of a door that have no outcome that Cloud
+// Controller has answered. It asks the API server, since what one
 // replica has watched may lack what another one has just made; Cloud Controller takes a
 // task that is missing for failed. Errors wrap opi.ErrUnavailable.
 func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {

@@ -9,8 +9,8 @@ type fault struct {
 	errorMessage
 }
 
-// WriteFault answers a request that does not get to a handler, or whose handler failed
-// unexpectedly, whatever its route.
+// WriteFault answers a request that reached no handler, and one that made its handler
+// panic, on any route.
 func WriteFault(w http.ResponseWriter, status int, message string) {
 	respond(w, status, fault{Error: errorMessage{message}, errorMessage: errorMessage{message}})
 }

@@ -19,8 +19,8 @@ type Tasks interface {
 	Desire(ctx context.Context, task opi.Task) error
 	// Get is nil for a task that List would have.
 	Get(ctx context.Context, guid string) error
-	// List returns the guids of all tasks of a door of whose end the caller has not been
-	// told, or fails.
+	// List returns the guids of all tasks of a door that are not yet reported as ended, or
+	// fails.
 	List(ctx context.Context, door opi.Door) ([]string, error)
 	// Cancel ends the task of a guid; one that has ended stays as it is.
 	Cancel(ctx context.Context, guid string) error

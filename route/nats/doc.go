@@ -40,7 +40,7 @@
 //   - Without NATS nothing is queued: memory holds the table and at most MaxPending keys to
 //     unregister.
 //
-// A process that starts does not know what its predecessor had registered. Routers drop
+// A process that starts has no record of what its predecessor had registered. Routers drop
 // instances that were deleted while no replica ran when their age passes the prune threshold
 // (120 s, and up to 30 s until the next sweep), because no replica refreshes them. Routers do
 // not prune TLS endpoints by age: with TLS ports there must be a second replica, so that its
@@ -48,12 +48,12 @@
 //
 // The same bound holds for an instance that a registrar without API server had registered,
 // and that was ready too briefly for its successor to see: only the replica that was cut off
-// knows, once its view is up to date again, that there is something to unregister.
+// can unregister it, once its view is up to date again.
 //
 // Run owns the goroutine that uses the table and the schedule, and the connection with its
 // goroutines; all have ended when it returns. Instances stay registered then, because the end
 // of the emitter does not mean that they are gone.
 //
-// Less formally: every replica knows the table, one keeps it alive in the routers, and all of
-// them take out what has gone.
+// Less formally: every replica has the table, one refreshes it in the routers, and all of them
+// unregister endpoints that are gone.
 package nats
