@@ -206,8 +206,8 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP) 
 	return l.patch(ctx, existing, update)
 }
 
-// updateTo is the update that brings what exists to the desired instances, routes
-// and annotation; it speaks only of what differs.
+// updateTo returns the update that brings what exists to the desired instances, routes,
+// annotation and metric tags; it has only what differs.
 func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 	update := opi.LRPUpdate{}
 	if existing.Instances != lrp.Instances {
@@ -227,8 +227,26 @@ func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 	if existing.InternalRoutes != internal {
 		update.Routes.Internal = &lrp.Routes.Internal
 	}
-	if len(lrp.Routes.TCP) > 0 {
+	tcp, err := render.EncodeTCPRoutes(lrp.Routes.TCP)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	if existing.TCPRoutes != tcp {
 		update.Routes.TCP = &lrp.Routes.TCP
+	}
+	other, err := render.EncodeOtherRoutes(lrp.Routes.Other)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	if existing.OtherRoutes != other {
+		update.Routes.Other = &lrp.Routes.Other
+	}
+	tags, err := render.EncodeMetricTags(lrp.MetricTags)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	if existing.MetricTags != tags {
+		update.MetricTags = &lrp.MetricTags
 	}
 	if existing.Annotation != lrp.Annotation {
 		update.Annotation = &lrp.Annotation

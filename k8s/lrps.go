@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -107,16 +108,11 @@ func (l *LRPs) Get(ctx context.Context, id opi.LRPIdentifier) (opi.DesiredLRP, e
 	if err != nil {
 		return opi.DesiredLRP{}, err
 	}
-	routes, err := storedRoutes(found)
+	desired, err := desiredLRP(&found)
 	if err != nil {
 		return opi.DesiredLRP{}, fmt.Errorf("get LRP %s: %w", id, err)
 	}
-	return opi.DesiredLRP{
-		LRPIdentifier: id,
-		Instances:     found.Instances,
-		Routes:        routes,
-		Annotation:    found.Annotation,
-	}, nil
+	return desired, nil
 }
 
 // List returns all LRPs of a door, or an error that wraps opi.ErrUnavailable when the view
@@ -139,6 +135,55 @@ func (l *LRPs) List(_ context.Context, door opi.Door) ([]opi.DesiredLRP, error) 
 		})
 	})
 	return lrps, nil
+}
+
+// ListWhole returns what List does, with all that is known of each LRP. Routes and metric
+// tags that can't be read, which only people with kubectl can bring about, are left out.
+func (l *LRPs) ListWhole(_ context.Context, door opi.Door) ([]opi.DesiredLRP, error) {
+	if err := l.view.Fresh(); err != nil {
+		return nil, fmt.Errorf("list LRPs: %w", err)
+	}
+	// The view must not be held up by decoding.
+	found := []view.LRP{}
+	l.view.EachLRP(func(lrp *view.LRP) {
+		if lrp.Door == door {
+			found = append(found, *lrp)
+		}
+	})
+	lrps := make([]opi.DesiredLRP, len(found))
+	for i := range found {
+		// What can be read is returned with the error.
+		lrps[i], _ = desiredLRP(&found[i])
+	}
+	return lrps, nil
+}
+
+// desiredLRP returns what the view has of an LRP. The error is about routes or tags that
+// can't be read; all else is returned with it.
+func desiredLRP(lrp *view.LRP) (opi.DesiredLRP, error) {
+	routes, routesErr := storedRoutes(*lrp)
+	tags, tagsErr := render.DecodeMetricTags(lrp.MetricTags)
+	desired := opi.DesiredLRP{
+		LRPIdentifier: lrp.LRPIdentifier,
+		Door:          lrp.Door,
+		Domain:        lrp.Domain,
+		Instances:     lrp.Instances,
+		Routes:        routes,
+		Annotation:    lrp.Annotation,
+		MetricTags:    tags,
+		App:           opi.Owner{GUID: lrp.AppGUID, Name: lrp.AppName},
+		Ports:         lrp.PortList(),
+		RootFS:        opi.RootFS{Stack: lrp.Stack},
+		Limits:        opi.Limits{MemoryMiB: int64(lrp.MemoryMiB), DiskMiB: int64(lrp.DiskMiB)},
+		Modification:  lrp.Modification(),
+	}
+	if lrp.IsolationSegment != "" {
+		desired.PlacementTags = []string{lrp.IsolationSegment}
+	}
+	if lrp.Image != "" {
+		desired.RootFS.Image = &opi.Image{Reference: lrp.Image}
+	}
+	return desired, errors.Join(routesErr, tagsErr)
 }
 
 // Instances returns the state of every desired index, in order.

@@ -21,7 +21,8 @@ import (
 // changed meanwhile; while pods come and go its status does all the time.
 const updateAttempts = 20
 
-// Update changes instances, routes and annotation in one call and restarts nothing.
+// Update changes instances, routes, annotation and metric tags in one call and restarts
+// nothing.
 func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error {
 	for range updateAttempts {
 		existing, err := l.find(ctx, id)
@@ -40,7 +41,7 @@ func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPU
 // found and no later one of the same name. One instance is asked for with the version
 // that was found: how many replicas that takes depends on whether a roll is under way.
 func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdate) error {
-	annotations, err := render.ChangesFor(update.Routes, update.Annotation)
+	annotations, err := render.ChangesFor(update)
 	if err != nil {
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
@@ -109,8 +110,13 @@ func updatedAnnotations(lrp view.LRP) map[string]string {
 		keys.ApplicationURIs: lrp.Routes,
 		keys.LastUpdated:     lrp.Annotation,
 	}
-	if lrp.InternalRoutes != "" {
-		annotations[keys.InternalRoutes] = lrp.InternalRoutes
+	for key, text := range map[string]string{
+		keys.InternalRoutes: lrp.InternalRoutes, keys.TCPRoutes: lrp.TCPRoutes,
+		keys.OtherRoutes: lrp.OtherRoutes, keys.MetricTags: lrp.MetricTags,
+	} {
+		if text != "" {
+			annotations[key] = text
+		}
 	}
 	return annotations
 }

@@ -2,6 +2,7 @@ package opi
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -43,6 +44,39 @@ type Checks struct {
 	Liveness Check `json:"liveness,omitzero"`
 	// Readiness failing takes the instance's routes away.
 	Readiness Check `json:"readiness,omitzero"`
+	// More are checks that must pass, too; for most LRPs there are none.
+	More MoreChecks `json:"more,omitzero"`
+}
+
+// MoreChecks are further checks of an LRP that has several of one kind, such as one for each
+// of its ports. They stand apart from the first of each kind because records of LRPs without
+// them are much older.
+type MoreChecks struct {
+	Startup   []Check `json:"startup,omitempty"`
+	Liveness  []Check `json:"liveness,omitempty"`
+	Readiness []Check `json:"readiness,omitempty"`
+}
+
+// IsZero reports whether there are no further checks.
+func (m MoreChecks) IsZero() bool {
+	return len(m.Startup) == 0 && len(m.Liveness) == 0 && len(m.Readiness) == 0
+}
+
+// NewChecks returns the checks with the lists of each kind.
+func NewChecks(startTimeout time.Duration, startup, liveness, readiness []Check) Checks {
+	checks := Checks{StartTimeout: startTimeout}
+	split := func(list []Check, first *Check, more *[]Check) {
+		if len(list) > 0 {
+			*first = list[0]
+		}
+		if len(list) > 1 {
+			*more = list[1:]
+		}
+	}
+	split(startup, &checks.Startup, &checks.More.Startup)
+	split(liveness, &checks.Liveness, &checks.More.Liveness)
+	split(readiness, &checks.Readiness, &checks.More.Readiness)
+	return checks
 }
 
 // Validate checks kinds, ports, paths and durations.
@@ -51,6 +85,11 @@ func (c Checks) Validate() error {
 		Within("checks.startup", c.Startup.validate()),
 		Within("checks.liveness", c.Liveness.validate()),
 		Within("checks.readiness", c.Readiness.validate()),
+	}
+	for kind, checks := range map[string][]Check{"startup": c.More.Startup, "liveness": c.More.Liveness, "readiness": c.More.Readiness} {
+		for i, check := range checks {
+			errs = append(errs, Within(fmt.Sprintf("checks.%s[%d]", kind, i+1), check.validate()))
+		}
 	}
 	if c.StartTimeout < 0 {
 		errs = append(errs, Invalid("checks.startTimeout", "must not be negative, is %s", c.StartTimeout))

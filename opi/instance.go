@@ -39,4 +39,15 @@ type Instance struct {
 	Routable bool
 	// Cell is the name of the node; empty while there is none.
 	Cell string
+	// Zone is the node's availability zone; empty if it has none.
+	Zone string
+	// Address is the IP address at which the instance is reached; empty while it has none.
+	Address string
+	// Crashes is how often the instance's main process has died by itself.
+	Crashes int
+	// CrashReason describes the last of these ends in the user's words; empty if it is not
+	// known.
+	CrashReason string
+	// Modification orders what was read of the instance.
+	Modification ModificationTag
 }

@@ -17,8 +17,9 @@ type Limits struct {
 	FileDescriptors int64 `json:"fileDescriptors,omitempty"`
 	// PIDs is how many processes and threads an instance may have.
 	PIDs int64 `json:"pids,omitempty"`
-	// LogBytesPerSecond bounds what is read of an instance's log; -1 for no bound.
-	LogBytesPerSecond int64 `json:"logBytesPerSecond,omitempty"`
+	// LogBytesPerSecond bounds what is read of an instance's log: -1 means no bound, 0 that
+	// nothing is read, nil the platform's default.
+	LogBytesPerSecond *int64 `json:"logBytesPerSecond,omitempty"`
 }
 
 const (
@@ -39,6 +40,8 @@ func (l Limits) Validate() error {
 	check("cpuWeight", l.CPUWeight, 0, maxCPUWeight)
 	check("fileDescriptors", l.FileDescriptors, 0, 1<<31)
 	check("pids", l.PIDs, 0, 1<<31)
-	check("logBytesPerSecond", l.LogBytesPerSecond, -1, 1<<40)
+	if l.LogBytesPerSecond != nil {
+		check("logBytesPerSecond", *l.LogBytesPerSecond, -1, 1<<40)
+	}
 	return errors.Join(errs...)
 }

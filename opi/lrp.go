@@ -1,6 +1,8 @@
 package opi
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,24 +16,44 @@ import (
 type LRPIdentifier struct {
 	// GUID is Cloud Controller's process guid.
 	GUID string `json:"guid"`
-	// Version is the process version.
+	// Version is the process version. It is empty for an LRP whose caller names it by GUID
+	// alone.
 	Version string `json:"version"`
 }
 
-// ProcessGUID is the form in which Cloud Controller names an LRP in reports and
-// lists: "<guid>-<version>".
-func (id LRPIdentifier) ProcessGUID() string { return id.GUID + "-" + id.Version }
+// guidBytes is the length of the guids that Cloud Controller makes.
+const guidBytes = 36
+
+// ParseProcessGUID returns the identifier that a process guid stands for. Cloud Controller's
+// form, "<guid>-<version>" of 36 characters each, is cut into its parts. Any other text is
+// the GUID of an LRP without a version.
+func ParseProcessGUID(processGUID string) LRPIdentifier {
+	if len(processGUID) == 2*guidBytes+1 && processGUID[guidBytes] == '-' {
+		return LRPIdentifier{GUID: processGUID[:guidBytes], Version: processGUID[guidBytes+1:]}
+	}
+	return LRPIdentifier{GUID: processGUID}
+}
+
+// ProcessGUID returns the form in which Cloud Controller names an LRP in reports and
+// lists: "<guid>-<version>", or GUID alone if there is no version.
+func (id LRPIdentifier) ProcessGUID() string {
+	if id.Version == "" {
+		return id.GUID
+	}
+	return id.GUID + "-" + id.Version
+}
 
 // String is ProcessGUID.
 func (id LRPIdentifier) String() string { return id.ProcessGUID() }
 
-// Validate checks that both parts are there and fit a Kubernetes label value,
+// Validate checks that GUID is there, and that both parts fit a Kubernetes label value,
 // which is how an LRP is found again.
 func (id LRPIdentifier) Validate() error {
-	return errors.Join(
-		validateIdentifier("guid", id.GUID),
-		validateIdentifier("version", id.Version),
-	)
+	errs := []error{validateIdentifier("guid", id.GUID)}
+	if id.Version != "" {
+		errs = append(errs, validateIdentifier("version", id.Version))
+	}
+	return errors.Join(errs...)
 }
 
 // Owner is something in Cloud Controller that an LRP belongs to: an app, a
@@ -50,6 +72,9 @@ type LRP struct {
 	// Door names the front door that desired the LRP. It is stored apart from the record,
 	// like instances, routes and annotation.
 	Door Door `json:"-"`
+	// Domain names the set of LRPs that the caller keeps in step with its own records, such
+	// as cf-apps; empty for a door without domains. It must fit a label value.
+	Domain string `json:"domain,omitempty"`
 	// ProcessType is the process's name within the app: web, worker, any text.
 	ProcessType  string `json:"processType,omitempty"`
 	App          Owner  `json:"app,omitzero"`
@@ -85,12 +110,19 @@ type LRP struct {
 	EgressRules []EgressRule `json:"egressRules,omitempty"`
 	// PlacementTags name the isolation segment: a cell must carry all of them.
 	PlacementTags []string `json:"placementTags,omitempty"`
-	// MetricTags go with every metric of an instance.
-	MetricTags map[string]string `json:"metricTags,omitempty"`
+	// MetricTags go with every metric and log line of an instance. Like routes they are stored
+	// apart from the record, since an update replaces them.
+	MetricTags map[string]MetricTag `json:"-"`
 	// OrganizationalUnits go into an instance's identity certificate.
 	OrganizationalUnits []string `json:"organizationalUnits,omitempty"`
 	// Files are placed into every instance.
 	Files []File `json:"files,omitempty"`
+	// SSHRoute is Diego's route for SSH as its caller sent it: JSON with the port and private
+	// keys. It is secret, and has no part in what runs.
+	SSHRoute json.RawMessage `json:"-"`
+	// TrustedCertificatesPath is the absolute path of the directory in which instances find
+	// the certificates of the authorities that the platform trusts; empty for none.
+	TrustedCertificatesPath string `json:"trustedCertificatesPath,omitempty"`
 	// UserAnnotations are the app's annotations that concern the platform, such
 	// as prometheus.io/port. They are users' text; a back end uses those that its
 	// operator allows.
@@ -171,19 +203,12 @@ type Volume struct {
 	Directory string `json:"directory"`
 	// ReadOnly mounts without writing.
 	ReadOnly bool `json:"readOnly,omitempty"`
-	// Config is the driver's own configuration.
-	Config map[string]string `json:"config,omitempty"`
+	// Config is the driver's own configuration: JSON values by name.
+	Config map[string]json.RawMessage `json:"config,omitempty"`
 }
 
 func (v Volume) sameStorage(other Volume) bool {
-	return v.Driver == other.Driver && v.ID == other.ID && v.ReadOnly == other.ReadOnly && maps.Equal(v.Config, other.Config)
-}
-
-// File is a small file with content of the platform's making.
-type File struct {
-	// Path is relative to the directory of platform files.
-	Path    string `json:"path"`
-	Content []byte `json:"content,omitempty"`
+	return v.Driver == other.Driver && v.ID == other.ID && v.ReadOnly == other.ReadOnly && maps.EqualFunc(v.Config, other.Config, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 
 // MainProcess returns the LRP's own process, the first one; a zero Process when
@@ -211,6 +236,12 @@ func (l LRP) Validate() error {
 		l.Routes.Validate(),
 		validateVolumes(l.Volumes),
 		validatePlacementTags(l.PlacementTags),
+		validateDomain(l.Domain),
+		validateMetricTags(l.MetricTags),
+		validateFiles(l.Files),
+	}
+	if path := l.TrustedCertificatesPath; path != "" {
+		errs = append(errs, validateDirectory("trustedCertificatesPath", path))
 	}
 	errs = append(errs, validateInstances(l.Instances))
 	if strings.ContainsRune(l.Annotation, 0) {
@@ -289,16 +320,32 @@ func validateVolumes(volumes []Volume) error {
 		directory := path.Clean(volume.Directory)
 		earlier, isMounted := mounted[directory]
 		switch {
-		case !path.IsAbs(volume.Directory) || directory == "/":
-			errs = append(errs, Invalid(field+".directory", "%q is not an absolute path below /", abbreviate(volume.Directory)))
-		case strings.Contains(volume.Directory, ":"):
-			errs = append(errs, Invalid(field+".directory", "%q must not contain a colon", abbreviate(volume.Directory)))
+		case validateDirectory(field+".directory", volume.Directory) != nil:
+			errs = append(errs, validateDirectory(field+".directory", volume.Directory))
 		case isMounted && !earlier.sameStorage(volume):
 			errs = append(errs, Invalid(field+".directory", "%q is the directory of another volume too", abbreviate(volume.Directory)))
 		}
 		mounted[directory] = volume
 	}
 	return errors.Join(errs...)
+}
+
+// validateDirectory checks a path at which something is mounted.
+func validateDirectory(field, directory string) error {
+	switch {
+	case !path.IsAbs(directory) || path.Clean(directory) == "/":
+		return Invalid(field, "%q is not an absolute path below /", abbreviate(directory))
+	case strings.Contains(directory, ":"):
+		return Invalid(field, "%q must not contain a colon", abbreviate(directory))
+	}
+	return nil
+}
+
+func validateDomain(domain string) error {
+	if domain == "" {
+		return nil
+	}
+	return validateIdentifier("domain", domain)
 }
 
 func validatePlacementTags(tags []string) error {

@@ -1,6 +1,7 @@
 package opi
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 )
@@ -15,6 +16,8 @@ type LRPUpdate struct {
 	// Annotation replaces the caller's opaque annotation. The last writer wins:
 	// Cloud Controller may well correct it to an earlier time.
 	Annotation *string
+	// MetricTags replace all metric tags.
+	MetricTags *map[string]MetricTag
 }
 
 // RoutesUpdate replaces routes by kind. A kind that is nil stays as it is; one that
@@ -23,6 +26,8 @@ type RoutesUpdate struct {
 	HTTP     *[]HTTPRoute
 	TCP      *[]TCPRoute
 	Internal *[]InternalRoute
+	// Other replaces all routes of other kinds.
+	Other *map[string]json.RawMessage
 }
 
 // Routes are the routes that the update speaks of.
@@ -37,6 +42,9 @@ func (u RoutesUpdate) Routes() Routes {
 	if u.Internal != nil {
 		routes.Internal = *u.Internal
 	}
+	if u.Other != nil {
+		routes.Other = *u.Other
+	}
 	return routes
 }
 
@@ -50,14 +58,8 @@ func (u LRPUpdate) Validate() error {
 	if u.Annotation != nil && strings.ContainsRune(*u.Annotation, 0) {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}
+	if u.MetricTags != nil {
+		errs = append(errs, validateMetricTags(*u.MetricTags))
+	}
 	return errors.Join(errs...)
-}
-
-// DesiredLRP is what the platform holds of an LRP: the part of it that updates
-// change.
-type DesiredLRP struct {
-	LRPIdentifier
-	Instances  int
-	Routes     Routes
-	Annotation string
 }

@@ -1,6 +1,7 @@
 package opi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +14,9 @@ type Routes struct {
 	HTTP     []HTTPRoute     `json:"http,omitempty"`
 	TCP      []TCPRoute      `json:"tcp,omitempty"`
 	Internal []InternalRoute `json:"internal,omitempty"`
+	// Other are routes of kinds that Irene does not serve, by kind. Their JSON is opaque:
+	// stored and returned byte for byte.
+	Other map[string]json.RawMessage `json:"other,omitempty"`
 }
 
 // HTTPRoute sends requests for a host, and perhaps a path, to a port.
@@ -27,8 +31,9 @@ type HTTPRoute struct {
 	RouteServiceURL string `json:"routeServiceURL,omitempty"`
 	// IsolationSegment names the routers that serve the route; empty for shared.
 	IsolationSegment string `json:"isolationSegment,omitempty"`
-	// Options are the router's per-route settings, such as loadbalancing.
-	Options map[string]string `json:"options,omitempty"`
+	// Options are the router's per-route settings, such as loadbalancing: JSON values by
+	// name, which the router interprets.
+	Options map[string]json.RawMessage `json:"options,omitempty"`
 }
 
 // TCPRoute sends connections on a router group's port to an instance's port.
@@ -54,6 +59,11 @@ func (r Routes) Validate() error {
 	for i, route := range r.HTTP {
 		if err := route.validate(); err != nil {
 			errs = append(errs, Within(fmt.Sprintf("routes.http[%d]", i), err))
+		}
+	}
+	for name, value := range r.Other {
+		if !json.Valid(value) {
+			errs = append(errs, Invalid("routes."+abbreviate(name), "is not JSON"))
 		}
 	}
 	for i, route := range r.TCP {
@@ -83,6 +93,11 @@ func (r HTTPRoute) validate() error {
 	case "", "http1", "http2":
 	default:
 		errs = append(errs, Invalid("protocol", "%q is neither http1 nor http2", abbreviate(r.Protocol)))
+	}
+	for name, value := range r.Options {
+		if !json.Valid(value) {
+			errs = append(errs, Invalid("options."+abbreviate(name), "is not JSON"))
+		}
 	}
 	if r.RouteServiceURL != "" && !isHTTPS(r.RouteServiceURL) {
 		errs = append(errs, Invalid("routeServiceURL", "is not a URL that begins with https:// and a host name"))

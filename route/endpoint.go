@@ -1,6 +1,8 @@
 package route
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -51,7 +53,7 @@ type Endpoint struct {
 	// ones.
 	IsolationSegment string
 	// Options are the router's per-route settings.
-	Options map[string]string
+	Options map[string]json.RawMessage
 }
 
 // Process identifies an LRP in access logs and metrics.
@@ -87,7 +89,7 @@ func (e *Endpoint) equal(other *Endpoint) bool {
 		e.Instance == other.Instance && e.Index == other.Index && e.Zone == other.Zone && e.UpdatedAt.Equal(other.UpdatedAt) &&
 		e.Host == other.Host && e.Port == other.Port && e.TLSPort == other.TLSPort && e.SAN == other.SAN &&
 		e.Protocol == other.Protocol && e.RouteServiceURL == other.RouteServiceURL && e.IsolationSegment == other.IsolationSegment &&
-		slices.Equal(e.URIs, other.URIs) && maps.Equal(e.Options, other.Options)
+		slices.Equal(e.URIs, other.URIs) && maps.EqualFunc(e.Options, other.Options, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })
 }
 
 func (e *Endpoint) serves(kind Kind, port uint16, uri string) bool {

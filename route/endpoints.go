@@ -1,6 +1,7 @@
 package route
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,7 +27,7 @@ type attributes struct {
 // routeGroup holds the URIs of an LRP's routes with the same attributes.
 type routeGroup struct {
 	attributes
-	options map[string]string
+	options map[string]json.RawMessage
 	uris    []string
 }
 
@@ -73,10 +74,10 @@ func groupRoutes(routes []opi.HTTPRoute) []*routeGroup {
 // canonicalURI returns the form in which routers compare URIs.
 func canonicalURI(uri string) string { return strings.TrimRight(strings.ToLower(uri), "/") }
 
-func optionsKey(options map[string]string) string {
+func optionsKey(options map[string]json.RawMessage) string {
 	var key strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		key.WriteString(strconv.Quote(name) + strconv.Quote(options[name]))
+		key.WriteString(strconv.Quote(name) + strconv.Quote(string(options[name])))
 	}
 	return key.String()
 }

@@ -25,6 +25,8 @@ const (
 	PullSecret = "irene.cloudfoundry.org/pull-secret"
 	// DigestKey is on the Secret with the key of digests, and on no other.
 	DigestKey = "irene.cloudfoundry.org/digest-key"
+	// Domain is the LRP's domain; absent for doors without domains.
+	Domain = "irene.cloudfoundry.org/domain"
 	// PodIndex is set by Kubernetes on the pods of a StatefulSet.
 	PodIndex = "apps.kubernetes.io/pod-index"
 )
@@ -73,6 +75,16 @@ const (
 	// InternalRoutes is a JSON array of {"hostname"}: the LRP's internal routes at
 	// present; absent when there are none.
 	InternalRoutes = "irene.cloudfoundry.org/internal-routes"
+	// TCPRoutes is a JSON array of {"router_group_guid","external_port","port"}: the LRP's TCP
+	// routes at present; absent when there are none.
+	TCPRoutes = "irene.cloudfoundry.org/tcp-routes"
+	// OtherRoutes is a JSON object that holds the LRP's routes of kinds that Irene does not
+	// serve, by kind; absent when there are none.
+	OtherRoutes = "irene.cloudfoundry.org/other-routes"
+	// MetricTags is a JSON object that holds the LRP's metric tags at present, by name: a
+	// string, or {"dynamic":"index"} or {"dynamic":"instance_guid"}. Absent when there are
+	// none.
+	MetricTags = "irene.cloudfoundry.org/metric-tags"
 	// IsolationSegment is the LRP's first placement tag, which names the routers
 	// that serve its routes; absent for the shared ones.
 	IsolationSegment = "irene.cloudfoundry.org/isolation-segment"

@@ -19,7 +19,7 @@ const (
 
 // labels are on the StatefulSet, its pods and all companions.
 func labels(lrp opi.LRP, stackRevision string) map[string]string {
-	return map[string]string{
+	labels := map[string]string{
 		keys.GUID:             lrp.GUID,
 		keys.Version:          lrp.Version,
 		keys.AppGUID:          lrp.App.GUID,
@@ -29,6 +29,10 @@ func labels(lrp opi.LRP, stackRevision string) map[string]string {
 		keys.SourceType:       keys.SourceTypeApp,
 		keys.RootFSVersion:    stackRevision,
 	}
+	if lrp.Domain != "" {
+		labels[keys.Domain] = lrp.Domain
+	}
+	return labels
 }
 
 // Selector returns the labels by which an LRP's objects and pods are found.
@@ -75,14 +79,14 @@ func lastingAnnotations(lrp opi.LRP, image AppImage, requestDigest string) map[s
 // AnnotationChanges are what an update makes of a StatefulSet's annotations; nil removes one.
 type AnnotationChanges map[string]*string
 
-// ChangesFor returns the changes of an update's routes and annotation, of those that the
-// update names and no others. The error is a *opi.FieldError for routes that this back end
-// does not support.
-func ChangesFor(routes opi.RoutesUpdate, annotation *string) (AnnotationChanges, error) {
+// ChangesFor returns the changes that an update makes, of what it names and of nothing else.
+func ChangesFor(update opi.LRPUpdate) (AnnotationChanges, error) {
 	changes := AnnotationChanges{}
-	if routes.TCP != nil {
-		if err := checkTCPRoutes(*routes.TCP); err != nil {
-			return nil, err
+	routes := update.Routes
+	set := func(key, text string) {
+		changes[key] = nil
+		if text != "" {
+			changes[key] = &text
 		}
 	}
 	if routes.HTTP != nil {
@@ -97,13 +101,31 @@ func ChangesFor(routes opi.RoutesUpdate, annotation *string) (AnnotationChanges,
 		if err != nil {
 			return nil, err
 		}
-		changes[keys.InternalRoutes] = nil
-		if text != "" {
-			changes[keys.InternalRoutes] = &text
-		}
+		set(keys.InternalRoutes, text)
 	}
-	if annotation != nil {
-		changes[keys.LastUpdated] = annotation
+	if routes.TCP != nil {
+		text, err := EncodeTCPRoutes(*routes.TCP)
+		if err != nil {
+			return nil, err
+		}
+		set(keys.TCPRoutes, text)
+	}
+	if routes.Other != nil {
+		text, err := EncodeOtherRoutes(*routes.Other)
+		if err != nil {
+			return nil, err
+		}
+		set(keys.OtherRoutes, text)
+	}
+	if update.MetricTags != nil {
+		text, err := EncodeMetricTags(*update.MetricTags)
+		if err != nil {
+			return nil, err
+		}
+		set(keys.MetricTags, text)
+	}
+	if update.Annotation != nil {
+		changes[keys.LastUpdated] = update.Annotation
 	}
 	return changes, nil
 }
@@ -120,7 +142,7 @@ func (c AnnotationChanges) Apply(annotations map[string]string) error {
 		}
 	}
 	if after := annotationBytes(annotations); after > max(maxUpdatedBytes, before) {
-		return opi.Invalid("routes", "routes and annotation would take %d bytes, more than the %d that there are for them (HTTP routes are kept twice)", after, maxUpdatedBytes)
+		return opi.Invalid("routes", "routes, metric tags and annotation would take %d bytes, more than the %d that there are for them (HTTP routes are kept twice)", after, maxUpdatedBytes)
 	}
 	return nil
 }

@@ -56,7 +56,13 @@ func (s Settings) rendering(lrp opi.LRP, image ResolvedImage, request string, ke
 	if err != nil {
 		return rendering{}, err
 	}
-	changes, err := ChangesFor(opi.RoutesUpdate{HTTP: &lrp.Routes.HTTP, Internal: &lrp.Routes.Internal}, &lrp.Annotation)
+	changes, err := ChangesFor(opi.LRPUpdate{
+		Routes: opi.RoutesUpdate{
+			HTTP: &lrp.Routes.HTTP, Internal: &lrp.Routes.Internal, TCP: &lrp.Routes.TCP, Other: &lrp.Routes.Other,
+		},
+		Annotation: &lrp.Annotation,
+		MetricTags: &lrp.MetricTags,
+	})
 	if err != nil {
 		return rendering{}, err
 	}
@@ -67,6 +73,9 @@ func (s Settings) rendering(lrp opi.LRP, image ResolvedImage, request string, ke
 	work, err := s.work(keys.AppContainer, lrp, image, instanceVariables(lrp.Ports))
 	if err != nil {
 		return rendering{}, err
+	}
+	if len(lrp.SSHRoute) > 0 {
+		work.secretData[secretKeySSHRoute] = lrp.SSHRoute
 	}
 	annotations := lastingAnnotations(lrp, image.AppImage, digest)
 	if err := fitAnnotations(annotations, newRecord(lrp, image.AppImage), request, work.secretData); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/irene-cf/irene/opi"
 )
@@ -15,8 +16,9 @@ import (
 // versions ever released stay readable, since LRPs outlive releases.
 const recordVersion = 1
 
-// lrpRecord is what Irene keeps of an LRP to make its objects anew: the LRP without
-// its environment (which stands in the template and the Secret) and without what
+// lrpRecord is what Irene keeps of an LRP to make its objects again: the LRP without its
+// environment and the content of its files (which are in the template and the Secret), and
+// without what
 // updates change (which stands in annotations and replicas of its own).
 type lrpRecord struct {
 	Version int     `json:"version"`
@@ -33,6 +35,8 @@ type lrpRecord struct {
 const (
 	secretKeyRequest     = "original-request.gz"
 	secretKeyEgressRules = "egress-rules.gz"
+	// secretKeySSHRoute holds [opi.LRP.SSHRoute].
+	secretKeySSHRoute = "ssh-route"
 )
 
 // maxRecordBytes bounds what is unpacked from a Secret.
@@ -43,6 +47,10 @@ func newRecord(lrp opi.LRP, image AppImage) lrpRecord {
 	lrp.Instances = 0
 	lrp.Routes = opi.Routes{}
 	lrp.Annotation = ""
+	lrp.Files = slices.Clone(lrp.Files)
+	for i := range lrp.Files {
+		lrp.Files[i].Content = nil
+	}
 	return lrpRecord{Version: recordVersion, LRP: lrp, Stack: image.Stack, StackRevision: image.Revision}
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // requestContent returns what the digest of a request covers: everything that a template is
-// made from, secret values included. Instances, routes and annotation are left out, since an
-// update changes them.
+// made from, secret values included. Instances, routes, annotation and metric tags are left
+// out, since an update changes them.
 //
 // The digests of all running apps were made from this form. So the types below repeat those
 // of package opi as they were: no name, tag or order of a field may ever change, and a field
@@ -32,10 +32,12 @@ func requestContent(lrp opi.LRP) ([]byte, error) {
 		Volumes:             each(lrp.Volumes, func(v opi.Volume) digestedVolume { return digestedVolume(v) }),
 		EgressRules:         each(lrp.EgressRules, digestEgressRule),
 		PlacementTags:       lrp.PlacementTags,
-		MetricTags:          lrp.MetricTags,
 		OrganizationalUnits: lrp.OrganizationalUnits,
 		Files:               each(lrp.Files, func(f opi.File) digestedFile { return digestedFile(f) }),
 		UserAnnotations:     lrp.UserAnnotations,
+
+		Domain:                  lrp.Domain,
+		TrustedCertificatesPath: lrp.TrustedCertificatesPath,
 	}}
 	if image := lrp.RootFS.Image; image != nil {
 		digested.LRP.RootFS.Image = &digestedImage{Reference: image.Reference}
@@ -57,6 +59,11 @@ func digestChecks(checks opi.Checks) digestedChecks {
 		StartTimeout: checks.StartTimeout,
 		Liveness:     digestedCheck(checks.Liveness),
 		Readiness:    digestedCheck(checks.Readiness),
+		More: digestedMoreChecks{
+			Startup:   each(checks.More.Startup, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
+			Liveness:  each(checks.More.Liveness, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
+			Readiness: each(checks.More.Readiness, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
+		},
 	}
 }
 
@@ -103,10 +110,12 @@ type digestedLRP struct {
 	Volumes             []digestedVolume     `json:"volumes,omitempty"`
 	EgressRules         []digestedEgressRule `json:"egressRules,omitempty"`
 	PlacementTags       []string             `json:"placementTags,omitempty"`
-	MetricTags          map[string]string    `json:"metricTags,omitempty"`
 	OrganizationalUnits []string             `json:"organizationalUnits,omitempty"`
 	Files               []digestedFile       `json:"files,omitempty"`
 	UserAnnotations     map[string]string    `json:"userAnnotations,omitempty"`
+
+	Domain                  string `json:"domain,omitempty"`
+	TrustedCertificatesPath string `json:"trustedCertificatesPath,omitempty"`
 }
 
 type digestedOwner struct {
@@ -148,19 +157,31 @@ type digestedProcess struct {
 }
 
 type digestedLimits struct {
-	MemoryMiB         int64 `json:"memoryMiB,omitempty"`
-	DiskMiB           int64 `json:"diskMiB,omitempty"`
-	CPUWeight         int64 `json:"cpuWeight,omitempty"`
-	FileDescriptors   int64 `json:"fileDescriptors,omitempty"`
-	PIDs              int64 `json:"pids,omitempty"`
-	LogBytesPerSecond int64 `json:"logBytesPerSecond,omitempty"`
+	MemoryMiB         int64  `json:"memoryMiB,omitempty"`
+	DiskMiB           int64  `json:"diskMiB,omitempty"`
+	CPUWeight         int64  `json:"cpuWeight,omitempty"`
+	FileDescriptors   int64  `json:"fileDescriptors,omitempty"`
+	PIDs              int64  `json:"pids,omitempty"`
+	LogBytesPerSecond *int64 `json:"logBytesPerSecond,omitempty"`
 }
 
 type digestedChecks struct {
-	Startup      digestedCheck `json:"startup,omitzero"`
-	StartTimeout time.Duration `json:"startTimeout,omitempty"`
-	Liveness     digestedCheck `json:"liveness,omitzero"`
-	Readiness    digestedCheck `json:"readiness,omitzero"`
+	Startup      digestedCheck      `json:"startup,omitzero"`
+	StartTimeout time.Duration      `json:"startTimeout,omitempty"`
+	Liveness     digestedCheck      `json:"liveness,omitzero"`
+	Readiness    digestedCheck      `json:"readiness,omitzero"`
+	More         digestedMoreChecks `json:"more,omitzero"`
+}
+
+type digestedMoreChecks struct {
+	Startup   []digestedCheck `json:"startup,omitempty"`
+	Liveness  []digestedCheck `json:"liveness,omitempty"`
+	Readiness []digestedCheck `json:"readiness,omitempty"`
+}
+
+// IsZero reports whether there is nothing to digest.
+func (m digestedMoreChecks) IsZero() bool {
+	return len(m.Startup) == 0 && len(m.Liveness) == 0 && len(m.Readiness) == 0
 }
 
 type digestedCheck struct {
@@ -172,11 +193,11 @@ type digestedCheck struct {
 }
 
 type digestedVolume struct {
-	Driver    string            `json:"driver,omitempty"`
-	ID        string            `json:"id"`
-	Directory string            `json:"directory"`
-	ReadOnly  bool              `json:"readOnly,omitempty"`
-	Config    map[string]string `json:"config,omitempty"`
+	Driver    string                     `json:"driver,omitempty"`
+	ID        string                     `json:"id"`
+	Directory string                     `json:"directory"`
+	ReadOnly  bool                       `json:"readOnly,omitempty"`
+	Config    map[string]json.RawMessage `json:"config,omitempty"`
 }
 
 type digestedEgressRule struct {

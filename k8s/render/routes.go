@@ -12,12 +12,12 @@ import (
 // httpRoute is one element of the annotation of HTTP routes: the predecessor's
 // form, and what a route may have beyond it. It has opi.HTTPRoute's fields.
 type httpRoute struct {
-	Hostname         string            `json:"hostname"`
-	Port             int32             `json:"port"`
-	Protocol         string            `json:"protocol,omitempty"`
-	RouteServiceURL  string            `json:"route_service_url,omitempty"`
-	IsolationSegment string            `json:"isolation_segment,omitempty"`
-	Options          map[string]string `json:"options,omitempty"`
+	Hostname         string                     `json:"hostname"`
+	Port             int32                      `json:"port"`
+	Protocol         string                     `json:"protocol,omitempty"`
+	RouteServiceURL  string                     `json:"route_service_url,omitempty"`
+	IsolationSegment string                     `json:"isolation_segment,omitempty"`
+	Options          map[string]json.RawMessage `json:"options,omitempty"`
 }
 
 // internalRoute is one element of the annotation of internal routes.
@@ -25,22 +25,46 @@ type internalRoute struct {
 	Hostname string `json:"hostname"`
 }
 
-// DecodeRoutes returns the routes in the texts of the annotations [keys.Routes] and
-// [keys.InternalRoutes], as they were desired. Empty text means none.
+// tcpRoute is one element of the annotation of TCP routes.
+type tcpRoute struct {
+	RouterGroupGUID string `json:"router_group_guid"`
+	ExternalPort    int32  `json:"external_port"`
+	Port            int32  `json:"port"`
+}
+
+// RouteTexts are the texts of the annotations that hold an LRP's routes. Empty text means
+// that there are none of the kind.
+type RouteTexts struct {
+	// HTTP is that of [keys.Routes], Internal of [keys.InternalRoutes], TCP of
+	// [keys.TCPRoutes] and Other of [keys.OtherRoutes].
+	HTTP, Internal, TCP, Other string
+}
+
+// Decode returns the routes as they were desired.
 //
 // What is not JSON of the right form is an error that names the annotation. All other routes,
-// of that annotation and of the other one, are returned all the same.
-func DecodeRoutes(httpText, internalText string) (opi.Routes, error) {
-	http, httpErr := decodeRoutes[httpRoute](keys.Routes, httpText)
-	internal, internalErr := decodeRoutes[internalRoute](keys.InternalRoutes, internalText)
+// of that annotation and of the other ones, are returned all the same.
+func (t RouteTexts) Decode() (opi.Routes, error) {
+	http, httpErr := decodeRoutes[httpRoute](keys.Routes, t.HTTP)
+	internal, internalErr := decodeRoutes[internalRoute](keys.InternalRoutes, t.Internal)
+	tcp, tcpErr := decodeRoutes[tcpRoute](keys.TCPRoutes, t.TCP)
 	var routes opi.Routes
+	var otherErr error
+	if t.Other != "" {
+		if err := json.Unmarshal([]byte(t.Other), &routes.Other); err != nil {
+			otherErr = fmt.Errorf("decode annotation %s: %w", keys.OtherRoutes, err)
+		}
+	}
+	for _, route := range tcp {
+		routes.TCP = append(routes.TCP, opi.TCPRoute(route))
+	}
 	for _, route := range http {
 		routes.HTTP = append(routes.HTTP, opi.HTTPRoute(route))
 	}
 	for _, route := range internal {
 		routes.Internal = append(routes.Internal, opi.InternalRoute(route))
 	}
-	return routes, errors.Join(httpErr, internalErr)
+	return routes, errors.Join(httpErr, internalErr, tcpErr, otherErr)
 }
 
 // decodeRoutes reads an annotation's text, each route by itself; empty text means no
@@ -85,6 +109,54 @@ func EncodeInternalRoutes(routes []opi.InternalRoute) (string, error) {
 		stored = append(stored, internalRoute(route))
 	}
 	return encodeRoutes(stored)
+}
+
+// EncodeTCPRoutes returns the annotation's text, empty for no routes.
+func EncodeTCPRoutes(routes []opi.TCPRoute) (string, error) {
+	if len(routes) == 0 {
+		return "", nil
+	}
+	stored := make([]tcpRoute, 0, len(routes))
+	for _, route := range routes {
+		stored = append(stored, tcpRoute(route))
+	}
+	return encodeRoutes(stored)
+}
+
+// EncodeOtherRoutes returns the annotation's text, empty for no routes.
+func EncodeOtherRoutes(routes map[string]json.RawMessage) (string, error) {
+	if len(routes) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(routes)
+	if err != nil {
+		return "", fmt.Errorf("encode routes: %w", err)
+	}
+	return string(text), nil
+}
+
+// EncodeMetricTags returns the text of [keys.MetricTags], empty for no tags.
+func EncodeMetricTags(tags map[string]opi.MetricTag) (string, error) {
+	if len(tags) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(tags)
+	if err != nil {
+		return "", fmt.Errorf("encode metric tags: %w", err)
+	}
+	return string(text), nil
+}
+
+// DecodeMetricTags returns the tags in the text of [keys.MetricTags].
+func DecodeMetricTags(text string) (map[string]opi.MetricTag, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var tags map[string]opi.MetricTag
+	if err := json.Unmarshal([]byte(text), &tags); err != nil {
+		return nil, fmt.Errorf("decode annotation %s: %w", keys.MetricTags, err)
+	}
+	return tags, nil
 }
 
 func encodeRoutes[R any](routes []R) (string, error) {

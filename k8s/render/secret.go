@@ -31,10 +31,14 @@ func (s Settings) secret(name string, labels map[string]string, w work) *corev1.
 	}
 }
 
-// secretContent is what the name of a Secret is made of.
+// secretContent returns what the name of a Secret is made of. It leaves out the route for
+// SSH: callers send new keys with every request, and the keys that the LRP has stay valid.
 func secretContent(data map[string][]byte, secretType corev1.SecretType) []byte {
 	content := []byte(secretType)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if key == secretKeySSHRoute {
+			continue
+		}
 		content = fmt.Appendf(content, "\x00%s\x00%d\x00%s", key, len(data[key]), data[key])
 	}
 	return content

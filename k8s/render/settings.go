@@ -72,7 +72,6 @@ func (s Settings) Check(lrp opi.LRP) error {
 	if len(lrp.Files) > 0 {
 		errs = append(errs, opi.Invalid("files", "platform files are not supported"))
 	}
-	errs = append(errs, checkTCPRoutes(lrp.Routes.TCP))
 	for i, process := range lrp.Processes {
 		if process.User != "" || len(process.Environment) > 0 {
 			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d]", i), "a user or environment per process is not supported"))
@@ -82,11 +81,4 @@ func (s Settings) Check(lrp opi.LRP) error {
 		errs = append(errs, opi.Invalid("droplet", "no registry for droplets is configured (registry.pull_address)"))
 	}
 	return errors.Join(errs...)
-}
-
-func checkTCPRoutes(routes []opi.TCPRoute) error {
-	if len(routes) > 0 {
-		return opi.Invalid("routes.tcp", "TCP routes are not supported")
-	}
-	return nil
 }

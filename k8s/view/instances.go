@@ -15,7 +15,9 @@ func (v *View) Instances(lrp LRP) []opi.Instance {
 	now := v.clock.Now()
 	all := make([]opi.Instance, max(lrp.Instances, 0))
 	for index := range all {
-		all[index] = opi.Instance{Index: index, State: opi.InstanceUnclaimed, Since: firstTime(lrp.Created, now)}
+		all[index] = opi.Instance{
+			Index: index, State: opi.InstanceUnclaimed, Since: firstTime(lrp.Created, now), Modification: lrp.Modification(),
+		}
 	}
 	reported := NoIndex
 	for _, pod := range v.podsOf(lrp.UID) {
@@ -25,7 +27,20 @@ func (v *View) Instances(lrp LRP) []opi.Instance {
 		}
 		reported = pod.Index
 		all[pod.Index] = instanceState(&pod, v.silenceOf(&pod), v.checkEvents.of(pod.UID), now, v.lostNodeGrace)
-		all[pod.Index].Routable = v.routable(&pod)
+		instance := &all[pod.Index]
+		instance.Routable = v.routable(&pod)
+		instance.Modification = modification(pod.UID, pod.ResourceVersion)
+		if instance.GUID == "" {
+			continue // the pod is over
+		}
+		count, last := crashes(&pod, v.checkEvents.of(pod.UID))
+		instance.Address, instance.Crashes = pod.IP, count
+		if last != nil {
+			instance.CrashReason = last.Description
+		}
+		if node, known := v.nodes.byName[pod.Node]; known {
+			instance.Zone = node.Zone
+		}
 	}
 	return all
 }

@@ -2,10 +2,14 @@ package view
 
 import (
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/k8s/keys"
@@ -45,6 +49,18 @@ type LRP struct {
 	// Routes and InternalRoutes are the JSON of the annotations of HTTP and internal
 	// routes as it stands on the object; empty where there is none.
 	Routes, InternalRoutes string
+	// TCPRoutes, OtherRoutes and MetricTags are the JSON of those annotations; empty where
+	// there is none.
+	TCPRoutes, OtherRoutes, MetricTags string
+	// Domain is the LRP's domain; empty for a door without domains.
+	Domain string
+	// Ports are the ports of the template's first container, separated by commas.
+	Ports string
+	// Stack is the name of the stack that a buildpack app runs on, Image the reference of a
+	// docker app's image; one of them is empty.
+	Stack, Image string
+	// MemoryMiB and DiskMiB are the limits of the template's first container.
+	MemoryMiB, DiskMiB int32
 	// RequestDigest tells whether a repeated request would make the same template.
 	RequestDigest string
 	// Secret names the Secret that the template refers to; empty for none.
@@ -74,6 +90,7 @@ func (l *LRP) reuse(old *LRP) {
 	l.ProcessType = same(l.ProcessType, old.ProcessType)
 	l.IsolationSegment = same(l.IsolationSegment, old.IsolationSegment)
 	l.Secret = same(l.Secret, old.Secret)
+	l.MetricTags = same(l.MetricTags, old.MetricTags)
 }
 
 // olderThan is the twin rule: of two StatefulSets for one identity the earlier
@@ -100,6 +117,14 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 	}
 	surge := surgeOf(set, replicas)
 	_, moving := set.Annotations[keys.StackRoll]
+	var app corev1.Container
+	if containers := set.Spec.Template.Spec.Containers; len(containers) > 0 {
+		app = containers[0]
+	}
+	image := ""
+	if set.Annotations[keys.Stack] == "" {
+		image = app.Image
+	}
 	return &LRP{
 		LRPIdentifier:   identifierOf(set.Labels),
 		Door:            opi.Door(v.words.word(set.Annotations[keys.Door])),
@@ -123,6 +148,15 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Annotation:       set.Annotations[keys.LastUpdated],
 		Routes:           set.Annotations[keys.Routes],
 		InternalRoutes:   set.Annotations[keys.InternalRoutes],
+		TCPRoutes:        set.Annotations[keys.TCPRoutes],
+		OtherRoutes:      set.Annotations[keys.OtherRoutes],
+		MetricTags:       set.Annotations[keys.MetricTags],
+		Domain:           v.words.word(set.Labels[keys.Domain]),
+		Ports:            v.words.word(portsOf(app)),
+		Stack:            v.words.word(set.Annotations[keys.Stack]),
+		Image:            v.words.word(image),
+		MemoryMiB:        mebibytes(app.Resources.Limits.Memory()),
+		DiskMiB:          mebibytes(app.Resources.Limits.StorageEphemeral()),
 		RequestDigest:    set.Annotations[keys.RequestDigest],
 		Secret:           set.Annotations[keys.Secret],
 		DiskCrashes:      set.Annotations[keys.DiskCrashes],
@@ -137,6 +171,52 @@ func surgeOf(set *appsv1.StatefulSet, replicas int) int {
 		return 0
 	}
 	return min(max(surge, 0), replicas)
+}
+
+// PortList returns the ports of the template's first container.
+func (l *LRP) PortList() []int32 {
+	if l.Ports == "" {
+		return nil
+	}
+	var ports []int32
+	for text := range strings.SplitSeq(l.Ports, ",") {
+		port, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			continue // portsOf writes numbers only
+		}
+		ports = append(ports, int32(port))
+	}
+	return ports
+}
+
+// Modification orders the versions of the LRP.
+func (l *LRP) Modification() opi.ModificationTag { return modification(l.UID, l.ResourceVersion) }
+
+// modification returns the tag of an object's version. Resource versions grow with every
+// write; of a number beyond 32 bits the lower ones remain.
+func modification(uid types.UID, resourceVersion string) opi.ModificationTag {
+	index, err := strconv.ParseUint(resourceVersion, 10, 64)
+	if err != nil {
+		index = 0 // Kubernetes defines resource versions as numbers
+	}
+	return opi.ModificationTag{Epoch: string(uid), Index: uint32(index)}
+}
+
+// portsOf returns the container's ports as a text, which most LRPs have in common.
+func portsOf(container corev1.Container) string {
+	var text []byte
+	for i, port := range container.Ports {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(port.ContainerPort), 10)
+	}
+	return string(text)
+}
+
+// mebibytes rounds down.
+func mebibytes(quantity *resource.Quantity) int32 {
+	return int32(min(max(quantity.Value()>>20, 0), math.MaxInt32))
 }
 
 func identifierOf(labels map[string]string) opi.LRPIdentifier {

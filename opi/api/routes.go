@@ -117,9 +117,9 @@ func convert[From, To any](routes *[]From, one func(int, From) To) *[]To {
 
 // readOptions takes texts, and numbers and booleans as they are written; what is
 // null is left out.
-func readOptions(field string, wire map[string]json.RawMessage) (map[string]string, error) {
+func readOptions(field string, wire map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 	var unreadable []error
-	options := map[string]string{}
+	options := map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(wire)) {
 		switch value := wire[name]; value[0] {
 		case 'n':
@@ -132,9 +132,9 @@ func readOptions(field string, wire map[string]json.RawMessage) (map[string]stri
 			if err := json.Unmarshal(value, &text); err != nil {
 				unreadable = append(unreadable, opi.Invalid(field+"."+name, "is not JSON: %s", err))
 			}
-			options[name] = text
+			options[name] = quoted(text)
 		default:
-			options[name] = string(value)
+			options[name] = quoted(string(value))
 		}
 	}
 	if len(options) == 0 {
@@ -149,7 +149,7 @@ func newRoutes(routes opi.Routes) wireRoutes {
 	wire := wireRoutes{HTTP: convert(&routes.HTTP, func(_ int, route opi.HTTPRoute) httpRoute {
 		return httpRoute{
 			Hostname: route.Hostname, Port: route.Port, Protocol: route.Protocol,
-			RouteServiceURL: route.RouteServiceURL, IsolationSegment: route.IsolationSegment, Options: writeOptions(route.Options),
+			RouteServiceURL: route.RouteServiceURL, IsolationSegment: route.IsolationSegment, Options: route.Options,
 		}
 	})}
 	if len(routes.Internal) > 0 {
@@ -160,14 +160,10 @@ func newRoutes(routes opi.Routes) wireRoutes {
 	return wire
 }
 
-func writeOptions(options map[string]string) map[string]json.RawMessage {
-	wire := make(map[string]json.RawMessage, len(options))
-	for name, text := range options {
-		value, err := json.Marshal(text)
-		if err != nil {
-			panic(err) // a string always marshals
-		}
-		wire[name] = value
+func quoted(text string) json.RawMessage {
+	value, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always marshals
 	}
-	return wire
+	return value
 }

@@ -36,22 +36,22 @@ const component = "route-emitter"
 
 // payload is the JSON form that gorouter decodes (contract: "Register payload").
 type payload struct {
-	Host             string            `json:"host"`
-	Port             uint16            `json:"port"`
-	TLSPort          uint16            `json:"tls_port,omitempty"`
-	SAN              string            `json:"server_cert_domain_san,omitempty"`
-	URIs             []string          `json:"uris"`
-	App              string            `json:"app,omitempty"`
-	InstanceID       string            `json:"private_instance_id,omitempty"`
-	InstanceIndex    string            `json:"private_instance_index,omitempty"`
-	IsolationSegment string            `json:"isolation_segment,omitempty"`
-	AvailabilityZone string            `json:"availability_zone,omitempty"`
-	Protocol         string            `json:"protocol,omitempty"`
-	RouteServiceURL  string            `json:"route_service_url,omitempty"`
-	UpdatedAt        int64             `json:"endpoint_updated_at_ns,omitempty"`
-	Tags             *tags             `json:"tags,omitempty"`
-	Options          map[string]string `json:"options,omitempty"`
-	Origin           *origin           `json:"irene,omitempty"`
+	Host             string                     `json:"host"`
+	Port             uint16                     `json:"port"`
+	TLSPort          uint16                     `json:"tls_port,omitempty"`
+	SAN              string                     `json:"server_cert_domain_san,omitempty"`
+	URIs             []string                   `json:"uris"`
+	App              string                     `json:"app,omitempty"`
+	InstanceID       string                     `json:"private_instance_id,omitempty"`
+	InstanceIndex    string                     `json:"private_instance_index,omitempty"`
+	IsolationSegment string                     `json:"isolation_segment,omitempty"`
+	AvailabilityZone string                     `json:"availability_zone,omitempty"`
+	Protocol         string                     `json:"protocol,omitempty"`
+	RouteServiceURL  string                     `json:"route_service_url,omitempty"`
+	UpdatedAt        int64                      `json:"endpoint_updated_at_ns,omitempty"`
+	Tags             *tags                      `json:"tags,omitempty"`
+	Options          map[string]json.RawMessage `json:"options,omitempty"`
+	Origin           *origin                    `json:"irene,omitempty"`
 }
 
 // tags are copied into the router's access metrics. Their order is the alphabet's.
