@@ -120,7 +120,7 @@ func (s *Stager) credentialsFor(ctx context.Context, guid string) (Credentials, 
 			return Credentials{}, err
 		}
 		if repository != "" {
-			end := s.Clock.Now().Add(s.Settings.Deadline + s.Settings.SchedulingPatience + scopeMargin)
+			end := s.jobs.Now().Add(s.Settings.Limits.Deadline + s.Settings.Limits.SchedulingPatience + scopeMargin)
 			username, password, err := s.Credentials.scoped(credential.Build{GUID: guid, Repository: repository, Expires: end})
 			if err != nil {
 				return Credentials{}, err

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -61,7 +62,7 @@ func TestABuildGetsACredentialOfItsOwn(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(build.GUID).To(Equal(testGUID))
 	g.Expect(build.Repository).To(Equal("cloudfoundry/droplets"))
-	g.Expect(build.Expires.Sub(now)).To(BeNumerically("~", DefaultDeadline+DefaultSchedulingPatience+scopeMargin, time.Second))
+	g.Expect(build.Expires.Sub(now)).To(BeNumerically("~", DefaultDeadline+job.DefaultSchedulingPatience+scopeMargin, time.Second))
 	key, err := credential.NewBuildKey("irene", "writer-hunter2")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(key.Matches(username, password)).To(BeTrue())

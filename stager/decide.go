@@ -47,7 +47,7 @@ func (s *Stager) Decide(ctx context.Context, build *batchv1.Job, pods []*corev1.
 
 func (s *Stager) decideBuild(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (*opi.Outcome, time.Duration, error) {
 	guid := build.Labels[keys.StagingGUID]
-	found := s.Settings.judge(build, pods, s.Clock.Now())
+	found := s.Settings.judge(build, pods, s.jobs.Now())
 	if found.pushed != nil {
 		if err := s.tag(ctx, build, *found.pushed); err != nil {
 			return nil, 0, err
@@ -85,7 +85,7 @@ func (s *Stager) tag(ctx context.Context, build *batchv1.Job, droplet steps.Outc
 func (s *Stager) result(ctx context.Context, guid string, found verdict) (*opi.Outcome, error) {
 	text, err := s.Results.Result(ctx, found.pushed.Result)
 	switch {
-	case errors.Is(err, opi.ErrNotFound) && s.Clock.Since(found.pushedAt) > missingResult:
+	case errors.Is(err, opi.ErrNotFound) && s.jobs.Now().Sub(found.pushedAt) > missingResult:
 		return failed("internal", opi.StagerError, "The registry has lost the result of staging").outcome(guid), nil
 	case err != nil:
 		return nil, fmt.Errorf("read the result: %w", err)
@@ -103,29 +103,22 @@ func (s *Stager) result(ctx context.Context, guid string, found verdict) (*opi.O
 
 // count counts a build's end once, as far as this process remembers.
 func (s *Stager) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason string) {
-	if !s.counted.First(build) {
-		return
-	}
-	s.metrics.builds.WithLabelValues(lifecycle, reason).Inc()
-	result := opi.ReasonSucceeded
-	if reason != opi.ReasonSucceeded {
-		result = "failed"
-	}
-	took := s.Clock.Since(build.CreationTimestamp.Time)
-	s.metrics.seconds.WithLabelValues(lifecycle, result).Observe(took.Seconds())
-	data := lager.Data{"staging_guid": build.Labels[keys.StagingGUID], "job": build.Name, "reason": reason, "seconds": took.Seconds()}
-	for _, pod := range pods {
-		view := job.Pod{Pod: pod}
+	seconds, data := map[string]float64{}, lager.Data{}
+	for _, pod := range job.Pods(pods) {
 		for _, step := range stepNames {
-			ended := view.State(step).Terminated
+			ended := pod.State(step).Terminated
 			if ended == nil {
 				continue
 			}
 			if parsed, ok := outcome(step, ended); ok && parsed.Seconds >= 0 {
-				s.metrics.stepSeconds.WithLabelValues(step).Observe(parsed.Seconds)
-				data[step+"_seconds"] = parsed.Seconds
+				seconds[step], data[step+"_seconds"] = parsed.Seconds, parsed.Seconds
 			}
 		}
 	}
-	s.Logger.Info("staged", data)
+	if !s.jobs.CountEnd(build, reason, data, lifecycle) {
+		return
+	}
+	for step, took := range seconds {
+		s.metrics.stepSeconds.WithLabelValues(step).Observe(took)
+	}
 }

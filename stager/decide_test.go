@@ -21,6 +21,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
@@ -68,15 +69,16 @@ type world struct {
 	registries *registries
 	client     *fake.Clientset
 	clock      *clocktesting.FakePassiveClock
+	registered *prometheus.Registry
 }
 
 func newWorld(t *testing.T, objects ...runtime.Object) world {
 	t.Helper()
-	w := world{registries: &registries{results: map[string]string{}}, client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now)}
+	w := world{registries: &registries{results: map[string]string{}}, client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now), registered: prometheus.NewRegistry()}
 	var err error
 	w.Stager, err = New(Options{
-		Settings: testSettings(), Client: w.client, Results: w.registries, Configs: w.registries, Users: w.registries,
-		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(), Clock: w.clock,
+		Dependencies: job.Dependencies{Client: w.client, Logger: lager.NewLogger("test"), Registerer: w.registered, Clock: w.clock},
+		Settings:     testSettings(), Results: w.registries, Configs: w.registries, Users: w.registries,
 	})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return w
@@ -104,7 +106,10 @@ func TestDecideSuccess(t *testing.T) {
 			"lifecycle_metadata":{"buildpack_key":"k","detected_buildpack":"Ruby","buildpacks":[{"key":"k","name":"ruby"}]},
 			"process_types":{"web":"run & hide"},"execution_metadata":""}}`))
 	}
-	g.Expect(testutil.ToFloat64(w.metrics.builds.WithLabelValues("buildpack", "succeeded"))).To(Equal(1.0), "a decision that is made again is counted once")
+	g.Expect(testutil.GatherAndCompare(w.registered, strings.NewReader(`# HELP irene_stagings_total Builds that have ended, by lifecycle (buildpack, docker) and reason (succeeded, or why not).
+# TYPE irene_stagings_total counter
+irene_stagings_total{lifecycle="buildpack",reason="succeeded"} 1
+`), "irene_stagings_total")).To(Succeed(), "a decision that is made again is counted once")
 	g.Expect(testutil.CollectAndCount(w.metrics.stepSeconds)).To(Equal(2), "fetch and push have said it")
 }
 

@@ -26,7 +26,7 @@ func failed(reason, id, format string, args ...any) *failure {
 
 func canceled() failure { return *failed("canceled", opi.StagingError, "Staging was canceled") }
 
-func deleted() *failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}, job.Pod{}) }
+func deleted() *failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}) }
 
 func timedOut(deadline time.Duration) *failure {
 	return failed("timeout", opi.StagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(deadline))

@@ -66,7 +66,7 @@ func (s *Stager) decideImage(ctx context.Context, job *batchv1.Job) (*opi.Outcom
 		return outcome, 0, err
 	case ctx.Err() != nil:
 		return nil, 0, ctx.Err()
-	case errors.Is(err, opi.ErrRefused), s.Clock.Since(job.CreationTimestamp.Time) > s.Settings.DockerPatience:
+	case errors.Is(err, opi.ErrRefused), s.jobs.Now().Sub(job.CreationTimestamp.Time) > s.Settings.DockerPatience:
 		return failed("image", opi.StagingError, "The image can't be used: %s", imageFault(err)).outcome(guid), 0, nil
 	}
 	return nil, askAgain, nil

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
-	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
@@ -49,7 +48,7 @@ func (s Settings) podSpec(build opi.Build, images PodImages, supply supply, secr
 	pod.Volumes = []corev1.Volume{
 		{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(disk))}}},
 		secretVolume(fetchVolume, secret, append([]corev1.KeyToPath{{Key: supply.fetchKey(), Path: fetchFile}}, present(fetchFiles, files)...)),
-		secretVolume(buildVolume, buildSecretName(secret), []corev1.KeyToPath{{Key: buildFile, Path: buildFile}, {Key: environmentFile, Path: environmentFile}}),
+		secretVolume(buildVolume, secret+buildSecretSuffix, []corev1.KeyToPath{{Key: buildFile, Path: buildFile}, {Key: environmentFile, Path: environmentFile}}),
 		secretVolume(pushVolume, secret, present(pushFiles, files)),
 	}
 	supply.mount(&pod, &run)
@@ -71,7 +70,6 @@ func (s Settings) barePodSpec() corev1.PodSpec {
 		AutomountServiceAccountToken:  ptr.To(false),
 		EnableServiceLinks:            ptr.To(false),
 		Affinity:                      s.Placement.Affinity(nil),
-		Tolerations:                   job.TolerateLostNode(s.LostNodeGrace),
 	}
 }
 

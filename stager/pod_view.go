@@ -14,9 +14,6 @@ import (
 // stepNames are the containers in the order in which they run.
 var stepNames = []string{steps.FetchStep, steps.BuildStep, steps.PushStep}
 
-// killed is the exit status of a process that got SIGKILL.
-const killed = 128 + 9
-
 // outcome is what a step left as its termination message; false where it left none that
 // can be read.
 func outcome(step string, ended *corev1.ContainerStateTerminated) (steps.Outcome, bool) {
@@ -37,11 +34,11 @@ func pushed(pod job.Pod) (*steps.OutcomeDroplet, time.Time, *failure) {
 	return nil, time.Time{}, failed("internal", opi.StagerError, "Staging ended without telling its result")
 }
 
-// ended is why the pod has failed by itself; nil when it has not, or when it was ended
-// from outside and somebody else has to say why.
-func (s Settings) ended(pod job.Pod) *failure {
-	if end := pod.Rejected(); end != nil {
-		return s.interruption(*end, pod)
+// failedStep returns why a step has failed by itself; nil when none has, or when the pod was
+// ended from outside, which explains it.
+func failedStep(pod job.Pod) *failure {
+	if pod.Rejected() {
+		return nil
 	}
 	for i, step := range stepNames {
 		ended := pod.State(step).Terminated
@@ -70,7 +67,7 @@ func stepFailure(pod job.Pod, step string, ended *corev1.ContainerStateTerminate
 		return ownFailure(pod, step, ended)
 	}
 	limit := pod.LimitMiB(step, corev1.ResourceMemory)
-	if ended.ExitCode == killed && !pod.DeletedBy(ended.FinishedAt.Time) {
+	if ended.ExitCode == job.Killed && !pod.DeletedBy(ended.FinishedAt.Time) {
 		return outOfMemory(limit)
 	}
 	failure := ownFailure(pod, step, ended)
@@ -89,38 +86,37 @@ func ownFailure(pod job.Pod, step string, ended *corev1.ContainerStateTerminated
 	}
 	told := ok && parsed.Failure != nil && parsed.Failure.Message != ""
 	switch {
-	case pod.DeletionTimestamp != nil && (reason == steps.Canceled || ended.ExitCode == killed):
+	case pod.DeletionTimestamp != nil && (reason == steps.Canceled || ended.ExitCode == job.Killed):
 		return nil // whoever deletes the pod knows why
 	case told:
 		return failed(string(reason), reason.ErrorID(), "%s", parsed.Failure.Message)
 	case known:
 		return failed(string(reason), reason.ErrorID(), "Staging failed in step %s: %s", step, reason)
-	case ended.ExitCode == killed:
+	case ended.ExitCode == job.Killed:
 		return failed("killed", opi.StagingError, "Staging was killed in step %s, mostly a sign that there was not enough memory: limit %dM", step, pod.LimitMiB(step, corev1.ResourceMemory))
 	default:
 		return failed("internal", opi.StagerError, "Staging ended unexpectedly in step %s with status %d", step, ended.ExitCode)
 	}
 }
 
-// interruption says in words for users what Kubernetes has made of a build. pod is
-// needed for a disk that is full.
-func (s Settings) interruption(end job.End, pod job.Pod) *failure {
+// interruption words for users what Kubernetes has made of a build.
+func (s Settings) interruption(end job.End) *failure {
 	reason := end.Reason()
 	switch end.Cause {
 	case job.DeadlinePassed:
-		return timedOut(s.Deadline)
+		return timedOut(s.Limits.Deadline)
 	case job.OutOfDisk:
-		return outOfDisk(pod.LimitMiB(steps.BuildStep, corev1.ResourceEphemeralStorage))
+		return outOfDisk(end.DiskMiB)
 	case job.NodeRefused:
 		return failed(reason, opi.StagerError, "The node refused to stage the app: %s", end.Detail)
 	case job.NodeFull:
 		return failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all (%s)", end.Detail)
 	case job.NoRoom:
-		return failed(reason, opi.InsufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.SchedulingPatience), end.Detail)
+		return failed(reason, opi.InsufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.Limits.SchedulingPatience), end.Detail)
 	case job.NoNode:
 		return failed(reason, opi.NoCompatibleCell, "There is no node on which apps may be staged (%s)", end.Detail)
 	case job.NoPod:
-		return failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.SchedulingPatience))
+		return failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.Limits.SchedulingPatience))
 	case job.NotPulled:
 		return failed(reason, opi.StagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
 	case job.NotStarted:

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/job"
@@ -16,9 +14,7 @@ import (
 
 // Objects are a build in Kubernetes.
 type Objects struct {
-	// Secrets are written before the Job. They have no owner yet.
-	Secrets []*corev1.Secret
-	Job     *batchv1.Job
+	job.Objects
 	// Mounted and Fetched are the names of the build's buildpacks, without secrets, by
 	// the way in which the build gets them.
 	Mounted, Fetched []string
@@ -37,9 +33,15 @@ func (s Settings) Render(build opi.Build, images PodImages, credentials Credenti
 	if err != nil {
 		return Objects{}, err
 	}
+	work := s.work(name, build)
 	return Objects{
-		Secrets: []*corev1.Secret{s.secret(name, build, private), s.secret(buildSecretName(name), build, public)},
-		Job:     s.job(name, build, s.podSpec(build, images, supply, name, private)),
+		Objects: job.Objects{
+			Secrets: []*corev1.Secret{
+				work.Secret("", corev1.SecretTypeOpaque, private),
+				work.Secret(buildSecretSuffix, corev1.SecretTypeOpaque, public),
+			},
+			Job: work.Job(s.podSpec(build, images, supply, name, private)),
+		},
 		Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
 	}, nil
 }
@@ -79,25 +81,19 @@ func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
 	}
 	pod := s.barePodSpec()
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.diskMiB(build))}
-	record := s.job(name, build, pod)
+	work := s.work(name, build)
+	record := work.Job(pod)
 	record.Spec.Suspend = ptr.To(true)
 	record.Annotations[keys.DockerImage] = build.Image.Reference
-	secret := s.secret(name, build, map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image})
-	return Objects{Secrets: []*corev1.Secret{secret}, Job: record}, nil
+	secret := work.Secret("", corev1.SecretTypeOpaque, map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image})
+	return Objects{Objects: job.Objects{Secrets: []*corev1.Secret{secret}, Job: record}}, nil
 }
 
-func (s Settings) secret(name string, build opi.Build, data map[string][]byte) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: name, Labels: labels(build)},
-		Type:       corev1.SecretTypeOpaque,
-		Data:       data,
+func (s Settings) work(name string, build opi.Build) job.Work {
+	labels := job.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
+	labels[keys.StagingGUID] = build.GUID
+	return job.Work{
+		Namespace: s.Namespace, Name: name, Door: build.Door, Labels: labels,
+		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.Limits,
 	}
-}
-
-func (s Settings) job(name string, build opi.Build, pod corev1.PodSpec) *batchv1.Job {
-	return job.Object(job.Work{
-		Namespace: s.Namespace, Name: name, Door: build.Door, Labels: labels(build),
-		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization),
-		Pod:         pod, Deadline: s.Deadline, SchedulingPatience: s.SchedulingPatience,
-	})
 }

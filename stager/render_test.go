@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
@@ -25,8 +26,10 @@ var update = flag.Bool("update", false, "write golden files anew")
 func testSettings() Settings {
 	return Settings{
 		Namespace: "cf-apps", PullSecret: "registry", Registry: Registry{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
-		Deadline: DefaultDeadline, SchedulingPatience: DefaultSchedulingPatience, PullPatience: DefaultPullPatience,
-		DockerPatience: DefaultDockerPatience, LostNodeGrace: time.Minute,
+		Limits: job.Limits{
+			Deadline: DefaultDeadline, SchedulingPatience: job.DefaultSchedulingPatience, PullPatience: job.DefaultPullPatience, LostNodeGrace: time.Minute,
+		},
+		DockerPatience:  DefaultDockerPatience,
 		CPURequestMilli: DefaultCPURequestMilli, DefaultDiskMiB: DefaultDiskMiB, ParallelDownloads: DefaultParallelDownloads,
 		Placement: render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
 	}

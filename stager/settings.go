@@ -3,6 +3,7 @@ package stager
 import (
 	"time"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/render"
 )
 
@@ -11,11 +12,6 @@ const (
 	// DefaultDeadline is what Cloud Controller gives a build; five minutes later it gives
 	// it up.
 	DefaultDeadline = 15 * time.Minute
-	// DefaultSchedulingPatience is that of Cloud Controller beyond the deadline.
-	DefaultSchedulingPatience = 5 * time.Minute
-	// DefaultPullPatience outlives a short outage of the registry: kubelet tries after
-	// 10, 30, 70 and 150 s.
-	DefaultPullPatience = 3 * time.Minute
 	// DefaultDockerPatience is how long the registry of a docker image is asked.
 	DefaultDockerPatience = time.Minute
 	// DefaultCPURequestMilli lets many builds wait for downloads on one node. They use
@@ -41,17 +37,10 @@ type Settings struct {
 	PullSecret string
 	// Registry is where pods put droplets.
 	Registry Registry
-	// Deadline bounds a build from the moment that a node has taken its pod. Longer than
-	// Cloud Controller's own it makes no sense.
-	Deadline time.Duration
-	// SchedulingPatience is how long a build may wait for a node with room.
-	SchedulingPatience time.Duration
-	// PullPatience is how long a node may fail to pull one of the pod's images.
-	PullPatience time.Duration
+	// Limits of builds. A deadline longer than Cloud Controller's own makes no sense.
+	Limits job.Limits
 	// DockerPatience is how long a docker image's registry may fail to answer.
 	DockerPatience time.Duration
-	// LostNodeGrace is how long a node may be unreachable before its builds are lost.
-	LostNodeGrace time.Duration
 	// CPURequestMilli is what a build is counted with when a node is looked for, in
 	// thousandths of a CPU.
 	CPURequestMilli int64

@@ -8,6 +8,7 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -33,20 +34,16 @@ func (s *Stager) soon(ctx context.Context, do func(context.Context) error) error
 }
 
 func (s *Stager) stage(ctx context.Context, build opi.Build) error {
-	known, err := s.jobs.Exists(ctx, build.GUID)
-	if known {
-		s.Logger.Debug("known-already", lager.Data{"staging_guid": build.GUID})
-		return nil
-	}
 	var objects Objects
-	if err == nil {
+	written, err := s.jobs.Desire(ctx, build.GUID, func(ctx context.Context) (_ job.Objects, err error) {
 		objects, err = s.objects(ctx, build)
-	}
-	if err == nil {
-		err = s.jobs.Write(ctx, objects.Secrets, objects.Job)
-	}
+		return objects.Objects, err
+	})
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", build.GUID, err)
+	}
+	if !written {
+		return nil
 	}
 	data := lager.Data{"staging_guid": build.GUID, "job": objects.Job.Name, "app_guid": build.App.GUID}
 	if s.Buildpacks != nil && build.Source != nil {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
@@ -49,8 +50,8 @@ func TestStageGivesUpOnASilentAPIServer(t *testing.T) {
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
 	g.Expect(err).NotTo(HaveOccurred())
 	s, err := New(Options{
-		Settings: testSettings(), RequestPatience: 100 * time.Millisecond, Client: client, Images: shelf{},
-		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(),
+		Dependencies: job.Dependencies{Client: client, Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry()},
+		Settings:     testSettings(), RequestPatience: 100 * time.Millisecond, Images: shelf{},
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	err = s.Stage(context.Background(), testBuild())

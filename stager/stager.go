@@ -5,12 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"code.cloudfoundry.org/lager/v3"
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
-	"k8s.io/utils/clock"
-
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -63,18 +57,14 @@ type ImageConfig struct {
 
 // Options are what a Stager works with.
 type Options struct {
+	job.Dependencies
 	Settings    Settings
 	Credentials CredentialFiles
-	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
-	// may be about to create the Job.
-	OrphanMinAge time.Duration
 	// RequestPatience bounds Stage, also while the API server takes requests and answers
 	// none; DefaultRequestPatience when 0.
 	RequestPatience time.Duration
 
-	Client   kubernetes.Interface
-	Metadata metadata.Interface
-	Images   Images
+	Images Images
 	// Buildpacks is nil where all buildpacks are fetched.
 	Buildpacks BuildpackImages
 	Results    Results
@@ -84,20 +74,13 @@ type Options struct {
 	// Users finds images that the platform does not run as their users; nil where it
 	// runs all.
 	Users k8s.ImageUsers
-
-	Logger     lager.Logger
-	Registerer prometheus.Registerer
-	// Clock is the machine's when nil.
-	Clock clock.PassiveClock
 }
 
 // Stager stages apps. All methods may be called at the same time.
 type Stager struct {
 	Options
-	metrics stagingMetrics
-	jobs    job.Store
-	// counted are Jobs whose end was counted.
-	counted  job.Once
+	metrics  stagingMetrics
+	jobs     *job.Store
 	accounts accounts
 	// questions hold a token for each registry that may be asked at a time.
 	questions chan struct{}
@@ -115,19 +98,20 @@ func New(o Options) (*Stager, error) {
 	if o.Settings.Registry.Address == "" {
 		return nil, errors.New("staging needs a registry")
 	}
-	if o.Clock == nil {
-		o.Clock = clock.RealClock{}
-	}
 	if o.RequestPatience == 0 {
 		o.RequestPatience = DefaultRequestPatience
 	}
 	o.Logger = o.Logger.Session("stager")
+	common, metrics := newMetrics(o.Registerer)
 	return &Stager{
-		Options: o, metrics: newStagingMetrics(o.Registerer),
-		jobs: job.Store{
-			Client: o.Client, Namespace: o.Settings.Namespace, Kind: keys.SourceTypeStaging, What: "build", Prefix: namePrefix,
-			Logger: o.Logger, Clock: o.Clock,
-		},
-		counted: job.NewOnce(), questions: make(chan struct{}, maxQuestions),
+		Options: o, metrics: metrics, questions: make(chan struct{}, maxQuestions),
+		jobs: job.New(job.Options{
+			Dependencies: o.Dependencies,
+			Kind: job.Kind{
+				SourceType: keys.SourceTypeStaging, Name: "build", Prefix: namePrefix, GUIDField: "staging_guid", EndedMessage: "staged",
+			},
+			Namespace: o.Settings.Namespace,
+			Metrics:   common,
+		}),
 	}, nil
 }

@@ -1,16 +1,7 @@
 package stager
 
-import (
-	"context"
+import "context"
 
-	"github.com/irene-cf/irene/k8s/job"
-)
-
-// Sweep sees to the Secrets of builds until ctx ends: it deletes them once the outcome
-// was answered, and those that have no Job. Run it where this replica leads.
-func (s *Stager) Sweep(ctx context.Context) error {
-	return job.Sweeper{
-		Store: s.jobs, Metadata: s.Metadata, OrphanMinAge: s.OrphanMinAge,
-		Removed: s.metrics.removed, Failures: s.metrics.failures,
-	}.Run(ctx)
-}
+// Sweep deletes the Secrets of builds whose outcome was answered, and those that have no
+// Job, until ctx ends. Run it where this replica leads.
+func (s *Stager) Sweep(ctx context.Context) error { return s.jobs.Sweep(ctx) }

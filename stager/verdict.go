@@ -39,14 +39,14 @@ func (s Settings) judge(build *batchv1.Job, pods []*corev1.Pod, now time.Time) v
 		return verdict{failure: because}
 	}
 	for _, pod := range views {
-		if failure := s.ended(pod); failure != nil {
+		if failure := failedStep(pod); failure != nil {
 			return verdict{failure: failure}
 		}
 	}
-	rules := job.Rules{Containers: stepNames, SchedulingPatience: s.SchedulingPatience, PullPatience: s.PullPatience}
+	rules := job.Rules{Containers: stepNames, UserContainer: steps.BuildStep, Limits: s.Limits}
 	found := rules.Judge(build, views, now)
 	if found.End == nil {
 		return verdict{after: found.After}
 	}
-	return verdict{failure: s.interruption(*found.End, job.Pod{}), noPod: found.End.Cause == job.NoPod}
+	return verdict{failure: s.interruption(*found.End), noPod: found.End.Cause == job.NoPod}
 }

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/stager"
 )
 
@@ -59,8 +60,8 @@ func defaultStaging() Staging {
 		ImageVolumes:       Off,
 		RequestPatience:    Duration{Duration: stager.DefaultRequestPatience},
 		Deadline:           Duration{Duration: stager.DefaultDeadline},
-		SchedulingPatience: Duration{Duration: stager.DefaultSchedulingPatience},
-		PullPatience:       Duration{Duration: stager.DefaultPullPatience},
+		SchedulingPatience: Duration{Duration: job.DefaultSchedulingPatience},
+		PullPatience:       Duration{Duration: job.DefaultPullPatience},
 		DockerPatience:     Duration{Duration: stager.DefaultDockerPatience},
 		CPURequest:         resource.NewMilliQuantity(stager.DefaultCPURequestMilli, resource.DecimalSI).String(),
 		DefaultDiskMB:      stager.DefaultDiskMiB,

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/irene-cf/irene/bits"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
@@ -39,7 +39,7 @@ func (c Configuration) stagingFeature() feature {
 			if mounted != nil {
 				a.background = append(a.background, mounted.Run)
 			}
-			made, err := newStager(c, a.clients, a.assembled, mounted, a.users, a.apps, a.logger, a.registry)
+			made, err := newStager(c, a.jobDependencies(), a.assembled, mounted, a.users, a.apps)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 
 // newStager stages apps on stacks that are in the registry. mounted is nil where builds
 // fetch all buildpacks.
-func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, apps render.Settings, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+func newStager(config Configuration, jobs job.Dependencies, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, apps render.Settings) (*stager.Stager, error) {
 	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
 	if err != nil {
 		return nil, fmt.Errorf("stager.program_file: %w", err)
@@ -88,7 +88,8 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 		return nil, err
 	}
 	options := stager.Options{
-		Settings: settings,
+		Dependencies: jobs,
+		Settings:     settings,
 		Credentials: stager.CredentialFiles{
 			Certificate:         config.Staging.CertificateFile,
 			Key:                 config.Staging.KeyFile,
@@ -99,16 +100,11 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 			BuildPassword:       config.Registry.BuildPasswordFile,
 			RegistryAuthorities: config.Registry.CAFile,
 		},
-		OrphanMinAge:    config.Apps.OrphanMinAge.Duration,
 		RequestPatience: config.Staging.RequestPatience.Duration,
-		Client:          clients.Typed,
-		Metadata:        clients.Metadata,
 		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
 		Results:         buildResults{images.registry},
 		Registry:        images.registry,
 		Configs:         imageConfigs{users},
-		Logger:          logger,
-		Registerer:      metrics,
 	}
 	if !apps.UserNamespaces {
 		options.Users = imageUsers{users}
@@ -134,19 +130,21 @@ func stagingSettings(config Configuration, apps render.Settings) (stager.Setting
 		address = config.Registry.Address
 	}
 	return stager.Settings{
-		Namespace:          config.Kubernetes.Namespace,
-		ServiceAccount:     staging.ServiceAccount,
-		PullSecret:         config.Registry.PullSecret,
-		Registry:           stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
-		Deadline:           staging.Deadline.Duration,
-		SchedulingPatience: staging.SchedulingPatience.Duration,
-		PullPatience:       staging.PullPatience.Duration,
-		DockerPatience:     staging.DockerPatience.Duration,
-		LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
-		CPURequestMilli:    request.MilliValue(),
-		DefaultDiskMiB:     staging.DefaultDiskMB,
-		ParallelDownloads:  staging.ParallelDownloads,
-		Placement:          apps.Placement,
+		Namespace:      config.Kubernetes.Namespace,
+		ServiceAccount: staging.ServiceAccount,
+		PullSecret:     config.Registry.PullSecret,
+		Registry:       stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
+		Limits: job.Limits{
+			Deadline:           staging.Deadline.Duration,
+			SchedulingPatience: staging.SchedulingPatience.Duration,
+			PullPatience:       staging.PullPatience.Duration,
+			LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
+		},
+		DockerPatience:    staging.DockerPatience.Duration,
+		CPURequestMilli:   request.MilliValue(),
+		DefaultDiskMiB:    staging.DefaultDiskMB,
+		ParallelDownloads: staging.ParallelDownloads,
+		Placement:         apps.Placement,
 	}, nil
 }
 
