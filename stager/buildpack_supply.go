@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/buildpacks"
 	"github.com/irene-cf/irene/stager/steps"
@@ -67,7 +68,7 @@ func (s supply) fetchKey() string {
 
 // mount adds the images to the pod and to the container that runs the buildpacks, each
 // where fetch would have unpacked it. Kubelet keeps them as it keeps other images.
-func (s supply) mount(pod *corev1.PodSpec, build *corev1.Container) {
+func (s supply) mount(pod *render.Pod, build *corev1.Container) {
 	var images []string
 	for i, buildpack := range s.mounted {
 		at := slices.Index(images, s.images[i])

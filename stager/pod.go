@@ -2,6 +2,7 @@ package stager
 
 import (
 	"path"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -20,7 +21,7 @@ const (
 	// less than half of it.
 	leastToolMiB = 256
 	// grace is what the steps need to end: build gives user code 5 s.
-	grace = int64(30)
+	grace = 30 * time.Second
 )
 
 // Names of volumes.
@@ -31,7 +32,7 @@ const (
 	pushVolume      = "push-files"
 )
 
-func (s Settings) podSpec(build opi.Build, images PodImages, supply supply, secret string, files map[string][]byte) corev1.PodSpec {
+func (s Settings) stepsPod(build opi.Build, images PodImages, supply supply, secret string, files map[string][]byte) render.Pod {
 	disk := s.diskMiB(build)
 	memory := build.Limits.MemoryMiB
 	toolMemory := max(memory, leastToolMiB)
@@ -43,7 +44,7 @@ func (s Settings) podSpec(build opi.Build, images PodImages, supply supply, secr
 	push := s.step(steps.PushStep, pushFile, images.Tool, workspace, pushVolume, toolMemory, disk)
 	push.Env = []corev1.EnvVar{softMemoryLimit(toolMemory)}
 
-	pod := s.barePodSpec()
+	pod := s.pod()
 	pod.Containers = []corev1.Container{push}
 	pod.Volumes = []corev1.Volume{
 		{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(disk))}}},
@@ -56,21 +57,15 @@ func (s Settings) podSpec(build opi.Build, images PodImages, supply supply, secr
 	return pod
 }
 
-// barePodSpec is what every pod of a build has.
-func (s Settings) barePodSpec() corev1.PodSpec {
-	var pullSecrets []corev1.LocalObjectReference
+// pod returns what every pod of a build has.
+func (s Settings) pod() render.Pod {
+	pod := render.Pod{
+		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(nil),
+	}
 	if s.PullSecret != "" {
-		pullSecrets = []corev1.LocalObjectReference{{Name: s.PullSecret}}
+		pod.PullSecrets = []string{s.PullSecret}
 	}
-	return corev1.PodSpec{
-		TerminationGracePeriodSeconds: ptr.To(grace),
-		SecurityContext:               render.VcapSecurity(),
-		ImagePullSecrets:              pullSecrets,
-		ServiceAccountName:            s.ServiceAccount,
-		AutomountServiceAccountToken:  ptr.To(false),
-		EnableServiceLinks:            ptr.To(false),
-		Affinity:                      s.Placement.Affinity(nil),
-	}
+	return pod
 }
 
 // step is a container that runs one step.

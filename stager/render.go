@@ -40,7 +40,7 @@ func (s Settings) Render(build opi.Build, images PodImages, credentials Credenti
 				work.Secret("", corev1.SecretTypeOpaque, private),
 				work.Secret(buildSecretSuffix, corev1.SecretTypeOpaque, public),
 			},
-			Job: work.Job(s.podSpec(build, images, supply, name, private)),
+			Job: work.Job(s.stepsPod(build, images, supply, name, private)),
 		},
 		Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
 	}, nil
@@ -79,7 +79,7 @@ func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
 	if err != nil {
 		return Objects{}, fmt.Errorf("encode image: %w", err)
 	}
-	pod := s.barePodSpec()
+	pod := s.pod()
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.diskMiB(build))}
 	work := s.work(name, build)
 	record := work.Job(pod)

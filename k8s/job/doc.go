@@ -5,7 +5,7 @@
 //
 //	store := job.New(job.Options{Dependencies: dependencies, Kind: kind, Namespace: "apps", Metrics: metrics})
 //	written, err := store.Desire(ctx, guid, func(ctx context.Context) (job.Objects, error) {
-//		return job.Objects{Secrets: secrets, Job: work.Job(podSpec)}, nil
+//		return job.Objects{Secrets: secrets, Job: work.Job(pod)}, nil
 //	})
 //	verdict := job.Rules{Containers: containers, Limits: limits}.Judge(found, job.Pods(pods), store.Now())
 //

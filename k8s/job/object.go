@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -43,9 +44,10 @@ func (w Work) Secret(suffix string, kind corev1.SecretType, data map[string][]by
 }
 
 // Job returns the work's Job, which runs the pod.
-func (w Work) Job(pod corev1.PodSpec) *batchv1.Job {
-	pod.RestartPolicy = corev1.RestartPolicyNever
+func (w Work) Job(pod render.Pod) *batchv1.Job {
 	pod.Tolerations = TolerateLostNode(w.Limits.LostNodeGrace)
+	podSpec := pod.Spec()
+	podSpec.RestartPolicy = corev1.RestartPolicyNever
 	podAnnotations := maps.Clone(w.Annotations)
 	podAnnotations[notWorthMoving] = "false"
 	spec := batchv1.JobSpec{
@@ -55,14 +57,14 @@ func (w Work) Job(pod corev1.PodSpec) *batchv1.Job {
 		PodReplacementPolicy: ptr.To(batchv1.Failed),
 	}
 	if w.Limits.Deadline > 0 {
-		pod.ActiveDeadlineSeconds = ptr.To(seconds(w.Limits.Deadline))
+		podSpec.ActiveDeadlineSeconds = ptr.To(seconds(w.Limits.Deadline))
 		// The pod has a deadline of its own, from its start; this one is for what never
 		// starts, and for nodes that fall silent.
 		spec.ActiveDeadlineSeconds = ptr.To(seconds(w.Limits.Deadline + w.Limits.SchedulingPatience))
 	}
 	spec.Template = corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: w.Labels, Annotations: podAnnotations},
-		Spec:       pod,
+		Spec:       podSpec,
 	}
 	annotations := w.Annotations
 	if w.Door != opi.DoorOPI {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -57,7 +58,7 @@ func newJob(guid string) *batchv1.Job {
 	return job.Work{
 		Namespace: "cf-apps", Name: job.Name("thing-", guid),
 		Labels: job.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
-	}.Job(corev1.PodSpec{})
+	}.Job(render.Pod{})
 }
 
 func newSecret(of *batchv1.Job, value string) *corev1.Secret {

@@ -39,6 +39,6 @@ func (s Settings) Render(task opi.Task, image render.ResolvedImage) (job.Objects
 	}
 	return job.Objects{
 		Secrets: []*corev1.Secret{work.Secret("", pod.SecretType, pod.SecretData)},
-		Job:     work.Job(pod.Spec),
+		Job:     work.Job(pod.Pod),
 	}, nil
 }
