@@ -1,5 +1,5 @@
 // Package job runs work that Kubernetes does once, as a Job with one pod, and keeps it until
-// its outcome was reported. Builds (package stager) and tasks (package tasks) are such work.
+// its outcome was reported. Builds (package builds) and tasks (package tasks) are such work.
 //
 // # Usage
 //

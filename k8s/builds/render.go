@@ -1,8 +1,10 @@
-package stager
+package builds
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -10,6 +12,13 @@ import (
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
+)
+
+const (
+	namePrefix = "stage-"
+	// publicSuffix ends the name of the Secret of what user code may read.
+	publicSuffix = "-build"
 )
 
 // Objects are a build in Kubernetes.
@@ -23,50 +32,36 @@ type Objects struct {
 // Render makes the objects of a build that has passed Validate. The same input makes the
 // same objects. images and credentials count for builds with buildpacks only. Errors are
 // *opi.FieldError.
-func (s Settings) Render(build opi.Build, images PodImages, credentials Credentials) (Objects, error) {
-	name := jobName(build.GUID)
+func (s Settings) Render(build opi.Build, images stager.PodImages, credentials stager.Credentials) (Objects, error) {
+	work := s.work(build)
 	if build.Image != nil {
-		return s.renderRecord(name, build)
+		return s.renderRecord(work, build)
 	}
-	supply := images.supply(*build.Source)
-	private, public, err := s.stepData(build, images, supply, credentials)
+	build.Environment = maps.Clone(build.Environment)
+	for _, variable := range instanceVariables() {
+		delete(build.Environment, variable.Name)
+	}
+	needs, err := s.Steps.Needs(build, images, credentials)
 	if err != nil {
 		return Objects{}, err
 	}
-	work := s.work(name, build)
+	needs.Private[keys.CallbackKey] = []byte(build.CompletionCallback)
+	if err := errors.Join(
+		job.CheckSize("source", "addresses of buildpacks, app package, droplet and cache", needs.Private),
+		job.CheckSize("environment", "names and values", needs.Public),
+	); err != nil {
+		return Objects{}, err
+	}
 	return Objects{
 		Objects: job.Objects{
 			Secrets: []*corev1.Secret{
-				work.Secret("", corev1.SecretTypeOpaque, private),
-				work.Secret(buildSecretSuffix, corev1.SecretTypeOpaque, public),
+				work.Secret("", corev1.SecretTypeOpaque, needs.Private),
+				work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
 			},
-			Job: work.Job(s.stepsPod(build, images, supply, name, private)),
+			Job: work.Job(s.stepsPod(needs, work.Name)),
 		},
-		Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
+		Mounted: needs.Mounted, Fetched: needs.Fetched,
 	}, nil
-}
-
-// imageRecord is what must be known of a docker image to ask for it.
-type imageRecord struct {
-	Reference string `json:"reference"`
-	Username  string `json:"username,omitempty"`
-	Password  string `json:"password,omitempty"`
-}
-
-func newImageRecord(image opi.Image) imageRecord {
-	record := imageRecord{Reference: image.Reference}
-	if image.Credentials != nil {
-		record.Username, record.Password = image.Credentials.Username, image.Credentials.Password
-	}
-	return record
-}
-
-func (r imageRecord) image() opi.Image {
-	image := opi.Image{Reference: r.Reference}
-	if r.Username != "" || r.Password != "" {
-		image.Credentials = &opi.RegistryCredentials{Username: r.Username, Password: r.Password}
-	}
-	return image
 }
 
 // noImage can't be pulled by anybody: ".invalid" is reserved for that. A record's pod is
@@ -74,14 +69,13 @@ func (r imageRecord) image() opi.Image {
 const noImage = "irene.invalid/record"
 
 // renderRecord makes a Job without a pod.
-func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
+func (s Settings) renderRecord(work job.Work, build opi.Build) (Objects, error) {
 	image, err := json.Marshal(newImageRecord(*build.Image))
 	if err != nil {
 		return Objects{}, fmt.Errorf("encode image: %w", err)
 	}
 	pod := s.pod()
-	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.diskMiB(build))}
-	work := s.work(name, build)
+	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.Steps.DiskMiB(build))}
 	record := work.Job(pod)
 	record.Spec.Suspend = ptr.To(true)
 	record.Annotations[keys.DockerImage] = build.Image.Reference
@@ -89,11 +83,11 @@ func (s Settings) renderRecord(name string, build opi.Build) (Objects, error) {
 	return Objects{Objects: job.Objects{Secrets: []*corev1.Secret{secret}, Job: record}}, nil
 }
 
-func (s Settings) work(name string, build opi.Build) job.Work {
+func (s Settings) work(build opi.Build) job.Work {
 	labels := job.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
 	labels[keys.StagingGUID] = build.GUID
 	return job.Work{
-		Namespace: s.Namespace, Name: name, Door: build.Door, Labels: labels,
+		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Labels: labels,
 		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.Limits,
 	}
 }

@@ -1,14 +1,18 @@
-package stager
+package builds
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
-	"github.com/irene-cf/irene/k8s"
+	"code.cloudfoundry.org/lager/v3"
+
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -17,10 +21,10 @@ type Images interface {
 	// Ensure makes sure that the images of a build on a stack, "" being the default one,
 	// can be pulled. Errors wrap opi.ErrRefused for a stack that there is not, and
 	// opi.ErrUnavailable where it may succeed later.
-	Ensure(ctx context.Context, stack string) (PodImages, error)
+	Ensure(ctx context.Context, stack string) (stager.PodImages, error)
 }
 
-// BuildpackImages has images of buildpacks.
+// BuildpackImages finds images of buildpacks.
 type BuildpackImages interface {
 	// Find returns what nodes can pull of these buildpacks' images, by
 	// buildpacks.Checksum, each by its digest. It neither fails nor takes long; others
@@ -28,7 +32,7 @@ type BuildpackImages interface {
 	Find(ctx context.Context, wanted []opi.Buildpack) map[string]string
 }
 
-// Results has what builds have found out.
+// Results reads and tags what builds have put into the registry.
 type Results interface {
 	// Result returns the result.json with a digest, "sha256:" and hex. Errors wrap
 	// opi.ErrNotFound where there is none.
@@ -39,23 +43,22 @@ type Results interface {
 	Tag(ctx context.Context, droplet steps.OutcomeDroplet) error
 }
 
-// ImageConfigs asks registries what docker images say of themselves.
+// ImageConfigs reads the configurations of docker images from their registries.
 type ImageConfigs interface {
 	// Config reads an image's configuration, with the image's own credentials only.
 	// Errors wrap opi.ErrRefused where asking again is in vain; their texts are for
 	// the image's owner.
-	Config(ctx context.Context, image opi.Image) (ImageConfig, error)
+	Config(ctx context.Context, image opi.Image) (stager.ImageConfig, error)
 }
 
-// ImageConfig is what a docker image says of itself.
-type ImageConfig struct {
-	Command, Entrypoint    []string
-	User, WorkingDirectory string
-	// Ports are as the image has them: "8080/tcp", "53/udp", "8080".
-	Ports []string
+// ImageUsers finds out which user a docker image runs as.
+type ImageUsers interface {
+	// User returns the image's user. Errors wrap opi.ErrRefused if the image can't run;
+	// any other error means that it could not be found out.
+	User(ctx context.Context, image opi.Image) (render.ImageUser, error)
 }
 
-// Options are what a Stager works with.
+// Options of [New].
 type Options struct {
 	job.Dependencies
 	Settings    Settings
@@ -73,29 +76,30 @@ type Options struct {
 	Configs  ImageConfigs
 	// Users finds images that the platform does not run as their users; nil where it
 	// runs all.
-	Users k8s.ImageUsers
+	Users ImageUsers
 }
 
-// Stager stages apps. All methods may be called at the same time.
-type Stager struct {
-	Options
-	metrics  stagingMetrics
+// Builds runs builds. All methods may be called at the same time.
+type Builds struct {
+	options  Options
 	jobs     *job.Store
+	logger   lager.Logger
+	metrics  stagingMetrics
 	accounts accounts
-	// questions hold a token for each registry that may be asked at a time.
-	questions chan struct{}
+	// lookups is a semaphore of lookups in registries.
+	lookups chan struct{}
 }
 
-// maxQuestions leaves most of those who wait for decisions to builds whose end is known
+// maxLookups leaves most of those who wait for decisions to builds whose end is known
 // without a registry.
-const maxQuestions = 8
+const maxLookups = 8
 
-// New makes a Stager. It reads the credentials once, to find out early what is missing.
-func New(o Options) (*Stager, error) {
+// New makes Builds. It reads the credentials once, to find out early what is missing.
+func New(o Options) (*Builds, error) {
 	if _, err := o.Credentials.Read(); err != nil {
 		return nil, err
 	}
-	if o.Settings.Registry.Address == "" {
+	if o.Settings.Steps.Registry.Address == "" {
 		return nil, errors.New("staging needs a registry")
 	}
 	if o.RequestPatience == 0 {
@@ -103,8 +107,8 @@ func New(o Options) (*Stager, error) {
 	}
 	o.Logger = o.Logger.Session("stager")
 	common, metrics := newMetrics(o.Registerer)
-	return &Stager{
-		Options: o, metrics: metrics, questions: make(chan struct{}, maxQuestions),
+	return &Builds{
+		options: o, logger: o.Logger, metrics: metrics, lookups: make(chan struct{}, maxLookups),
 		jobs: job.New(job.Options{
 			Dependencies: o.Dependencies,
 			Kind: job.Kind{
@@ -115,3 +119,17 @@ func New(o Options) (*Stager, error) {
 		}),
 	}, nil
 }
+
+// CancelStaging ends a build: its pod goes, and its outcome is that it was canceled. One
+// that has ended stays as it is. The error wraps opi.ErrNotFound for a build that does not
+// exist.
+func (b *Builds) CancelStaging(ctx context.Context, guid string) error {
+	if err := b.jobs.Cancel(ctx, guid, stager.Canceled()); err != nil {
+		return fmt.Errorf("cancel staging: %w", err)
+	}
+	return nil
+}
+
+// Sweep deletes the Secrets of builds whose outcome was answered, and those that have no
+// Job, until ctx ends. Run it where this replica leads.
+func (b *Builds) Sweep(ctx context.Context) error { return b.jobs.Sweep(ctx) }

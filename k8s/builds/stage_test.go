@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"context"
@@ -17,13 +17,14 @@ import (
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
 
 // shelf has the images of builds, and those of some buildpacks.
 type shelf struct{ buildpacks map[string]string }
 
-func (shelf) Ensure(context.Context, string) (PodImages, error) { return testImages(), nil }
+func (shelf) Ensure(context.Context, string) (stager.PodImages, error) { return testImages(), nil }
 
 func (s shelf) Find(context.Context, []opi.Buildpack) map[string]string { return s.buildpacks }
 
@@ -32,9 +33,9 @@ func TestStageMountsTheBuildpacksThatThereAre(t *testing.T) {
 	w := newWorld(t)
 	image := "127.0.0.1:32123/cloudfoundry/buildpacks@sha256:" + strings.Repeat("cd", 32)
 	images := shelf{map[string]string{testBuild().Source.Buildpacks[0].Checksum.Value: image}}
-	w.Images, w.Buildpacks = images, images
+	w.options.Images, w.options.Buildpacks = images, images
 	g.Expect(w.Stage(context.Background(), testBuild())).To(Succeed())
-	job, err := w.client.BatchV1().Jobs(w.Settings.Namespace).Get(context.Background(), jobName(testGUID), metav1.GetOptions{})
+	job, err := w.client.BatchV1().Jobs(w.options.Settings.Namespace).Get(context.Background(), job.Name(namePrefix, testGUID), metav1.GetOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(job.Spec.Template.Spec.Volumes).To(ContainElement(HaveField("VolumeSource.Image", HaveField("Reference", image))))
 	g.Expect(testutil.ToFloat64(w.metrics.buildpacks.WithLabelValues(fromImage))).To(Equal(1.0))

@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
