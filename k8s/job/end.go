@@ -53,6 +53,8 @@ type End struct {
 	Detail string
 	// Container is the one that can't start.
 	Container string
+	// DiskMiB is the limit of the container with user code in a pod that kubelet failed.
+	DiskMiB int64
 }
 
 // Reason is one word for metrics and logs.

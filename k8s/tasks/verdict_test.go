@@ -219,7 +219,10 @@ func TestDecide(t *testing.T) {
 	for range 2 {
 		g.Expect(decide(testPod(job, exited(0, "Completed", "", 0)))).To(MatchJSON(`{"task_guid":"` + testGUID + `","failed":false,"failure_reason":""}`))
 	}
-	g.Expect(testutil.ToFloat64(w.metrics.tasks.WithLabelValues("succeeded"))).To(Equal(1.0), "a decision that is made again is counted once")
+	g.Expect(testutil.GatherAndCompare(w.registered, strings.NewReader(`# HELP irene_tasks_total Tasks that have ended, by reason (succeeded, or why not).
+# TYPE irene_tasks_total counter
+irene_tasks_total{reason="succeeded"} 1
+`), "irene_tasks_total")).To(Succeed(), "a decision that is made again is counted once")
 	g.Expect(decide(testPod(job, exited(1, "Error", "", 0)))).To(MatchJSON(`{"task_guid":"` + testGUID + `","failed":true,"failure_reason":"Exited with status 1"}`))
 	long := decide(testPod(job, waiting("InvalidImageName", strings.Repeat("é", 4000))))
 	g.Expect(long).To(HaveSuffix(`é…"}`))

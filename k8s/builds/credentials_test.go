@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -37,31 +38,31 @@ func credentialFile(t *testing.T, content string) string {
 func (w world) staged(t *testing.T) (username, password string) {
 	t.Helper()
 	g := NewWithT(t)
-	w.Images = shelf{}
+	w.options.Images = shelf{}
 	build := testBuild()
 	g.Expect(w.Stage(context.Background(), build)).To(Succeed())
-	secret, err := w.client.CoreV1().Secrets(w.Settings.Namespace).Get(context.Background(), jobName(build.GUID), metav1.GetOptions{})
+	secret, err := w.client.CoreV1().Secrets(w.options.Settings.Namespace).Get(context.Background(), job.Name(namePrefix, build.GUID), metav1.GetOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	for key, content := range secret.Data {
 		g.Expect(string(content)).NotTo(ContainSubstring("rotated"), "only the first line of a file goes to pods: %s", key)
-		if w.Registry == (buildRegistry{repository: "cloudfoundry/droplets"}) {
+		if w.options.Registry == (buildRegistry{repository: "cloudfoundry/droplets"}) {
 			g.Expect(string(content)).NotTo(ContainSubstring("writer-hunter2"), key)
 		}
 	}
-	return string(secret.Data[registryUsernameFile]), string(secret.Data[registryPasswordFile])
+	return string(secret.Data["registry-username"]), string(secret.Data[registryPasswordFile])
 }
 
 func TestABuildGetsACredentialOfItsOwn(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t)
-	w.Credentials = CredentialFiles{RegistryUsername: credentialFile(t, "irene"), RegistryPassword: credentialFile(t, "writer-hunter2\nrotated\n")}
-	w.Registry = buildRegistry{repository: "cloudfoundry/droplets"}
+	w.options.Credentials = CredentialFiles{RegistryUsername: credentialFile(t, "irene"), RegistryPassword: credentialFile(t, "writer-hunter2\nrotated\n")}
+	w.options.Registry = buildRegistry{repository: "cloudfoundry/droplets"}
 	username, password := w.staged(t)
 	build, err := credential.ParseBuild(username)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(build.GUID).To(Equal(testGUID))
 	g.Expect(build.Repository).To(Equal("cloudfoundry/droplets"))
-	g.Expect(build.Expires.Sub(now)).To(BeNumerically("~", DefaultDeadline+DefaultSchedulingPatience+scopeMargin, time.Second))
+	g.Expect(build.Expires.Sub(now)).To(BeNumerically("~", DefaultDeadline+job.DefaultSchedulingPatience+scopeMargin, time.Second))
 	key, err := credential.NewBuildKey("irene", "writer-hunter2")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(key.Matches(username, password)).To(BeTrue())
@@ -82,12 +83,12 @@ func TestOtherAccountsOfBuilds(t *testing.T) {
 			w := newWorld(t)
 			logger, log := lager.NewLogger("test"), gbytes.NewBuffer()
 			logger.RegisterSink(lager.NewWriterSink(log, lager.INFO))
-			w.Logger, w.Registry = logger, buildRegistry{}
+			w.logger, w.options.Registry = logger, buildRegistry{}
 			if !c.anonymous {
-				w.Credentials.RegistryUsername, w.Credentials.RegistryPassword = credentialFile(t, "irene"), credentialFile(t, "writer-hunter2")
+				w.options.Credentials.RegistryUsername, w.options.Credentials.RegistryPassword = credentialFile(t, "irene"), credentialFile(t, "writer-hunter2")
 			}
 			if c.builds {
-				w.Credentials.BuildUsername, w.Credentials.BuildPassword = credentialFile(t, "builder"), credentialFile(t, "builder-hunter2\nrotated")
+				w.options.Credentials.BuildUsername, w.options.Credentials.BuildPassword = credentialFile(t, "builder"), credentialFile(t, "builder-hunter2\nrotated")
 			}
 			username, password := w.staged(t)
 			g.Expect([]string{username, password}).To(Equal([]string{c.username, c.password}))
@@ -106,10 +107,10 @@ func TestOtherAccountsOfBuilds(t *testing.T) {
 func TestNoBuildWithoutAnAnswerOfTheRegistry(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t)
-	w.Images, w.Registry = shelf{}, buildRegistry{err: fmt.Errorf("ask: %w", opi.ErrUnavailable)}
-	w.Credentials = CredentialFiles{RegistryUsername: credentialFile(t, "irene"), RegistryPassword: credentialFile(t, "writer-hunter2")}
+	w.options.Images, w.options.Registry = shelf{}, buildRegistry{err: fmt.Errorf("ask: %w", opi.ErrUnavailable)}
+	w.options.Credentials = CredentialFiles{RegistryUsername: credentialFile(t, "irene"), RegistryPassword: credentialFile(t, "writer-hunter2")}
 	g.Expect(w.Stage(context.Background(), testBuild())).To(MatchError(opi.ErrUnavailable))
-	secrets, err := w.client.CoreV1().Secrets(w.Settings.Namespace).List(context.Background(), metav1.ListOptions{})
+	secrets, err := w.client.CoreV1().Secrets(w.options.Settings.Namespace).List(context.Background(), metav1.ListOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(secrets.Items).To(BeEmpty())
 }

@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"github.com/irene-cf/irene/fixtures/texts"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -52,7 +53,7 @@ func TestEveryOutcomeOfADockerBuildCanBeKept(t *testing.T) {
 		expectKept(g, outcome, wait, err, fmt.Sprintf("%s of %d bytes %q…", what, len(text), text[:min(len(text), 10)]))
 	}
 	for _, text := range texts.Awkward() {
-		for what, config := range map[string]ImageConfig{
+		for what, config := range map[string]stager.ImageConfig{
 			"CMD":        {Command: []string{"run", text}},
 			"entrypoint": {Entrypoint: []string{text}},
 			"user":       {User: text},
@@ -66,7 +67,7 @@ func TestEveryOutcomeOfADockerBuildCanBeKept(t *testing.T) {
 		w.registries.err = fmt.Errorf("%w: %s", opi.ErrRefused, text)
 		decide(text, "refusal")
 	}
-	w.registries.config, w.registries.err = ImageConfig{}, nil
+	w.registries.config, w.registries.err = stager.ImageConfig{}, nil
 	for port := range 60_000 {
 		w.registries.config.Ports = append(w.registries.config.Ports, fmt.Sprint(port+1))
 	}

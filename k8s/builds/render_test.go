@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"bytes"
@@ -15,20 +15,34 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
+)
+
+// Names of files of the steps.
+const (
+	fetchFile, pushFile, buildFile        = "fetch.json", "push.json", "build.json"
+	environmentFile, registryPasswordFile = "environment.json", "registry-password"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
 
 func testSettings() Settings {
 	return Settings{
-		Namespace: "cf-apps", PullSecret: "registry", Registry: Registry{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
-		Deadline: DefaultDeadline, SchedulingPatience: DefaultSchedulingPatience, PullPatience: DefaultPullPatience,
-		DockerPatience: DefaultDockerPatience, LostNodeGrace: time.Minute,
-		CPURequestMilli: DefaultCPURequestMilli, DefaultDiskMiB: DefaultDiskMiB, ParallelDownloads: DefaultParallelDownloads,
-		Placement: render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
+		Namespace: "cf-apps", PullSecret: "registry",
+		Steps: stager.Settings{
+			Registry:       stager.Registry{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
+			DefaultDiskMiB: stager.DefaultDiskMiB, ParallelDownloads: stager.DefaultParallelDownloads,
+		},
+		Limits: job.Limits{
+			Deadline: DefaultDeadline, SchedulingPatience: job.DefaultSchedulingPatience, PullPatience: job.DefaultPullPatience, LostNodeGrace: time.Minute,
+		},
+		DockerPatience:  DefaultDockerPatience,
+		CPURequestMilli: DefaultCPURequestMilli,
+		Placement:       render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
 	}
 }
 
@@ -51,12 +65,12 @@ func testBuild() opi.Build {
 	}
 }
 
-func testImages() PodImages {
-	return PodImages{Stack: "cflinuxfs4", Build: "127.0.0.1:32123/cloudfoundry/builds/cflinuxfs4:0123456789ab", Tool: "127.0.0.1:32123/cloudfoundry/stage:ba9876543210"}
+func testImages() stager.PodImages {
+	return stager.PodImages{Stack: "cflinuxfs4", Build: "127.0.0.1:32123/cloudfoundry/builds/cflinuxfs4:0123456789ab", Tool: "127.0.0.1:32123/cloudfoundry/stage:ba9876543210"}
 }
 
-func testCredentials() Credentials {
-	return Credentials{
+func testCredentials() stager.Credentials {
+	return stager.Credentials{
 		Certificate: []byte("certificate"), Key: []byte("key-hunter2"), Authorities: []byte("authorities"),
 		RegistryUsername: []byte("irene"), RegistryPassword: []byte("registry-hunter2"),
 	}
@@ -88,7 +102,7 @@ func golden(t *testing.T, name string, objects Objects) {
 	}
 	want, err := os.ReadFile(path)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(text.String()).To(Equal(string(want)), "go test ./stager -update writes it anew")
+	g.Expect(text.String()).To(Equal(string(want)), "go test ./k8s/builds -update writes it anew")
 }
 
 func TestRenderedBuild(t *testing.T) {
@@ -163,7 +177,7 @@ func TestRenderedBuildWithoutCredentials(t *testing.T) {
 	settings.PullSecret, settings.Placement = "", render.PlacementSettings{}
 	build := testBuild()
 	build.Source.CacheDownloadURL, build.Source.CacheUploadURL, build.Limits.DiskMiB, build.Limits.MemoryMiB = "", "", 0, 64
-	objects, err := settings.Render(build, testImages(), Credentials{})
+	objects, err := settings.Render(build, testImages(), stager.Credentials{})
 	g.Expect(err).NotTo(HaveOccurred())
 	golden(t, "bare", objects)
 }
@@ -173,7 +187,7 @@ func TestRenderedImage(t *testing.T) {
 	build := testBuild()
 	build.Source = nil
 	build.Image = &opi.Image{Reference: "docker.io/some/image", Credentials: &opi.RegistryCredentials{Username: "u", Password: "image-hunter2"}}
-	objects, err := testSettings().Render(build, PodImages{}, Credentials{})
+	objects, err := testSettings().Render(build, stager.PodImages{}, stager.Credentials{})
 	g.Expect(err).NotTo(HaveOccurred())
 	golden(t, "docker", objects)
 	var record imageRecord
@@ -289,11 +303,11 @@ func TestBuildpacksOfOneKeyAreFetchedOnce(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(jobName(testGUID)).To(Equal("stage-" + testGUID))
+	g.Expect(job.Name(namePrefix, testGUID)).To(Equal("stage-" + testGUID))
 	for _, guid := range []string{"some_staging_guid", "UPPER", "a.b", strings.Repeat("a", 63)} {
-		g.Expect(jobName(guid)).To(MatchRegexp(`^stage-[0-9a-f]{40}$`))
+		g.Expect(job.Name(namePrefix, guid)).To(MatchRegexp(`^stage-[0-9a-f]{40}$`))
 	}
-	g.Expect(jobName("A")).NotTo(Equal(jobName("a")))
+	g.Expect(job.Name(namePrefix, "A")).NotTo(Equal(job.Name(namePrefix, "a")))
 }
 
 func TestOnlyOtherDoorsAreNoted(t *testing.T) {

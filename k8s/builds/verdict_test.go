@@ -1,7 +1,6 @@
-package stager
+package builds
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -259,7 +259,7 @@ func TestBuildsThatHaveFailed(t *testing.T) {
 			verdict := testSettings().judge(job, found, now)
 			g.Expect(verdict.pushed).To(BeNil())
 			g.Expect(verdict.failure).NotTo(BeNil())
-			g.Expect(*verdict.failure).To(Equal(failure{Reason: c.reason, ID: c.id, Message: c.message}))
+			g.Expect(*verdict.failure).To(Equal(stager.Failure{Reason: c.reason, ID: c.id, Message: c.message}))
 		})
 	}
 }
@@ -331,15 +331,4 @@ func TestBuildsThatAreUnderWay(t *testing.T) {
 			g.Expect(verdict.after).To(Equal(c.after))
 		})
 	}
-}
-
-// The callback's form is Cloud Controller's (contract 2.3).
-func TestOutcomesInTheDirectForm(t *testing.T) {
-	g := NewWithT(t)
-	outcome := outOfMemory(64).outcome("guid")
-	g.Expect(outcome.Reason).To(Equal("memory"))
-	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging ran out of memory: limit 64M. Give the app more memory, or make its build need less"}}`))
-	outcome, err := success("guid", json.RawMessage(`{"a":1}`), outOfMemory(64))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(callback(outcome)).To(MatchJSON(`{"result":{"a":1}}`))
 }

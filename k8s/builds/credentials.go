@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/stager"
 )
 
 // CredentialFiles are paths of the files that pods get; "" if unset.
@@ -26,8 +27,8 @@ type CredentialFiles struct {
 }
 
 // Read reads all files again, so that a rotation counts from the next build on.
-func (f CredentialFiles) Read() (Credentials, error) {
-	var c Credentials
+func (f CredentialFiles) Read() (stager.Credentials, error) {
+	var c stager.Credentials
 	for _, file := range []struct {
 		path    string
 		content *[]byte
@@ -39,7 +40,7 @@ func (f CredentialFiles) Read() (Credentials, error) {
 		}
 		content, err := os.ReadFile(file.path)
 		if err != nil {
-			return Credentials{}, fmt.Errorf("read what staging pods log in with: %w", err)
+			return stager.Credentials{}, fmt.Errorf("read what staging pods log in with: %w", err)
 		}
 		*file.content = content
 	}
@@ -102,35 +103,35 @@ const (
 
 // credentialsFor returns what the pod of a build gets, with a registry credential for this
 // build alone where the registry takes such.
-func (s *Stager) credentialsFor(ctx context.Context, guid string) (Credentials, error) {
-	credentials, err := s.Credentials.Read()
+func (b *Builds) credentialsFor(ctx context.Context, guid string) (stager.Credentials, error) {
+	credentials, err := b.options.Credentials.Read()
 	if err != nil {
-		return Credentials{}, err
+		return stager.Credentials{}, err
 	}
 	account := accountOfIrene
 	switch {
-	case s.Credentials.RegistryUsername == "" && s.Credentials.BuildUsername == "":
+	case b.options.Credentials.RegistryUsername == "" && b.options.Credentials.BuildUsername == "":
 		account = noAccount
-	case s.Credentials.BuildUsername != "":
+	case b.options.Credentials.BuildUsername != "":
 		account = accountOfBuilds
 	}
-	if s.Registry != nil && s.Credentials.RegistryUsername != "" {
-		repository, err := s.Registry.BuildRepository(ctx)
+	if b.options.Registry != nil && b.options.Credentials.RegistryUsername != "" {
+		repository, err := b.options.Registry.BuildRepository(ctx)
 		if err != nil {
-			return Credentials{}, err
+			return stager.Credentials{}, err
 		}
 		if repository != "" {
-			end := s.Clock.Now().Add(s.Settings.Deadline + s.Settings.SchedulingPatience + scopeMargin)
-			username, password, err := s.Credentials.scoped(credential.Build{GUID: guid, Repository: repository, Expires: end})
+			end := b.jobs.Now().Add(b.options.Settings.Limits.Deadline + b.options.Settings.Limits.SchedulingPatience + scopeMargin)
+			username, password, err := b.options.Credentials.scoped(credential.Build{GUID: guid, Repository: repository, Expires: end})
 			if err != nil {
-				return Credentials{}, err
+				return stager.Credentials{}, err
 			}
 			credentials.RegistryUsername, credentials.RegistryPassword = []byte(username), []byte(password)
 			account = accountOfBuild
 		}
 	}
-	s.accounts.note(s.Logger, account)
-	s.metrics.accounts.WithLabelValues(account).Inc()
+	b.accounts.note(b.logger, account)
+	b.metrics.accounts.WithLabelValues(account).Inc()
 	return credentials, nil
 }
 

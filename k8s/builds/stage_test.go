@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"context"
@@ -15,14 +15,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
 
 // shelf has the images of builds, and those of some buildpacks.
 type shelf struct{ buildpacks map[string]string }
 
-func (shelf) Ensure(context.Context, string) (PodImages, error) { return testImages(), nil }
+func (shelf) Ensure(context.Context, string) (stager.PodImages, error) { return testImages(), nil }
 
 func (s shelf) Find(context.Context, []opi.Buildpack) map[string]string { return s.buildpacks }
 
@@ -31,9 +33,9 @@ func TestStageMountsTheBuildpacksThatThereAre(t *testing.T) {
 	w := newWorld(t)
 	image := "127.0.0.1:32123/cloudfoundry/buildpacks@sha256:" + strings.Repeat("cd", 32)
 	images := shelf{map[string]string{testBuild().Source.Buildpacks[0].Checksum.Value: image}}
-	w.Images, w.Buildpacks = images, images
+	w.options.Images, w.options.Buildpacks = images, images
 	g.Expect(w.Stage(context.Background(), testBuild())).To(Succeed())
-	job, err := w.client.BatchV1().Jobs(w.Settings.Namespace).Get(context.Background(), jobName(testGUID), metav1.GetOptions{})
+	job, err := w.client.BatchV1().Jobs(w.options.Settings.Namespace).Get(context.Background(), job.Name(namePrefix, testGUID), metav1.GetOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(job.Spec.Template.Spec.Volumes).To(ContainElement(HaveField("VolumeSource.Image", HaveField("Reference", image))))
 	g.Expect(testutil.ToFloat64(w.metrics.buildpacks.WithLabelValues(fromImage))).To(Equal(1.0))
@@ -49,8 +51,8 @@ func TestStageGivesUpOnASilentAPIServer(t *testing.T) {
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
 	g.Expect(err).NotTo(HaveOccurred())
 	s, err := New(Options{
-		Settings: testSettings(), RequestPatience: 100 * time.Millisecond, Client: client, Images: shelf{},
-		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(),
+		Dependencies: job.Dependencies{Client: client, Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry()},
+		Settings:     testSettings(), RequestPatience: 100 * time.Millisecond, Images: shelf{},
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	err = s.Stage(context.Background(), testBuild())

@@ -1,4 +1,4 @@
-package stager
+package builds
 
 import (
 	"context"
@@ -21,16 +21,18 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
 // registries answers for every registry there is.
 type registries struct {
 	results map[string]string
-	config  ImageConfig
+	config  stager.ImageConfig
 	asked   []opi.Image
 	err     error
 	// userErr is what is found out about an image's user.
@@ -54,7 +56,7 @@ func (r *registries) Result(_ context.Context, digest string) ([]byte, error) {
 	return nil, r.err
 }
 
-func (r *registries) Config(_ context.Context, image opi.Image) (ImageConfig, error) {
+func (r *registries) Config(_ context.Context, image opi.Image) (stager.ImageConfig, error) {
 	r.asked = append(r.asked, image)
 	return r.config, r.err
 }
@@ -64,19 +66,20 @@ func (r *registries) User(context.Context, opi.Image) (render.ImageUser, error) 
 }
 
 type world struct {
-	*Stager
+	*Builds
 	registries *registries
 	client     *fake.Clientset
 	clock      *clocktesting.FakePassiveClock
+	registered *prometheus.Registry
 }
 
 func newWorld(t *testing.T, objects ...runtime.Object) world {
 	t.Helper()
-	w := world{registries: &registries{results: map[string]string{}}, client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now)}
+	w := world{registries: &registries{results: map[string]string{}}, client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now), registered: prometheus.NewRegistry()}
 	var err error
-	w.Stager, err = New(Options{
-		Settings: testSettings(), Client: w.client, Results: w.registries, Configs: w.registries, Users: w.registries,
-		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(), Clock: w.clock,
+	w.Builds, err = New(Options{
+		Dependencies: job.Dependencies{Client: w.client, Logger: lager.NewLogger("test"), Registerer: w.registered, Clock: w.clock},
+		Settings:     testSettings(), Results: w.registries, Configs: w.registries, Users: w.registries,
 	})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return w
@@ -104,7 +107,10 @@ func TestDecideSuccess(t *testing.T) {
 			"lifecycle_metadata":{"buildpack_key":"k","detected_buildpack":"Ruby","buildpacks":[{"key":"k","name":"ruby"}]},
 			"process_types":{"web":"run & hide"},"execution_metadata":""}}`))
 	}
-	g.Expect(testutil.ToFloat64(w.metrics.builds.WithLabelValues("buildpack", "succeeded"))).To(Equal(1.0), "a decision that is made again is counted once")
+	g.Expect(testutil.GatherAndCompare(w.registered, strings.NewReader(`# HELP irene_stagings_total Builds that have ended, by lifecycle (buildpack, docker) and reason (succeeded, or why not).
+# TYPE irene_stagings_total counter
+irene_stagings_total{lifecycle="buildpack",reason="succeeded"} 1
+`), "irene_stagings_total")).To(Succeed(), "a decision that is made again is counted once")
 	g.Expect(testutil.CollectAndCount(w.metrics.stepSeconds)).To(Equal(2), "fetch and push have said it")
 }
 
@@ -204,7 +210,7 @@ func imageWorld(t *testing.T) (world, *batchv1.Job) {
 func imageWorldOf(t *testing.T, build opi.Build) (world, *batchv1.Job) {
 	t.Helper()
 	build.Source, build.Image = nil, &opi.Image{Reference: "docker.io/some/image", Credentials: &opi.RegistryCredentials{Username: "u", Password: "p"}}
-	objects, err := testSettings().Render(build, PodImages{}, Credentials{})
+	objects, err := testSettings().Render(build, stager.PodImages{}, stager.Credentials{})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	objects.Job.UID, objects.Job.CreationTimestamp = "job", ago(time.Second)
 	return newWorld(t, objects.Job, objects.Secrets[0]), objects.Job
@@ -213,7 +219,7 @@ func imageWorldOf(t *testing.T, build opi.Build) (world, *batchv1.Job) {
 func TestDecideImage(t *testing.T) {
 	g := NewWithT(t)
 	w, job := imageWorld(t)
-	w.registries.config = ImageConfig{
+	w.registries.config = stager.ImageConfig{
 		Command: []string{"serve"}, Entrypoint: []string{"/run", "it"}, User: "1000:1000", WorkingDirectory: "/srv",
 		Ports: []string{"9000", "53/udp", "8080/tcp", "53/tcp", "8080"},
 	}
@@ -249,7 +255,7 @@ func TestDecideImageWithoutAnything(t *testing.T) {
 func TestDecideImageOfAUserThatCantRun(t *testing.T) {
 	g := NewWithT(t)
 	w, job := imageWorld(t)
-	w.registries.config = ImageConfig{Command: []string{"serve"}}
+	w.registries.config = stager.ImageConfig{Command: []string{"serve"}}
 	decide := func() *opi.Outcome {
 		outcome, _, err := w.Decide(context.Background(), job, nil)
 		g.Expect(err).NotTo(HaveOccurred())
@@ -263,7 +269,7 @@ func TestDecideImageOfAUserThatCantRun(t *testing.T) {
 	w.registries.userErr = errors.New("the registry did not answer within 10s")
 	g.Expect(decide().Reason).To(Equal("succeeded"), "the app's start finds it out")
 
-	w.Users = nil
+	w.options.Users = nil
 	w.registries.userErr = opi.ErrRefused
 	g.Expect(decide().Reason).To(Equal("succeeded"), "with user namespaces any user will do")
 }
@@ -273,14 +279,14 @@ func TestDecideImageOfAUserThatCantRun(t *testing.T) {
 func TestDecideImageWithoutCommand(t *testing.T) {
 	for name, c := range map[string]struct {
 		query  string
-		config ImageConfig
+		config stager.ImageConfig
 		types  string
 	}{
-		"starts, nothing to run": {"?start=true", ImageConfig{}, `{}`},
-		"starts, entrypoint":     {"?start=true", ImageConfig{Entrypoint: []string{"/run"}}, `{"web":""}`},
-		"starts, command":        {"?start=true", ImageConfig{Command: []string{"serve"}}, `{"web":""}`},
-		"stages only":            {"?start=false", ImageConfig{}, `{"web":""}`},
-		"no query":               {"", ImageConfig{}, `{"web":""}`},
+		"starts, nothing to run": {"?start=true", stager.ImageConfig{}, `{}`},
+		"starts, entrypoint":     {"?start=true", stager.ImageConfig{Entrypoint: []string{"/run"}}, `{"web":""}`},
+		"starts, command":        {"?start=true", stager.ImageConfig{Command: []string{"serve"}}, `{"web":""}`},
+		"stages only":            {"?start=false", stager.ImageConfig{}, `{"web":""}`},
+		"no query":               {"", stager.ImageConfig{}, `{"web":""}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -329,8 +335,8 @@ func TestDecideImageFailures(t *testing.T) {
 		g.Expect(callback(outcome)).To(ContainSubstring("which is no port"), port)
 	}
 
-	for range maxQuestions {
-		w.questions <- struct{}{}
+	for range maxLookups {
+		w.lookups <- struct{}{}
 	}
 	outcome, wait = decide()
 	g.Expect(outcome).To(BeNil())
