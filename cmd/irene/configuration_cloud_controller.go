@@ -83,7 +83,10 @@ func (c Configuration) cloudControllerFeature() feature {
 				a.logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
 				return nil
 			}
-			reports, rescheduled, err := newInstanceReports(c, control.NewInstanceRecords(a.control), client, a.logger, a.registry)
+			records := control.NewInstanceRecords(control.InstanceRecordsOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, Pods: a.clients.Typed.CoreV1(),
+			})
+			reports, rescheduled, err := newInstanceReports(c, records, client, a.logger, a.registry)
 			if err != nil {
 				return err
 			}
