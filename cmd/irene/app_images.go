@@ -70,7 +70,10 @@ func (c Configuration) imagesFeature() feature {
 			}
 			a.images = a.assembled
 			a.background = append(a.background, a.assembled.stacks.Run, a.assembled.assembler.Run)
-			lost := control.NewLostImages(control.LostImagesOptions{Options: a.control, Images: a.assembled, Registry: a.apps.Registry})
+			lost := control.NewLostImages(control.LostImagesOptions{
+				View: a.view, StatefulSets: a.statefulSets, Pods: a.clients.Typed.CoreV1(), Events: a.recorder,
+				Images: a.assembled, Registry: a.apps.Registry, Logger: a.logger, Registerer: a.registry,
+			})
 			a.leading = append(a.leading, lost.Run)
 			return nil
 		},

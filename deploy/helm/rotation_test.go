@@ -195,7 +195,7 @@ func (i *installation) newClients(ctx context.Context, address string) *clients 
 	c.options = bits.RegistryOptions{Address: address, UsernameFile: file(config.Registry.UsernameFile), PasswordFile: file(config.Registry.PasswordFile)}
 	c.staging = builds.CredentialFiles{RegistryUsername: c.options.UsernameFile, RegistryPassword: c.options.PasswordFile}
 	c.pull = control.PullSecretOptions{
-		Client: c.nodes, Namespace: "cf-apps", Name: config.Registry.PullSecret, PullAddress: address,
+		Secrets: c.nodes.CoreV1(), Namespace: "cf-apps", Name: config.Registry.PullSecret, PullAddress: address,
 		UsernameFile: file(config.Registry.PullUsernameFile), PasswordFile: file(config.Registry.PullPasswordFile),
 		Interval: 20 * time.Millisecond, Logger: lager.NewLogger("test"),
 	}

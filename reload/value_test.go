@@ -1,4 +1,4 @@
-package certificates
+package reload
 
 import (
 	"errors"
@@ -10,12 +10,12 @@ import (
 	"github.com/onsi/gomega/gbytes"
 )
 
-func TestKept(t *testing.T) {
+func TestValue(t *testing.T) {
 	g := NewWithT(t)
 	content, readError := "first", error(nil)
 	reads, retired, now := 0, []string{}, time.Now()
 	logger := lagertest.NewTestLogger("test")
-	kept, err := Load(Source[string]{
+	value, err := Load(Source[string]{
 		Read: func() ([][]byte, error) { reads++; return [][]byte{[]byte(content), nil}, readError },
 		Make: func(content [][]byte) (string, error) {
 			if text := string(content[0]); text != "bad" {
@@ -24,15 +24,16 @@ func TestKept(t *testing.T) {
 			return "", errors.New("it is bad")
 		},
 		Retire: func(old string) { retired = append(retired, old) },
+		Kind:   "texts",
 		Logger: logger, Now: func() time.Time { return now },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(kept.Current()).To(Equal("made of first"))
+	g.Expect(value.Current()).To(Equal("made of first"))
 
 	content = "second"
-	g.Expect(kept.Current()).To(Equal("made of first"))
+	g.Expect(value.Current()).To(Equal("made of first"))
 	g.Expect(reads).To(Equal(1), "looked at now and then only")
-	later := func() string { now = now.Add(CheckInterval); return kept.Current() }
+	later := func() string { now = now.Add(CheckInterval); return value.Current() }
 	g.Expect(later()).To(Equal("made of second"))
 	g.Expect(retired).To(Equal([]string{"made of first"}))
 	g.Expect(logger).To(gbytes.Say("test.reloaded"))
@@ -40,7 +41,7 @@ func TestKept(t *testing.T) {
 	content = "bad"
 	g.Expect(later()).To(Equal("made of second"))
 	g.Expect(later()).To(Equal("made of second"))
-	g.Expect(logger).To(gbytes.Say("reload-failed"))
+	g.Expect(logger).To(gbytes.Say(`reload-failed.*"the texts read before stay in use"`))
 	g.Expect(logger).NotTo(gbytes.Say("reload-failed"), "once is enough")
 	content, readError = "third", errors.New("the disk is gone")
 	g.Expect(later()).To(Equal("made of second"))

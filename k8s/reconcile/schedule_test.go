@@ -1,4 +1,4 @@
-package retry
+package reconcile
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 func TestPausesGrowWithAttemptsThatWereDue(t *testing.T) {
 	g := NewWithT(t)
 	clock := testingclock.NewFakeClock(time.Now())
-	s := NewSchedule[string](time.Second, time.Minute, clock)
+	s := newSchedule[string](time.Second, time.Minute, clock)
 	g.Expect(s.Wait("a")).To(BeZero())
 	for _, nominal := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
 		pause := s.Failed("a", 0)
@@ -29,7 +29,7 @@ func TestPausesGrowWithAttemptsThatWereDue(t *testing.T) {
 func TestSuccessBeginsAgain(t *testing.T) {
 	g := NewWithT(t)
 	clock := testingclock.NewFakeClock(time.Now())
-	s := NewSchedule[string](time.Second, time.Minute, clock)
+	s := newSchedule[string](time.Second, time.Minute, clock)
 	for range 5 {
 		clock.Step(s.Failed("a", 0))
 	}
@@ -42,7 +42,7 @@ func TestSuccessBeginsAgain(t *testing.T) {
 func TestPausesAreBoundedAndSpread(t *testing.T) {
 	g := NewWithT(t)
 	clock := testingclock.NewFakeClock(time.Now())
-	s := NewSchedule[int](time.Second, time.Minute, clock)
+	s := newSchedule[int](time.Second, time.Minute, clock)
 	g.Expect(s.Failed(0, time.Hour)).To(BeNumerically(">=", 30*time.Minute), "a server's Retry-After counts")
 	least, most := time.Hour, time.Duration(0)
 	for key := range 1000 {

@@ -1,4 +1,4 @@
-package retry
+package reconcile
 
 import (
 	"math/rand/v2"
@@ -9,9 +9,14 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Schedule holds the time of the next attempt of each key that failed. It is safe for
+// schedule holds the time of the next attempt of each key that failed. It is safe for
 // concurrent use; attempts of one key must not overlap.
-type Schedule[K comparable] struct {
+//
+// A work queue hands out a key whenever it is added, so events reach a key that is waiting
+// for its next attempt as well. client-go's rate limiters count each of those attempts, and a
+// few events within a second use up minutes of back-off. A schedule counts an attempt only if
+// it was due: the pause grows once per pause, whatever happens meanwhile.
+type schedule[K comparable] struct {
 	pauses workqueue.TypedRateLimiter[K]
 	clock  clock.PassiveClock
 
@@ -19,10 +24,10 @@ type Schedule[K comparable] struct {
 	due   map[K]time.Time
 }
 
-// NewSchedule returns an empty schedule. The pause after the first failure is about first;
+// newSchedule returns an empty schedule. The pause after the first failure is about first;
 // each further one is twice as long, up to about longest.
-func NewSchedule[K comparable](first, longest time.Duration, clock clock.PassiveClock) *Schedule[K] {
-	return &Schedule[K]{
+func newSchedule[K comparable](first, longest time.Duration, clock clock.PassiveClock) *schedule[K] {
+	return &schedule[K]{
 		pauses: workqueue.NewTypedItemExponentialFailureRateLimiter[K](first, longest),
 		clock:  clock,
 		due:    map[K]time.Time{},
@@ -31,13 +36,13 @@ func NewSchedule[K comparable](first, longest time.Duration, clock clock.Passive
 
 // Wait returns the time until the next attempt of a key that failed is due; 0 if it is due
 // or the key did not fail.
-func (s *Schedule[K]) Wait(key K) time.Duration {
+func (s *schedule[K]) Wait(key K) time.Duration {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.wait(key)
 }
 
-func (s *Schedule[K]) wait(key K) time.Duration {
+func (s *schedule[K]) wait(key K) time.Duration {
 	due, failed := s.due[key]
 	if !failed {
 		return 0
@@ -47,7 +52,7 @@ func (s *Schedule[K]) wait(key K) time.Duration {
 
 // Failed records a failed attempt and returns the time until the next one, which is at
 // least about least. An attempt that was made early does not change that time.
-func (s *Schedule[K]) Failed(key K, least time.Duration) time.Duration {
+func (s *schedule[K]) Failed(key K, least time.Duration) time.Duration {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if wait := s.wait(key); wait > 0 {
@@ -59,7 +64,7 @@ func (s *Schedule[K]) Failed(key K, least time.Duration) time.Duration {
 }
 
 // Succeeded forgets the failures of the key.
-func (s *Schedule[K]) Succeeded(key K) {
+func (s *schedule[K]) Succeeded(key K) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.pauses.Forget(key)
