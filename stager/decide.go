@@ -117,7 +117,11 @@ func (s *Stager) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason
 	for _, pod := range pods {
 		view := job.Pod{Pod: pod}
 		for _, step := range stepNames {
-			ended := view.State(step).Terminated
+			state := view.State(step)
+			if state.Waiting != nil && state.Waiting.Message != "" {
+				data["kubelet"] = opi.PlainText(state.Waiting.Message, opi.MaxMessageBytes)
+			}
+			ended := state.Terminated
 			if ended == nil {
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/kubelet"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
@@ -112,9 +113,9 @@ func (s Settings) interruption(end job.End, pod job.Pod) *failure {
 	case job.OutOfDisk:
 		return outOfDisk(pod.LimitMiB(steps.BuildStep, corev1.ResourceEphemeralStorage))
 	case job.NodeRefused:
-		return failed(reason, opi.StagerError, "The node refused to stage the app: %s", end.Detail)
+		return failed(reason, opi.StagerError, "The node refused to stage the app")
 	case job.NodeFull:
-		return failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all (%s)", end.Detail)
+		return failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all")
 	case job.NoRoom:
 		return failed(reason, opi.InsufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.SchedulingPatience), end.Detail)
 	case job.NoNode:
@@ -122,9 +123,13 @@ func (s Settings) interruption(end job.End, pod job.Pod) *failure {
 	case job.NoPod:
 		return failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.SchedulingPatience))
 	case job.NotPulled:
-		return failed(reason, opi.StagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
+		text := fmt.Sprintf("The platform could not pull the image for step %s of staging", end.Container)
+		if cause := kubelet.PullCause(end.Detail); cause != "" {
+			text += ": " + cause
+		}
+		return failed(reason, opi.StagerError, "%s", text)
 	case job.NotStarted:
-		return failed(reason, opi.StagerError, "The platform could not start step %s of staging: %s", end.Container, end.Detail)
+		return failed(reason, opi.StagerError, "The platform could not start step %s of staging", end.Container)
 	case job.JobDeleted, job.JobSuspended, job.PodDeleted, job.Evicted:
 		return failed(reason, opi.StagingError, "Staging was interrupted: %s", end.Interruption())
 	default:

@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -30,12 +31,12 @@ func (t *Tasks) Decide(ctx context.Context, task *batchv1.Job, pods []*corev1.Po
 		}
 	}
 	decided = found.end.outcome(task.Labels[keys.GUID])
-	t.count(task, decided.Reason)
+	t.count(task, pods, decided.Reason)
 	return decided, 0, nil
 }
 
 // count counts a task's end once, as far as this process remembers.
-func (t *Tasks) count(task *batchv1.Job, reason string) {
+func (t *Tasks) count(task *batchv1.Job, pods []*corev1.Pod, reason string) {
 	if !t.counted.First(task) {
 		return
 	}
@@ -46,5 +47,11 @@ func (t *Tasks) count(task *batchv1.Job, reason string) {
 	}
 	took := t.clock.Since(task.CreationTimestamp.Time)
 	t.metrics.seconds.WithLabelValues(result).Observe(took.Seconds())
-	t.logger.Info("ended", lager.Data{"task_guid": task.Labels[keys.GUID], "job": task.Name, "reason": reason, "seconds": took.Seconds()})
+	data := lager.Data{"task_guid": task.Labels[keys.GUID], "job": task.Name, "reason": reason, "seconds": took.Seconds()}
+	for _, pod := range job.Pods(pods) {
+		if waiting := pod.State(keys.TaskContainer).Waiting; waiting != nil && waiting.Message != "" {
+			data["kubelet"] = opi.PlainText(waiting.Message, opi.MaxMessageBytes)
+		}
+	}
+	t.logger.Info("ended", data)
 }
