@@ -98,6 +98,9 @@ func (b *Builds) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason
 	took, data := map[string]float64{}, lager.Data{}
 	for _, pod := range job.Pods(pods) {
 		for i, step := range stepNames {
+			if waiting := pod.State(step).Waiting; waiting != nil && waiting.Message != "" {
+				data["kubelet"] = opi.PlainText(waiting.Message, opi.MaxMessageBytes)
+			}
 			end := stepEnd(pod, i)
 			if end == nil {
 				continue

@@ -1,12 +1,14 @@
 package builds
 
 import (
+	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/kubelet"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
@@ -120,9 +122,9 @@ func (s Settings) interruption(end job.End) *stager.Failure {
 	case job.OutOfDisk:
 		return stager.Failed(reason, opi.StagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", end.DiskMiB)
 	case job.NodeRefused:
-		return stager.Failed(reason, opi.StagerError, "The node refused to stage the app: %s", end.Detail)
+		return stager.Failed(reason, opi.StagerError, "The node refused to stage the app")
 	case job.NodeFull:
-		return stager.Failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all (%s)", end.Detail)
+		return stager.Failed(reason, opi.InsufficientResources, "Staging could not begin: its node had no room left after all")
 	case job.NoRoom:
 		return stager.Failed(reason, opi.InsufficientResources, "There was no room to stage the app within %s (%s)", job.InWords(s.Limits.SchedulingPatience), end.Detail)
 	case job.NoNode:
@@ -130,9 +132,13 @@ func (s Settings) interruption(end job.End) *stager.Failure {
 	case job.NoPod:
 		return stager.Failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.Limits.SchedulingPatience))
 	case job.NotPulled:
-		return stager.Failed(reason, opi.StagerError, "The platform could not pull the image for step %s of staging: %s", end.Container, end.Detail)
+		text := fmt.Sprintf("The platform could not pull the image for step %s of staging", end.Container)
+		if cause := kubelet.PullCause(end.Detail); cause != "" {
+			text += ": " + cause
+		}
+		return stager.Failed(reason, opi.StagerError, "%s", text)
 	case job.NotStarted:
-		return stager.Failed(reason, opi.StagerError, "The platform could not start step %s of staging: %s", end.Container, end.Detail)
+		return stager.Failed(reason, opi.StagerError, "The platform could not start step %s of staging", end.Container)
 	case job.JobDeleted, job.JobSuspended, job.PodDeleted, job.Evicted:
 		return stager.Failed(reason, opi.StagingError, "Staging was interrupted: %s", end.Interruption())
 	default:

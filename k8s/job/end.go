@@ -87,7 +87,7 @@ func (e End) Interruption() string {
 	case NodePressure:
 		return "its node ran out of memory or disk"
 	case Evicted:
-		return fmt.Sprintf("its pod was evicted (%s)", e.Detail)
+		return "it was evicted from its node"
 	case NodeShutDown:
 		return "its node was needed for something else or shut down"
 	case NodeLost:

@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"code.cloudfoundry.org/lager/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -29,6 +31,16 @@ func (t *Tasks) Decide(ctx context.Context, task *batchv1.Job, pods []*corev1.Po
 		}
 	}
 	decided = found.end.outcome(task.Labels[keys.GUID])
-	t.jobs.CountEnd(task, decided.Reason, nil)
+	t.jobs.CountEnd(task, decided.Reason, kubeletText(pods))
 	return decided, 0, nil
+}
+
+// kubeletText returns why kubelet could not start the task, in its own words, for the log.
+func kubeletText(pods []*corev1.Pod) lager.Data {
+	for _, pod := range job.Pods(pods) {
+		if waiting := pod.State(keys.TaskContainer).Waiting; waiting != nil && waiting.Message != "" {
+			return lager.Data{"kubelet": opi.PlainText(waiting.Message, opi.MaxMessageBytes)}
+		}
+	}
+	return nil
 }

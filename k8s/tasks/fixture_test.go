@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -80,6 +81,12 @@ func testJob(t *testing.T, changes ...func(*batchv1.Job)) *batchv1.Job {
 		change(found)
 	}
 	return found
+}
+
+// dockerJob makes a Job one of a docker app.
+func dockerJob(job *batchv1.Job) {
+	delete(job.Labels, keys.RootFSVersion)
+	job.Spec.Template.Spec.Containers[0].Image = "org/app:1"
 }
 
 // testPod is the Job's pod on a node, running.

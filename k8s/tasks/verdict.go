@@ -8,6 +8,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/kubelet"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -60,7 +61,7 @@ func byItself(pod job.Pod, ended *corev1.ContainerStateTerminated) *end {
 	memory := pod.LimitMiB(keys.TaskContainer, corev1.ResourceMemory)
 	switch {
 	case ended.Reason == "StartError", ended.Reason == "ContainerCannotRun":
-		return failed("start", "The command could not be started: %s", ended.Message)
+		return failed("start", "The command could not be started: %s", kubelet.StartFailure(ended.Message))
 	case ended.Reason == "ContainerStatusUnknown", ended.Reason == "Unknown":
 		return failed("interrupted", "The task was interrupted: its node was restarted, or lost track of it")
 	case ended.ExitCode == 0:
@@ -89,9 +90,9 @@ func (s Settings) interruption(why job.End, task *batchv1.Job) *end {
 	case job.OutOfDisk:
 		return failed(reason, "The task ran out of disk: limit %dM", why.DiskMiB)
 	case job.NodeRefused:
-		return failed(reason, "The task could not begin: its node refused it (%s)", why.Detail)
+		return failed(reason, "The task could not begin: its node refused it")
 	case job.NodeFull:
-		return failed(reason, "The task could not begin: its node had no room left after all (%s)", why.Detail)
+		return failed(reason, "The task could not begin: its node had no room left after all")
 	case job.NoRoom:
 		return failed(reason, "There was no room to run the task within %s (%s)", job.InWords(s.Limits.SchedulingPatience), why.Detail)
 	case job.NoNode:
@@ -99,10 +100,24 @@ func (s Settings) interruption(why job.End, task *batchv1.Job) *end {
 	case job.NoPod:
 		return failed(reason, "The task could not begin within %s: Kubernetes made no pod for it", job.InWords(s.Limits.SchedulingPatience))
 	case job.NotPulled:
-		return failed(reason, "The image could not be pulled: %s", why.Detail)
+		return failed(reason, "The task could not be started: %s", kubelet.PullFailure(why.Detail, usersImage(task)))
 	case job.NotStarted:
-		return failed(reason, "The task could not be started: %s", why.Detail)
+		return failed(reason, "The task could not be started: %s", kubelet.StartFailure(why.Detail))
 	default:
 		return failed(reason, "The task was interrupted: %s", why.Interruption())
 	}
+}
+
+// usersImage returns the reference of the image that a task of a docker app runs in; it is
+// empty for a buildpack app.
+func usersImage(task *batchv1.Job) string {
+	if task.Labels[keys.RootFSVersion] != "" {
+		return ""
+	}
+	for _, container := range task.Spec.Template.Spec.Containers {
+		if container.Name == keys.TaskContainer {
+			return container.Image
+		}
+	}
+	return ""
 }
