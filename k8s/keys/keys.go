@@ -59,6 +59,10 @@ const (
 	// Door is an annotation of StatefulSets and Jobs: the opi.Door by which the LRP, build or
 	// task was asked for. It is absent for opi.DoorOPI.
 	Door = "irene.cloudfoundry.org/door"
+	// AwaitedImage is on an LRP that was accepted before its image was in the registry: a JSON
+	// object with the desired instances (package view). The StatefulSet has no replicas until
+	// the image is there; one write then sets them and removes the annotation.
+	AwaitedImage = "irene.cloudfoundry.org/awaiting-image"
 	// Stack is the name of the stack that a buildpack app runs on; the label
 	// RootFSVersion has its revision.
 	Stack = "irene.cloudfoundry.org/stack"
