@@ -120,7 +120,7 @@ func (l *lostImages) stuck(ctx context.Context, d cloudcontroller.Desire, index 
 	Eventually(func(g Gomega) {
 		instances, err := l.irene.Instances(ctx, d.GUID(), d.Version())
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(instances[index].PlacementError).To(ContainSubstring("can't fetch the app's image"))
+		g.Expect(instances[index].PlacementError).To(Or(ContainSubstring("can't fetch the app's image"), ContainSubstring("can't be pulled")))
 	}).Should(Succeed())
 }
 
