@@ -1,0 +1,77 @@
+package bbs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"code.cloudfoundry.org/bbs/models"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// isUnavailable reports whether the same request may succeed later. Such an error is
+// answered with HTTP status 503: Cloud Controller shows it to its user at once, and its sync
+// ends the round (contract/bbs.md 1.2).
+func isUnavailable(err error) bool {
+	return errors.Is(err, opi.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// wireError returns the error as Diego's clients read it, in field 1 of every response. doing
+// completes "the platform can't …". Cloud Controller shows the text to app developers.
+func wireError(doing string, err error) *models.Error {
+	var known *models.Error
+	var tooLarge *http.MaxBytesError
+	text := faults(err)
+	if text == "" {
+		text = opi.Message(err)
+	}
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, opi.ErrNotFound):
+		return models.ErrResourceNotFound
+	case errors.As(err, &tooLarge):
+		return models.ErrBadRequest
+	case text != "" && isRefused(err):
+		return models.NewError(models.Error_InvalidRequest, text)
+	case isRefused(err):
+		return models.NewError(models.Error_InvalidRequest, "the platform can't "+doing+"; its operators find the reason in the log")
+	case text != "":
+		return models.NewError(models.Error_UnknownError, text)
+	default:
+		return models.NewError(models.Error_UnknownError, "the platform can't "+doing+"; its operators find the reason in the log")
+	}
+}
+
+// isRefused reports whether the request itself is at fault.
+func isRefused(err error) bool {
+	return errors.Is(err, opi.ErrRefused) || len(fieldErrors(err)) > 0
+}
+
+// faults describes the fields that are wrong, each once; "" if err is not about fields.
+func faults(err error) string {
+	var texts []string
+	known := map[string]bool{}
+	for _, field := range fieldErrors(err) {
+		text := wireNames.wire(field.Field) + ": " + field.Reason
+		if !known[text] {
+			texts = append(texts, text)
+		}
+		known[text] = true
+	}
+	return strings.Join(texts, "; ")
+}
+
+// fieldErrors returns the fields that are wrong, also below what the back end has wrapped
+// around them.
+func fieldErrors(err error) []*opi.FieldError {
+	for err != nil {
+		if fields := opi.FieldErrors(err); len(fields) > 0 {
+			return fields
+		}
+		err = errors.Unwrap(err)
+	}
+	return nil
+}
