@@ -140,3 +140,5 @@ func dora() opi.PresentLRP {
 }
 
 var exampleModification = opi.ModificationTag{Epoch: "eeeeeeee-0000-4000-8000-000000000022", Index: 1}
+
+func jsonText(value string) json.RawMessage { return json.RawMessage(value) }

@@ -41,14 +41,14 @@ func wireError(doing string, err error) *models.Error {
 // isRefused reports whether the request itself is at fault.
 func isRefused(err error) bool {
 	var known *models.Error
-	return errors.As(err, &known) || errors.Is(err, opi.ErrRefused) || len(fieldErrors(err)) > 0
+	return errors.As(err, &known) || errors.Is(err, opi.ErrRefused) || len(opi.FieldErrors(err)) > 0
 }
 
 // faults describes the fields that are wrong, each once; "" if err is not about fields.
 func faults(err error) string {
 	var texts []string
 	known := map[string]bool{}
-	for _, field := range fieldErrors(err) {
+	for _, field := range opi.FieldErrors(err) {
 		text := wireNames.wire(field.Field) + ": " + field.Reason
 		if !known[text] {
 			texts = append(texts, text)
@@ -56,16 +56,4 @@ func faults(err error) string {
 		known[text] = true
 	}
 	return strings.Join(texts, "; ")
-}
-
-// fieldErrors returns the fields that are wrong, also below what the back end has wrapped
-// around them.
-func fieldErrors(err error) []*opi.FieldError {
-	for err != nil {
-		if fields := opi.FieldErrors(err); len(fields) > 0 {
-			return fields
-		}
-		err = errors.Unwrap(err)
-	}
-	return nil
 }
