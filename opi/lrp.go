@@ -115,7 +115,7 @@ type LRP struct {
 	PlacementTags []string `json:"placementTags,omitempty"`
 	// MetricTags go with every metric and log line of an instance. Like routes they are stored
 	// apart from the record, since an update replaces them.
-	MetricTags map[string]MetricTag `json:"-"`
+	MetricTags map[string]MetricTag `json:"metricTags,omitempty"`
 	// OrganizationalUnits go into an instance's identity certificate.
 	OrganizationalUnits []string `json:"organizationalUnits,omitempty"`
 	// Files are placed into every instance.
