@@ -16,7 +16,7 @@ import (
 // stored is what the view shows of an LRP that has the routes, and what stands in
 // its annotations.
 func stored(g *WithT, routes opi.Routes) (view.LRP, map[string]string) {
-	changes, err := render.ChangesFor(opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal}, nil)
+	changes, err := render.ChangesFor(opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal}})
 	g.Expect(err).NotTo(HaveOccurred())
 	annotations := map[string]string{}
 	g.Expect(changes.Apply(annotations)).To(Succeed())
@@ -130,7 +130,7 @@ func TestUpdatesAreBounded(t *testing.T) {
 	few, many, tooMany := manyRoutes(10), manyRoutes(1000), manyRoutes(5000)
 	existing, _ := stored(g, opi.Routes{HTTP: few})
 	update := func(existing view.LRP, http *[]opi.HTTPRoute, annotation *string) error {
-		changes, err := render.ChangesFor(opi.RoutesUpdate{HTTP: http}, annotation)
+		changes, err := render.ChangesFor(opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: http}, Annotation: annotation})
 		g.Expect(err).NotTo(HaveOccurred())
 		return changes.Apply(updatedAnnotations(existing))
 	}

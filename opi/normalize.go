@@ -30,10 +30,12 @@ func (l LRP) Normalize() (LRP, error) {
 // for a buildpack whose file its blobstore has lost; that must not fail every build of
 // the platform. The error is as that of LRP.Normalize.
 func (b Build) Normalize() (Build, error) {
+	rules, rulesErr := normalizeEgressRules(b.EgressRules)
+	b.EgressRules = rules
 	if b.Source == nil {
-		return b, nil
+		return b, rulesErr
 	}
-	var errs []error
+	errs := []error{rulesErr}
 	var usable []Buildpack
 	for i, buildpack := range b.Source.Buildpacks {
 		if buildpack.URL == "" && !buildpack.SkipDetect {
@@ -43,12 +45,20 @@ func (b Build) Normalize() (Build, error) {
 		usable = append(usable, buildpack)
 	}
 	if len(usable) == 0 {
-		return b, nil // for Validate to refuse
+		return b, rulesErr // for Validate to refuse
 	}
 	source := *b.Source
 	source.Buildpacks = usable
 	b.Source = &source
 	return b, errors.Join(errs...)
+}
+
+// Normalize returns the task without egress rules, or parts of them, that can't be read. The
+// error is as that of LRP.Normalize.
+func (t Task) Normalize() (Task, error) {
+	rules, err := normalizeEgressRules(t.EgressRules)
+	t.EgressRules = rules
+	return t, err
 }
 
 func normalizeEgressRules(rules []EgressRule) ([]EgressRule, error) {
@@ -90,8 +100,9 @@ func normalizeUserAnnotations(annotations map[string]string) (map[string]string,
 	return normalized, errors.Join(errs...)
 }
 
-// maxStartTimeout is the longest start timeout.
-const maxStartTimeout = 24 * time.Hour
+// MaxStartTimeout is the longest start timeout. It stands for none at all where a caller
+// has no bound.
+const MaxStartTimeout = 24 * time.Hour
 
 func (c Checks) normalize() (Checks, error) {
 	var errs []error
@@ -103,9 +114,9 @@ func (c Checks) normalize() (Checks, error) {
 			check.Path = "/" + check.Path
 		}
 	}
-	if c.StartTimeout > maxStartTimeout {
-		errs = append(errs, Invalid("checks.startTimeout", "is %s; %s is used", c.StartTimeout, maxStartTimeout))
-		c.StartTimeout = maxStartTimeout
+	if c.StartTimeout > MaxStartTimeout {
+		errs = append(errs, Invalid("checks.startTimeout", "is %s; %s is used", c.StartTimeout, MaxStartTimeout))
+		c.StartTimeout = MaxStartTimeout
 	}
 	return c, errors.Join(errs...)
 }

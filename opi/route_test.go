@@ -1,6 +1,7 @@
 package opi_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func TestRoutesMayRepeat(t *testing.T) {
 func TestAttributesOfHTTPRoutes(t *testing.T) {
 	g := NewWithT(t)
 	for _, route := range []opi.HTTPRoute{
-		{Protocol: "http1"}, {Protocol: "http2"}, {IsolationSegment: "any text"}, {Options: map[string]string{"any": ""}},
+		{Protocol: "http1"}, {Protocol: "http2"}, {IsolationSegment: "any text"}, {Options: map[string]json.RawMessage{"any": json.RawMessage(`""`)}},
 		{RouteServiceURL: "https://service"}, {RouteServiceURL: "https://user:pw@service.example.com:8443/path?a=b"},
 	} {
 		route.Hostname, route.Port = "a.example.com", 65535

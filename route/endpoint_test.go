@@ -1,6 +1,7 @@
 package route
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 	"time"
@@ -22,8 +23,8 @@ func TestEveryFieldIsCompared(t *testing.T) {
 			other.Process.Organization.Name = "other"
 		case []string:
 			field.Set(reflect.ValueOf([]string{"other"}))
-		case map[string]string:
-			field.Set(reflect.ValueOf(map[string]string{"other": "other"}))
+		case map[string]json.RawMessage:
+			field.Set(reflect.ValueOf(map[string]json.RawMessage{"other": json.RawMessage("1")}))
 		case string:
 			field.SetString("other")
 		case int:

@@ -62,7 +62,7 @@ func (l *LostImages) repair(ctx context.Context, lrp view.LRP, waiting []view.Po
 		return l.irreparable(ctx, lrp, open, err)
 	}
 	open.unmade = 0
-	image := l.options.Registry.DropletImage(*recorded.Droplet, to.Revision)
+	image := l.options.Registry.DropletImage(recorded, to.Revision)
 	switch {
 	case image == imageOf(set):
 		open.replaced = true

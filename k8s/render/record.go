@@ -47,6 +47,7 @@ func newRecord(lrp opi.LRP, image AppImage) lrpRecord {
 	lrp.Instances = 0
 	lrp.Routes = opi.Routes{}
 	lrp.Annotation = ""
+	lrp.MetricTags = nil
 	lrp.Files = slices.Clone(lrp.Files)
 	for i := range lrp.Files {
 		lrp.Files[i].Content = nil

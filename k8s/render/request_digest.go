@@ -59,11 +59,17 @@ func digestChecks(checks opi.Checks) digestedChecks {
 		StartTimeout: checks.StartTimeout,
 		Liveness:     digestedCheck(checks.Liveness),
 		Readiness:    digestedCheck(checks.Readiness),
-		More: digestedMoreChecks{
-			Startup:   each(checks.More.Startup, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
-			Liveness:  each(checks.More.Liveness, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
-			Readiness: each(checks.More.Readiness, func(c opi.Check) digestedCheck { return digestedCheck(c) }),
-		},
+		More:         digestMoreChecks(checks.More),
+	}
+}
+
+func digestMoreChecks(more opi.MoreChecks) digestedMoreChecks {
+	if more.IsZero() {
+		return digestedMoreChecks{} // which omits all of digestedChecks if there are none at all
+	}
+	digest := func(c opi.Check) digestedCheck { return digestedCheck(c) }
+	return digestedMoreChecks{
+		Startup: each(more.Startup, digest), Liveness: each(more.Liveness, digest), Readiness: each(more.Readiness, digest),
 	}
 }
 
@@ -190,6 +196,8 @@ type digestedCheck struct {
 	Path     string        `json:"path,omitempty"`
 	Interval time.Duration `json:"interval,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"`
+
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 type digestedVolume struct {

@@ -40,7 +40,7 @@ var digestedLRPs = map[string]struct {
 	"worker": {requested("testdata/worker.json"),
 		"a8d34125b7147a6efaf5e5d58eb773dc90b5f8e1f101e60f59aad0ee0e71319a", "7cfa82ed25439620f28d2d3c9bffd7959408451a23fc2924e8bf5a85cfb15715"},
 	"every field, sidecar": {everyField,
-		"fe8bdcdbcdfb174fd3a8f4ff10493fd0d6ba2dc673801f9c9393956b537bc4c7", "45f5f9021b0932bca805dbe124a039f7e7b8855607554f484d3d7051e43a4ae7"},
+		"ab7d2ae28428aec2bea6e66a002a4fe154686f7882813f0ffcc41ddafbd87d60", "f415a409227eda535132771c60c579d7ad52239a85e298301bf5df86a05286fc"},
 	"process of a task": {taskProcess,
 		"b8b6c4a5f75bbaf743d4b8f01090832e4919cbf664bcef73e522b150047662a3", "099f7fbf76cac8f21b30c9a189077c9f5862ee38b55c02c9544a85cf0e654a3e"},
 	"nothing but identity": {identityOnly,
@@ -72,6 +72,8 @@ var notDigested = map[string]string{
 	"Instances":       "an update changes them",
 	"Routes":          "an update changes them",
 	"Annotation":      "an update changes it",
+	"MetricTags":      "an update changes them",
+	"SSHRoute":        "callers make new keys for every request",
 	"Door":            "an annotation of its own names it",
 	"OriginalRequest": "people read it; the other fields come from it",
 }
@@ -125,13 +127,17 @@ func fill(t *testing.T, path string, v reflect.Value, differs func(path string) 
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(t, path, v.Elem(), differs)
-	case v.Type() == reflect.TypeFor[[]byte]():
-		v.SetBytes([]byte(valueOf(differs(path), "one", "two")))
+	case v.Type() == reflect.TypeFor[[]byte](), v.Type() == reflect.TypeFor[json.RawMessage]():
+		v.SetBytes([]byte(valueOf(differs(path), "1", "2")))
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(t, path+"[]", v.Index(0), differs)
 	case v.Type() == reflect.TypeFor[map[string]string]():
 		v.Set(reflect.ValueOf(map[string]string{"key": valueOf(differs(path), "one", "two")}))
+	case v.Type() == reflect.TypeFor[map[string]json.RawMessage]():
+		v.Set(reflect.ValueOf(map[string]json.RawMessage{"key": json.RawMessage(valueOf(differs(path), "1", "2"))}))
+	case v.Type() == reflect.TypeFor[map[string]opi.MetricTag]():
+		v.Set(reflect.ValueOf(map[string]opi.MetricTag{"key": {Text: valueOf(differs(path), "one", "two")}}))
 	case v.Kind() == reflect.String:
 		v.SetString(valueOf(differs(path), "one", "two"))
 	case v.CanInt():

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 // stored returns what stands in the annotations of an LRP that has the routes.
 func stored(g *WithT, routes opi.Routes) map[string]string {
-	changes, err := ChangesFor(opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal}, nil)
+	changes, err := ChangesFor(opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: &routes.HTTP, Internal: &routes.Internal, TCP: &routes.TCP, Other: &routes.Other}})
 	g.Expect(err).NotTo(HaveOccurred())
 	annotations := map[string]string{}
 	g.Expect(changes.Apply(annotations)).To(Succeed())
@@ -30,36 +31,45 @@ func TestFormOfStoredRoutes(t *testing.T) {
 		HTTP: []opi.HTTPRoute{
 			{Hostname: "a.example.com", Port: 8080},
 			{Hostname: "b.example.com/path", Port: 9090, Protocol: "http2", RouteServiceURL: "https://service", IsolationSegment: "segment",
-				Options: map[string]string{"loadbalancing": "least-connection"}},
+				Options: map[string]json.RawMessage{"loadbalancing": json.RawMessage(`"least-connection"`)}},
 		},
 		Internal: []opi.InternalRoute{{Hostname: "a.apps.internal"}},
+		TCP:      []opi.TCPRoute{{RouterGroupGUID: "group", ExternalPort: 61001, Port: 8082}},
+		Other:    map[string]json.RawMessage{"new-router": json.RawMessage(`[{"any":1}]`)},
 	}
 	annotations = stored(g, routes)
 	const text = `[{"hostname":"a.example.com","port":8080},{"hostname":"b.example.com/path","port":9090,"protocol":"http2",` +
 		`"route_service_url":"https://service","isolation_segment":"segment","options":{"loadbalancing":"least-connection"}}]`
 	g.Expect(annotations).To(Equal(map[string]string{
 		keys.Routes: text, keys.ApplicationURIs: text, keys.InternalRoutes: `[{"hostname":"a.apps.internal"}]`,
+		keys.TCPRoutes:   `[{"router_group_guid":"group","external_port":61001,"port":8082}]`,
+		keys.OtherRoutes: `{"new-router":[{"any":1}]}`,
 	}))
-	g.Expect(DecodeRoutes(annotations[keys.Routes], annotations[keys.InternalRoutes])).To(Equal(routes))
+	g.Expect(RouteTexts{
+		HTTP: text, Internal: annotations[keys.InternalRoutes], TCP: annotations[keys.TCPRoutes], Other: annotations[keys.OtherRoutes],
+	}.Decode()).To(Equal(routes))
 }
 
 func TestChangesSpeakOnlyOfWhatTheUpdateSpeaksOf(t *testing.T) {
 	g := NewWithT(t)
-	changes, err := ChangesFor(opi.RoutesUpdate{}, nil)
+	changes, err := ChangesFor(opi.LRPUpdate{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(changes).To(BeEmpty())
 
-	changes, err = ChangesFor(opi.RoutesUpdate{Internal: &[]opi.InternalRoute{}}, nil)
+	changes, err = ChangesFor(opi.LRPUpdate{Routes: opi.RoutesUpdate{Internal: &[]opi.InternalRoute{}, TCP: &[]opi.TCPRoute{}}, MetricTags: &map[string]opi.MetricTag{}})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(changes).To(Equal(AnnotationChanges{keys.InternalRoutes: nil}))
+	g.Expect(changes).To(Equal(AnnotationChanges{keys.InternalRoutes: nil, keys.TCPRoutes: nil, keys.MetricTags: nil}))
 
 	text, empty := "", `[]`
-	changes, err = ChangesFor(opi.RoutesUpdate{HTTP: &[]opi.HTTPRoute{}, TCP: &[]opi.TCPRoute{}}, &text)
+	changes, err = ChangesFor(opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: &[]opi.HTTPRoute{}}, Annotation: &text})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(changes).To(Equal(AnnotationChanges{keys.Routes: &empty, keys.ApplicationURIs: &empty, keys.LastUpdated: &text}))
 
-	_, err = ChangesFor(opi.RoutesUpdate{TCP: &[]opi.TCPRoute{{}}}, nil)
-	g.Expect(opi.FieldErrors(err)).To(ConsistOf(HaveField("Field", "routes.tcp")), "never dropped in silence")
+	tags := map[string]opi.MetricTag{"index": {Dynamic: opi.TagIndex}, "app_name": {Text: "dora"}}
+	changes, err = ChangesFor(opi.LRPUpdate{MetricTags: &tags})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(*changes[keys.MetricTags]).To(Equal(`{"app_name":"dora","index":{"dynamic":"index"}}`))
+	g.Expect(DecodeMetricTags(*changes[keys.MetricTags])).To(Equal(tags))
 }
 
 func manyRoutes(count int) []opi.HTTPRoute {

