@@ -151,6 +151,8 @@ func (a *Assembler) Run(ctx context.Context) error {
 // AssemblyRequest is the image that is wanted.
 type AssemblyRequest struct {
 	Droplet opi.Droplet
+	// AppGUID names the image of a droplet without a guid.
+	AppGUID string
 	// ProcessGUID is Cloud Controller's guid of the process, without version. It
 	// serves to fetch a droplet that the registry lacks.
 	ProcessGUID string
@@ -161,7 +163,7 @@ type AssemblyRequest struct {
 
 // Assembled is an app image that is in the registry.
 type Assembled struct {
-	// Repository is <prefix>/<droplet guid>, without the registry's address; Tag is
+	// Repository is <prefix>/<droplet guid> (or <app guid>), without the registry's address; Tag is
 	// <droplet checksum>-<revision>.
 	Repository, Tag string
 	// Digest is that of the image's manifest.
@@ -186,7 +188,7 @@ type Assembled struct {
 // and its text is kept for LastFailure, unless it only says that the work goes on. Those
 // that wrap opi.ErrUnavailable have an opi.Message.
 func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Assembled, error) {
-	doing := "assemble the image of droplet " + request.Droplet.GUID
+	doing := "assemble the image of droplet " + request.repository()
 	if err := a.check(request); err != nil {
 		return Assembled{}, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -237,7 +239,7 @@ func (a *Assembler) Find(ctx context.Context, request AssemblyRequest) (image As
 // neither what is remembered nor that a manifest's blobs are where it is. What is
 // missing is put there again.
 func (a *Assembler) Repair(ctx context.Context, request AssemblyRequest) (Assembled, error) {
-	doing := "repair the image of droplet " + request.Droplet.GUID
+	doing := "repair the image of droplet " + request.repository()
 	if err := a.check(request); err != nil {
 		return Assembled{}, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -255,14 +257,20 @@ func (a *Assembler) check(request AssemblyRequest) error {
 	if err := request.Droplet.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", opi.ErrRefused, opi.Within("droplet", err))
 	}
-	if slices.Contains(ownRepositories, request.Droplet.GUID) {
-		return fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("droplet.guid", "%q is the name of a repository of Irene's own", request.Droplet.GUID))
+	switch repository := request.repository(); {
+	case repository == "":
+		return fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("app.guid", "is missing, and the droplet has no guid either"))
+	case slices.Contains(ownRepositories, repository):
+		return fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("droplet.guid", "%q is the name of a repository of Irene's own", repository))
 	}
 	return nil
 }
 
+// repository is the last part of the image's name.
+func (r AssemblyRequest) repository() string { return r.Droplet.ImageRepository(r.AppGUID) }
+
 func requestKey(request AssemblyRequest) string {
-	return request.Droplet.GUID + ":" + request.Droplet.Checksum.Value + " " + request.Stack
+	return request.repository() + ":" + request.Droplet.Checksum.Value + " " + request.Stack
 }
 
 // known is an image that was in the registry a moment ago, on what is still its
@@ -277,5 +285,5 @@ func (a *Assembler) known(request AssemblyRequest) (Assembled, bool) {
 
 // target is where the image of a request on a stack is.
 func (a *Assembler) target(request AssemblyRequest, stack Stack) name.Tag {
-	return a.registry.appImages(request.Droplet.GUID).Tag(request.Droplet.Checksum.Value + "-" + stack.Revision)
+	return a.registry.appImages(request.repository()).Tag(request.Droplet.Checksum.Value + "-" + stack.Revision)
 }

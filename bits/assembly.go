@@ -192,7 +192,7 @@ func (a *Assembler) compose(ctx context.Context, f *flight, stack Stack, stored 
 		a.lifecycleSent.Store(true)
 	}
 	image := appImage{
-		stack: stack, base: base, guid: f.request.Droplet.GUID,
+		stack: stack, base: base, guid: f.request.repository(),
 		lifecycle: lifecycle.imageLayer(), droplet: stored.imageLayer(),
 	}
 	manifest, config, err := image.render()

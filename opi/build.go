@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Build makes a droplet of an app's source code with buildpacks, or finds out how
@@ -17,6 +18,9 @@ type Build struct {
 	Space        Owner `json:"space,omitzero"`
 	Organization Owner `json:"organization,omitzero"`
 
+	// Domain names the set of builds of the caller; as that of an LRP.
+	Domain string `json:"domain,omitempty"`
+
 	// Source is set for a build with buildpacks, Image for a docker image; exactly
 	// one of them.
 	Source *Source `json:"source,omitempty"`
@@ -26,6 +30,20 @@ type Build struct {
 	Environment map[string]string `json:"environment,omitempty"`
 	// Limits bound the build.
 	Limits Limits `json:"limits,omitzero"`
+	// Timeout ends the build as failed; 0 means the platform's own bound.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// EgressRules are the destinations that the build may connect to.
+	EgressRules []EgressRule `json:"egressRules,omitempty"`
+	// PlacementTags name the isolation segment: a cell must carry all of them.
+	PlacementTags []string `json:"placementTags,omitempty"`
+	// MetricTags go with every metric and log line of the build.
+	MetricTags map[string]MetricTag `json:"metricTags,omitempty"`
+	// OrganizationalUnits go into the identity certificate.
+	OrganizationalUnits []string `json:"organizationalUnits,omitempty"`
+	// Files are placed into the build's container.
+	Files []File `json:"files,omitempty"`
+	// TrustedCertificatesPath is as that of an LRP.
+	TrustedCertificatesPath string `json:"trustedCertificatesPath,omitempty"`
 	// CompletionCallback is the URL to which the outcome is reported.
 	CompletionCallback string `json:"completionCallback,omitempty"`
 }
@@ -37,6 +55,8 @@ type Source struct {
 	Stack string `json:"stack,omitempty"`
 	// AppBitsURL is where the app's source code is, a zip archive.
 	AppBitsURL string `json:"appBitsURL"`
+	// AppBitsChecksum is zero when the caller gave none.
+	AppBitsChecksum Checksum `json:"appBitsChecksum,omitzero"`
 	// DropletUploadURL takes the droplet.
 	DropletUploadURL string `json:"dropletUploadURL"`
 	// Buildpacks are tried in order, or all used where they skip detection.
@@ -45,6 +65,8 @@ type Source struct {
 	CacheDownloadURL string   `json:"cacheDownloadURL,omitempty"`
 	CacheChecksum    Checksum `json:"cacheChecksum,omitzero"`
 	CacheUploadURL   string   `json:"cacheUploadURL,omitempty"`
+	// SkipCertVerify accepts any certificate of the servers that buildpacks are fetched from.
+	SkipCertVerify bool `json:"skipCertVerify,omitempty"`
 }
 
 // Buildpack turns source code into a droplet.
@@ -71,6 +93,10 @@ func (b Build) Validate() error {
 		ValidateEnvironment(b.Environment),
 		b.Limits.Validate(),
 		validateCallback(b.CompletionCallback),
+		validateSurroundings(b.Domain, b.EgressRules, b.PlacementTags, b.MetricTags, b.Files, b.TrustedCertificatesPath),
+	}
+	if b.Timeout < 0 {
+		errs = append(errs, Invalid("timeout", "must not be negative, is %s", b.Timeout))
 	}
 	switch {
 	case b.Source != nil && b.Image != nil:
@@ -89,6 +115,9 @@ func (s Source) validate() error {
 	errs := []error{
 		validateURL("appBitsURL", s.AppBitsURL),
 		validateURL("dropletUploadURL", s.DropletUploadURL),
+	}
+	if s.AppBitsChecksum != (Checksum{}) {
+		errs = append(errs, s.AppBitsChecksum.validate("appBitsChecksum"))
 	}
 	if s.CacheDownloadURL != "" {
 		errs = append(errs, validateURL("cacheDownloadURL", s.CacheDownloadURL))

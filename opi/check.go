@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // CheckKind is how a check asks an instance for its health.
@@ -31,6 +33,8 @@ type Check struct {
 	Interval time.Duration `json:"interval,omitempty"`
 	// Timeout is how long one answer may take.
 	Timeout time.Duration `json:"timeout,omitempty"`
+	// Headers go with the request of CheckHTTP, next to those of every HTTP client.
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 // Checks are the questions asked while an instance starts, while it runs, and to
@@ -94,8 +98,8 @@ func (c Checks) Validate() error {
 	if c.StartTimeout < 0 {
 		errs = append(errs, Invalid("checks.startTimeout", "must not be negative, is %s", c.StartTimeout))
 	}
-	if c.StartTimeout > maxStartTimeout {
-		errs = append(errs, Invalid("checks.startTimeout", "must not be longer than %s, is %s", maxStartTimeout, c.StartTimeout))
+	if c.StartTimeout > MaxStartTimeout {
+		errs = append(errs, Invalid("checks.startTimeout", "must not be longer than %s, is %s", MaxStartTimeout, c.StartTimeout))
 	}
 	return errors.Join(errs...)
 }
@@ -115,6 +119,11 @@ func (c Check) validate() error {
 	}
 	if strings.ContainsAny(c.Path, "\x00\r\n") || len(c.Path) > 2048 {
 		errs = append(errs, Invalid("path", "must have at most 2048 bytes and no control characters"))
+	}
+	for _, name := range sortedKeys(c.Headers) {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(c.Headers[name]) {
+			errs = append(errs, Invalid("headers."+abbreviate(name), "is not a header of an HTTP request"))
+		}
 	}
 	if c.Interval < 0 || c.Timeout < 0 {
 		errs = append(errs, Invalid("interval", "interval and timeout must not be negative"))

@@ -7,3 +7,6 @@ type Door string
 // DoorOPI is the door of package opi/api. It has no name, because objects that were made
 // when there was a single door carry none.
 const DoorOPI Door = ""
+
+// DoorBBS is the door of package opi/bbs.
+const DoorBBS Door = "bbs"

@@ -1,6 +1,10 @@
 package opi
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
 
 // Limits bound one instance. Zero means the platform's default unless it is
 // said otherwise.
@@ -44,4 +48,15 @@ func (l Limits) Validate() error {
 		check("logBytesPerSecond", *l.LogBytesPerSecond, -1, 1<<40)
 	}
 	return errors.Join(errs...)
+}
+
+// ParseMemoryLimit reads the value of the variable MEMORY_LIMIT, mebibytes followed by m as in
+// "256m".
+func ParseMemoryLimit(text string) (mebibytes int64, err error) {
+	digits, found := strings.CutSuffix(strings.ToLower(text), "m")
+	if !found {
+		return 0, strconv.ErrSyntax
+	}
+	number, err := strconv.ParseUint(digits, 10, 62)
+	return int64(number), err
 }

@@ -2,6 +2,9 @@ package opi
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,7 +174,8 @@ type Checksum struct {
 // Droplet is a built app: a tar archive with the app, its dependencies and its
 // start command.
 type Droplet struct {
-	// GUID is Cloud Controller's guid of the droplet.
+	// GUID is Cloud Controller's guid of the droplet. It is empty if the checksum alone
+	// identifies the droplet.
 	GUID     string   `json:"guid,omitempty"`
 	Checksum Checksum `json:"checksum,omitzero"`
 	// URL is where to fetch the droplet; empty when only the registry has it.
@@ -229,19 +233,14 @@ func (l LRP) Validate() error {
 		validateOwner("space", l.Space),
 		validateOwner("organization", l.Organization),
 		validateContent(l.RootFS, l.Droplet),
+		validateImageRepository(l.Droplet, l.App),
 		ValidateEnvironment(l.Environment),
 		l.Limits.Validate(),
 		validatePorts(l.Ports),
 		l.Checks.Validate(),
 		l.Routes.Validate(),
 		validateVolumes(l.Volumes),
-		validatePlacementTags(l.PlacementTags),
-		validateDomain(l.Domain),
-		validateMetricTags(l.MetricTags),
-		validateFiles(l.Files),
-	}
-	if path := l.TrustedCertificatesPath; path != "" {
-		errs = append(errs, validateDirectory("trustedCertificatesPath", path))
+		validateSurroundings(l.Domain, l.EgressRules, l.PlacementTags, l.MetricTags, l.Files, l.TrustedCertificatesPath),
 	}
 	errs = append(errs, validateInstances(l.Instances))
 	if strings.ContainsRune(l.Annotation, 0) {
@@ -249,11 +248,6 @@ func (l LRP) Validate() error {
 	}
 	for i, process := range l.Processes {
 		errs = append(errs, validateCommand(fmt.Sprintf("processes[%d]", i), process.Command))
-	}
-	for i, rule := range l.EgressRules {
-		if err := rule.Validate(); err != nil {
-			errs = append(errs, Within(fmt.Sprintf("egressRules[%d]", i), err))
-		}
 	}
 	return errors.Join(errs...)
 }
@@ -296,10 +290,17 @@ func validateCommand(field string, command []string) error {
 	return errors.Join(errs...)
 }
 
+// ImageRepository returns the last part of the name of the droplet's app images: its guid,
+// or the guid of its app if it has none.
+func (d Droplet) ImageRepository(appGUID string) string { return cmp.Or(d.GUID, appGUID) }
+
 // Validate checks the droplet's guid and checksum, which name its image in the
-// registry.
+// registry. A droplet without a guid needs a checksum that leaves no doubt about its content.
 func (d Droplet) Validate() error {
 	var errs []error
+	if d.GUID == "" {
+		return d.Checksum.validate("checksum")
+	}
 	if !repositoryComponent.MatchString(d.GUID) {
 		errs = append(errs, Invalid("guid", "%q can't be part of an image name (lower-case letters, digits, and single '.', '_' or '-' between them)", abbreviate(d.GUID)))
 	}
@@ -307,6 +308,30 @@ func (d Droplet) Validate() error {
 		errs = append(errs, Invalid("checksum", "%q can't be part of an image tag (up to 100 letters, digits, '_', '.' or '-')", abbreviate(d.Checksum.Value)))
 	}
 	return errors.Join(errs...)
+}
+
+// validateImageRepository checks the name that the images of a droplet without a guid have
+// from their app.
+func validateImageRepository(droplet *Droplet, app Owner) error {
+	if droplet == nil || droplet.GUID != "" || repositoryComponent.MatchString(app.GUID) {
+		return nil
+	}
+	return Invalid("app.guid", "%q can't be part of the image name of a droplet without a guid (lower-case letters, digits, and single '.', '_' or '-' between them)", abbreviate(app.GUID))
+}
+
+// hexDigits are the lengths of checksums by algorithm.
+var hexDigits = map[string]int{"sha1": 2 * sha1.Size, "sha256": 2 * sha256.Size}
+
+// validate checks that the checksum is a complete SHA-1 or SHA-256.
+func (c Checksum) validate(field string) error {
+	digits, known := hexDigits[c.Algorithm]
+	switch {
+	case !known:
+		return Invalid(field, "algorithm %q is neither sha1 nor sha256", abbreviate(c.Algorithm))
+	case len(c.Value) != digits || strings.Trim(c.Value, "0123456789abcdef") != "":
+		return Invalid(field, "%q is not a %s: %d hex digits in lower case", abbreviate(c.Value), c.Algorithm, digits)
+	}
+	return nil
 }
 
 func validateVolumes(volumes []Volume) error {

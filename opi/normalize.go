@@ -38,23 +38,26 @@ func (u LRPUpdate) Normalize() LRPUpdate {
 	return u
 }
 
-// Normalize returns the task without guids of owners that can't be kept. The error is as
-// that of LRP.Normalize.
+// Normalize returns the task without guids of owners that can't be kept and without egress
+// rules, or parts of them, that can't be read. The error is as that of LRP.Normalize.
 func (t Task) Normalize() (Task, error) {
-	err := normalizeOwners(&t.App, &t.Space, &t.Organization)
-	return t, err
+	rules, rulesErr := normalizeEgressRules(t.EgressRules)
+	t.EgressRules = rules
+	return t, errors.Join(normalizeOwners(&t.App, &t.Space, &t.Organization), rulesErr)
 }
 
-// Normalize returns the build without guids of owners that can't be kept, and without
-// buildpacks that can't be fetched, as long as they are only candidates for detection and others remain. Cloud Controller sends no URL
-// for a buildpack whose file its blobstore has lost; that must not fail every build of
-// the platform. The error is as that of LRP.Normalize.
+// Normalize returns the build without what [Task.Normalize] leaves out, and without
+// buildpacks that can't be fetched, as long as they are only candidates for detection and
+// others remain. Cloud Controller sends no URL for a buildpack whose file its blobstore has
+// lost; that must not fail every build of the platform. The error is as that of LRP.Normalize.
 func (b Build) Normalize() (Build, error) {
-	ownersErr := normalizeOwners(&b.App, &b.Space, &b.Organization)
+	rules, rulesErr := normalizeEgressRules(b.EgressRules)
+	b.EgressRules = rules
+	oddErr := errors.Join(normalizeOwners(&b.App, &b.Space, &b.Organization), rulesErr)
 	if b.Source == nil {
-		return b, ownersErr
+		return b, oddErr
 	}
-	errs := []error{ownersErr}
+	errs := []error{oddErr}
 	var usable []Buildpack
 	for i, buildpack := range b.Source.Buildpacks {
 		if buildpack.URL == "" && !buildpack.SkipDetect {
@@ -64,7 +67,7 @@ func (b Build) Normalize() (Build, error) {
 		usable = append(usable, buildpack)
 	}
 	if len(usable) == 0 {
-		return b, ownersErr // for Validate to refuse
+		return b, oddErr // for Validate to refuse
 	}
 	source := *b.Source
 	source.Buildpacks = usable
@@ -111,8 +114,9 @@ func normalizeUserAnnotations(annotations map[string]string) (map[string]string,
 	return normalized, errors.Join(errs...)
 }
 
-// maxStartTimeout is the longest start timeout.
-const maxStartTimeout = 24 * time.Hour
+// MaxStartTimeout is the longest start timeout. It stands for none at all where a caller
+// has no bound.
+const MaxStartTimeout = 24 * time.Hour
 
 func (c Checks) normalize() (Checks, error) {
 	var errs []error
@@ -128,9 +132,9 @@ func (c Checks) normalize() (Checks, error) {
 		errs = append(errs, Invalid("checks.startTimeout", "is negative; the platform's default is used"))
 		c.StartTimeout = 0
 	}
-	if c.StartTimeout > maxStartTimeout {
-		errs = append(errs, Invalid("checks.startTimeout", "is %s; %s is used", c.StartTimeout, maxStartTimeout))
-		c.StartTimeout = maxStartTimeout
+	if c.StartTimeout > MaxStartTimeout {
+		errs = append(errs, Invalid("checks.startTimeout", "is %s; %s is used", c.StartTimeout, MaxStartTimeout))
+		c.StartTimeout = MaxStartTimeout
 	}
 	return c, errors.Join(errs...)
 }

@@ -59,7 +59,7 @@ func (a assembledImages) Repair(ctx context.Context, lrp opi.LRP) (render.AppIma
 }
 
 func assemblyRequest(lrp opi.LRP) bits.AssemblyRequest {
-	return bits.AssemblyRequest{Droplet: *lrp.Droplet, ProcessGUID: lrp.GUID, Stack: lrp.RootFS.Stack}
+	return bits.AssemblyRequest{Droplet: *lrp.Droplet, AppGUID: lrp.App.GUID, ProcessGUID: lrp.GUID, Stack: lrp.RootFS.Stack}
 }
 
 func appImage(assembled bits.Assembled, err error) (render.AppImage, error) {

@@ -183,7 +183,7 @@ func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedImage) (rec
 	}
 	i.to, err = a.options.Images.Assemble(ctx, recorded)
 	if err == nil {
-		i.image = a.options.Registry.DropletImage(*recorded.Droplet, i.to.Revision)
+		i.image = a.options.Registry.DropletImage(recorded, i.to.Revision)
 		return reconcile.Result{}, nil
 	}
 	if ctx.Err() != nil {

@@ -114,7 +114,7 @@ func (l *LostImages) assembleImage(ctx context.Context, i *lostImage) (reconcile
 		return reconcile.Result{Again: l.untilNext(i.open), Last: true}, err
 	}
 	i.open.unmade = 0
-	i.set, i.recorded, i.to, i.image = set, recorded, to, l.options.Registry.DropletImage(*recorded.Droplet, to.Revision)
+	i.set, i.recorded, i.to, i.image = set, recorded, to, l.options.Registry.DropletImage(recorded, to.Revision)
 	return reconcile.Result{}, nil
 }
 

@@ -110,7 +110,7 @@ func (r *lrpRoll) begin(ctx context.Context, set *appsv1.StatefulSet) (waits boo
 		return false, err
 	}
 	r.lrp.To = to.Revision
-	image := r.options.Registry.DropletImage(*lrp.Droplet, to.Revision)
+	image := r.options.Registry.DropletImage(lrp, to.Revision)
 	unneeded := false
 	err = r.options.StatefulSets.Change(ctx, set, func(set *appsv1.StatefulSet) (patch *live.Patch, err error) {
 		if revisionOf(set) == to.Revision {

@@ -1,7 +1,9 @@
 package render
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,6 +72,9 @@ func (s ProbeSettings) probe(check opi.Check, period time.Duration) *corev1.Prob
 		probe.TCPSocket = &corev1.TCPSocketAction{Port: port}
 	case opi.CheckHTTP:
 		probe.HTTPGet = &corev1.HTTPGetAction{Path: check.Path, Port: port, Scheme: corev1.URISchemeHTTP}
+		for _, name := range slices.Sorted(maps.Keys(check.Headers)) {
+			probe.HTTPGet.HTTPHeaders = append(probe.HTTPGet.HTTPHeaders, corev1.HTTPHeader{Name: name, Value: check.Headers[name]})
+		}
 	default:
 		return nil
 	}

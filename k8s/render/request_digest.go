@@ -196,6 +196,8 @@ type digestedCheck struct {
 	Path     string        `json:"path,omitempty"`
 	Interval time.Duration `json:"interval,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"`
+
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 type digestedVolume struct {

@@ -46,14 +46,14 @@ type RegistrySettings struct {
 	PullSecret string
 }
 
-// DropletImage returns the name of a droplet's image on a revision of its stack, as kubelet
-// pulls it.
-func (r RegistrySettings) DropletImage(droplet opi.Droplet, revision string) string {
-	tag := droplet.Checksum.Value
+// DropletImage returns the name of the image of an LRP's droplet on a revision of its stack,
+// as kubelet pulls it.
+func (r RegistrySettings) DropletImage(lrp opi.LRP, revision string) string {
+	tag := lrp.Droplet.Checksum.Value
 	if revision != "" {
 		tag += "-" + revision
 	}
-	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+droplet.GUID, "/") + ":" + tag
+	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+lrp.Droplet.ImageRepository(lrp.App.GUID), "/") + ":" + tag
 }
 
 // Check returns an error, which joins one [opi.FieldError] for each fault, for an LRP with

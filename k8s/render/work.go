@@ -98,7 +98,7 @@ func command(lrp opi.LRP) []string {
 // docker tag may move, a digest can't.
 func (s Settings) image(lrp opi.LRP, revision string) (string, corev1.PullPolicy) {
 	if lrp.Droplet != nil {
-		return s.Registry.DropletImage(*lrp.Droplet, revision), corev1.PullIfNotPresent
+		return s.Registry.DropletImage(lrp, revision), corev1.PullIfNotPresent
 	}
 	if strings.Contains(lrp.RootFS.Image.Reference, "@") {
 		return lrp.RootFS.Image.Reference, corev1.PullIfNotPresent

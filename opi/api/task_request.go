@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/irene-cf/irene/opi"
 )
@@ -84,7 +82,7 @@ func taskLimits(environment map[string]string) (opi.Limits, error) {
 	memory := application.Limits.Memory
 	if text := environment[memoryVariable]; text != "" {
 		var err error
-		if memory, err = parseMemory(text); err != nil {
+		if memory, err = opi.ParseMemoryLimit(text); err != nil {
 			return opi.Limits{}, opi.Invalid("environment."+memoryVariable, "is not a number of mebibytes followed by m, as in 256m")
 		}
 	}
@@ -92,16 +90,6 @@ func taskLimits(environment map[string]string) (opi.Limits, error) {
 		memory = defaultTaskMemoryMiB
 	}
 	return opi.Limits{MemoryMiB: memory, DiskMiB: application.Limits.Disk, CPUWeight: cpuWeight(memory)}, nil
-}
-
-// parseMemory reads "256m".
-func parseMemory(text string) (mebibytes int64, err error) {
-	digits, found := strings.CutSuffix(strings.ToLower(text), "m")
-	if !found {
-		return 0, strconv.ErrSyntax
-	}
-	number, err := strconv.ParseUint(digits, 10, 62)
-	return int64(number), err
 }
 
 // cpuWeight is what Cloud Controller gives apps of that memory (contract 1.2).
