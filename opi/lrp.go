@@ -299,7 +299,10 @@ func (d Droplet) ImageRepository(appGUID string) string { return cmp.Or(d.GUID, 
 func (d Droplet) Validate() error {
 	var errs []error
 	if d.GUID == "" {
-		return d.Checksum.validate("checksum")
+		if err := d.Checksum.validate("checksum"); err != nil {
+			return Invalid("guid", "is missing, and the checksum does not identify the droplet without it: %s", err)
+		}
+		return nil
 	}
 	if !repositoryComponent.MatchString(d.GUID) {
 		errs = append(errs, Invalid("guid", "%q can't be part of an image name (lower-case letters, digits, and single '.', '_' or '-' between them)", abbreviate(d.GUID)))
