@@ -11,6 +11,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
 )
@@ -84,7 +85,7 @@ func (s Settings) renderRecord(work job.Work, build opi.Build) (Objects, error) 
 }
 
 func (s Settings) work(build opi.Build) job.Work {
-	labels := job.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
+	labels := render.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
 	labels[keys.StagingGUID] = build.GUID
 	return job.Work{
 		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Labels: labels,

@@ -80,17 +80,6 @@ func (w Work) Job(pod render.Pod) *batchv1.Job {
 	}
 }
 
-// OwnerLabels returns the labels of work for an app; kind is a value of [keys.SourceType].
-func OwnerLabels(kind, guid string, app, space, organization opi.Owner) map[string]string {
-	return map[string]string{
-		keys.GUID:             guid,
-		keys.AppGUID:          app.GUID,
-		keys.SpaceGUID:        space.GUID,
-		keys.OrganizationGUID: organization.GUID,
-		keys.SourceType:       kind,
-	}
-}
-
 // OwnerAnnotations returns annotations with the exact names, which labels can't hold.
 func OwnerAnnotations(app, space, organization opi.Owner) map[string]string {
 	return map[string]string{

@@ -57,7 +57,7 @@ func newWorld(t *testing.T, objects []runtime.Object, seen ...runtime.Object) wo
 func newJob(guid string) *batchv1.Job {
 	return job.Work{
 		Namespace: "cf-apps", Name: job.Name("thing-", guid),
-		Labels: job.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
+		Labels: render.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
 	}.Job(render.Pod{})
 }
 

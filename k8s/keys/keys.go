@@ -14,6 +14,13 @@ const (
 	AppGUID          = "cloudfoundry.org/app_guid"
 	SpaceGUID        = "cloudfoundry.org/space_guid"
 	OrganizationGUID = "cloudfoundry.org/org_guid"
+	// DashedAppGUID and the others repeat labels under the names by which Cloud Foundry's own
+	// policy agents for Kubernetes select pods. Irene selects by none of them, since pods of
+	// earlier releases lack them.
+	DashedAppGUID          = "cloudfoundry.org/app-guid"
+	DashedSpaceGUID        = "cloudfoundry.org/space-guid"
+	DashedOrganizationGUID = "cloudfoundry.org/org-guid"
+	DashedSourceType       = "cloudfoundry.org/source-type"
 	// ProcessType is the process type as far as it fits a label; the annotation
 	// of the same name has it exactly.
 	ProcessType = "cloudfoundry.org/process_type"

@@ -26,7 +26,7 @@ func (s Settings) Render(task opi.Task, image render.ResolvedImage) (job.Objects
 	if err := job.CheckSize("environment", "all secret values", pod.SecretData); err != nil {
 		return job.Objects{}, err
 	}
-	labels := job.OwnerLabels(keys.SourceTypeTask, task.GUID, task.App, task.Space, task.Organization)
+	labels := render.OwnerLabels(keys.SourceTypeTask, task.GUID, task.App, task.Space, task.Organization)
 	labels[keys.TaskName] = render.LabelText(task.Name)
 	if task.Droplet != nil {
 		labels[keys.RootFSVersion] = image.Revision

@@ -113,7 +113,7 @@ func values(variables []corev1.EnvVar, secret map[string][]byte) map[string]stri
 
 func TestRenderRefusals(t *testing.T) {
 	for want, change := range map[string]func(*opi.Task){
-		"processes[0]: a user or environment per process": func(task *opi.Task) { task.Process.User = "root" },
+		"processes[0].user: \"root\" is not possible": func(task *opi.Task) { task.Process.User = "root" },
 		"environment: all secret values have": func(task *opi.Task) {
 			for _, name := range []string{"A", "B", "C"} {
 				task.Environment[name] = strings.Repeat("x", corev1.MaxSecretSize/2)
