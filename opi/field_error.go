@@ -22,23 +22,21 @@ func Invalid(field, format string, args ...any) error {
 }
 
 // FieldErrors returns every FieldError in err, in order: err may be one, wrap
-// one or join several.
+// one or join several, at any depth.
 func FieldErrors(err error) []*FieldError {
-	if err == nil {
-		return nil
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	switch err := err.(type) {
+	case *FieldError:
+		return []*FieldError{err}
+	case interface{ Unwrap() []error }:
 		var all []*FieldError
-		for _, part := range joined.Unwrap() {
+		for _, part := range err.Unwrap() {
 			all = append(all, FieldErrors(part)...)
 		}
 		return all
+	case interface{ Unwrap() error }:
+		return FieldErrors(err.Unwrap())
 	}
-	var fieldError *FieldError
-	if !errors.As(err, &fieldError) {
-		return nil
-	}
-	return []*FieldError{fieldError}
+	return nil
 }
 
 // Within puts parent before the field of every FieldError in err.

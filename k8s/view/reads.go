@@ -58,7 +58,8 @@ func (v *View) LRPs() []LRP {
 }
 
 // EachLRP visits what LRPs returns without copying it: of 100,000 LRPs that takes longer
-// than all else. The visitor must be quick, keep no pointer and call nothing of the view.
+// than all else. The visitor must be quick and call nothing of the view. An LRP never changes
+// once it is in the view, so the visitor may keep pointers for reading.
 func (v *View) EachLRP(visit func(*LRP)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

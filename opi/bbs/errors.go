@@ -1,9 +1,9 @@
 package bbs
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -18,43 +18,37 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, opi.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// wireError returns the error as Diego's clients read it, in field 1 of every response. doing
-// completes "the platform can't …". Cloud Controller shows the text to app developers.
+// unexplained ends the text of an error that has none for people.
+const unexplained = "; its operators find the reason in the log"
+
+// wireError returns the error as Diego's clients read it. doing completes "the platform
+// can't …". Cloud Controller shows the text to app developers: it names fields of the request,
+// or is an [opi.Message]. All else that an error contains is for the log.
 func wireError(doing string, err error) *models.Error {
-	var known *models.Error
-	var tooLarge *http.MaxBytesError
-	text := faults(err)
-	if text == "" {
-		text = opi.Message(err)
-	}
-	switch {
-	case errors.As(err, &known):
+	if known, ok := errors.AsType[*models.Error](err); ok {
 		return known
-	case errors.Is(err, opi.ErrNotFound):
-		return models.ErrResourceNotFound
-	case errors.As(err, &tooLarge):
-		return models.ErrBadRequest
-	case text != "" && isRefused(err):
-		return models.NewError(models.Error_InvalidRequest, text)
-	case isRefused(err):
-		return models.NewError(models.Error_InvalidRequest, "the platform can't "+doing+"; its operators find the reason in the log")
-	case text != "":
-		return models.NewError(models.Error_UnknownError, text)
-	default:
-		return models.NewError(models.Error_UnknownError, "the platform can't "+doing+"; its operators find the reason in the log")
 	}
+	if errors.Is(err, opi.ErrNotFound) {
+		return models.ErrResourceNotFound
+	}
+	text := cmp.Or(faults(err), opi.Message(err), "the platform can't "+doing+unexplained)
+	if isRefused(err) {
+		return models.NewError(models.Error_InvalidRequest, text)
+	}
+	return models.NewError(models.Error_UnknownError, text)
 }
 
 // isRefused reports whether the request itself is at fault.
 func isRefused(err error) bool {
-	return errors.Is(err, opi.ErrRefused) || len(fieldErrors(err)) > 0
+	var known *models.Error
+	return errors.As(err, &known) || errors.Is(err, opi.ErrRefused) || len(opi.FieldErrors(err)) > 0
 }
 
 // faults describes the fields that are wrong, each once; "" if err is not about fields.
 func faults(err error) string {
 	var texts []string
 	known := map[string]bool{}
-	for _, field := range fieldErrors(err) {
+	for _, field := range opi.FieldErrors(err) {
 		text := wireNames.wire(field.Field) + ": " + field.Reason
 		if !known[text] {
 			texts = append(texts, text)
@@ -62,16 +56,4 @@ func faults(err error) string {
 		known[text] = true
 	}
 	return strings.Join(texts, "; ")
-}
-
-// fieldErrors returns the fields that are wrong, also below what the back end has wrapped
-// around them.
-func fieldErrors(err error) []*opi.FieldError {
-	for err != nil {
-		if fields := opi.FieldErrors(err); len(fields) > 0 {
-			return fields
-		}
-		err = errors.Unwrap(err)
-	}
-	return nil
 }

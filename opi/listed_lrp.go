@@ -1,0 +1,37 @@
+package opi
+
+// ListedLRP is what a list has of an LRP that is desired. It is made for lists of many
+// thousands: nothing in it has to be decoded.
+type ListedLRP struct {
+	LRPIdentifier
+	// Door is the front door by which the LRP was desired, Domain its domain.
+	Door   Door
+	Domain string
+
+	Instances  int
+	Annotation string
+	Routes     RouteTexts
+
+	AppGUID string
+	// PlacementTag is the name of the isolation segment; empty for none.
+	PlacementTag string
+	// Stack is the name of the stack that a buildpack app runs on, Image the reference of a
+	// docker app's image; one of them is empty.
+	Stack, Image       string
+	MemoryMiB, DiskMiB int32
+	Modification       ModificationTag
+}
+
+// RouteTexts are an LRP's routes as JSON, by kind, in the form in which they are kept. An empty
+// text is no routes of the kind. Texts that people edited may have any content.
+type RouteTexts struct {
+	// HTTP is a list of objects with hostname, port and perhaps protocol, route_service_url,
+	// isolation_segment and options.
+	HTTP string
+	// Internal is a list of objects with hostname.
+	Internal string
+	// TCP is a list of objects with router_group_guid, external_port and port.
+	TCP string
+	// Other is an object with [Routes.Other].
+	Other string
+}
