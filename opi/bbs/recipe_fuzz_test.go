@@ -1,6 +1,7 @@
 package bbs
 
 import (
+	"encoding/json"
 	"testing"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -24,6 +25,9 @@ func FuzzDesiredLRP(f *testing.F) {
 				t.Fatalf("an error that names no field: %v", err)
 			}
 			return
+		}
+		if !json.Valid([]byte(lrp.OriginalRequest)) {
+			t.Fatalf("the request for people is no JSON: %q", lrp.OriginalRequest)
 		}
 		lrp, _ = lrp.Normalize()
 		_ = lrp.Validate()

@@ -46,7 +46,7 @@ func (r run) checkOptions() error {
 		return opi.Invalid(r.path+".suppress_log_output", "is not supported")
 	case len(r.action.VolumeMountedFiles) > 0:
 		return opi.Invalid(r.path+".volume_mounted_files", "is not supported for a single process")
-	case r.action.ResourceLimits.GetNproc() != 0:
+	case r.action.ResourceLimits.GetOptionalNproc() != nil:
 		return opi.Invalid(r.path+".resource_limits.nproc", "is not supported; max_pids bounds the processes of an instance")
 	}
 	return nil
