@@ -229,3 +229,23 @@ func TestBuildsBeyondTheExamples(t *testing.T) {
 		})
 	}
 }
+
+// Faults that only the domain finds have names that the sender knows.
+func TestNamesOfFaultsInBuildsAndTasks(t *testing.T) {
+	g := NewWithT(t)
+	wire := bareBuild()
+	buildAction(wire, 0).DownloadAction.From = "file:///etc/passwd"
+	buildAction(wire, 1).RunAction.Args = nil
+	buildAction(wire, 2).UploadAction.To = "droplet"
+	found, err := build(wire, buildGUID)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(faults(found.Validate())).To(Equal("completion_callback_url: is not an http or https URL; app package: is not an http or https URL; " +
+		"upload of the droplet: is not an http or https URL; buildpacks: there is none"))
+
+	work := bareTask()
+	work.Action.SerialAction.Actions[1].RunAction.Args[1] = ""
+	ran, err := task(work, taskGUID, "cf-tasks")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(faults(ran.Validate())).To(HavePrefix("completion_callback_url: is not an http or https URL; metric_tags.app_id: "))
+	g.Expect(faults(ran.Validate())).To(HaveSuffix("action.command: is missing: a droplet's own command starts the app, not a task"))
+}
