@@ -2,7 +2,6 @@ package bbs
 
 import (
 	"context"
-	"errors"
 
 	"code.cloudfoundry.org/bbs/models"
 	"code.cloudfoundry.org/lager/v3"
@@ -37,8 +36,11 @@ const maxProcessGUIDBytes = 127
 
 func (h *lrpRoutes) desireLRP(ctx context.Context, wire *models.DesiredLRP) error {
 	lrp, err := desiredLRP(wire)
+	if err != nil {
+		return err // The rules of the domain would find more faults in what is left.
+	}
 	lrp, odd := lrp.Normalize()
-	if err := errors.Join(err, lrp.Validate()); err != nil {
+	if err := lrp.Validate(); err != nil {
 		return err
 	}
 	if faults := faults(odd); faults != "" {

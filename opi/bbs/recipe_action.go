@@ -103,6 +103,8 @@ func (n node) leaves(inner ...string) ([]leaf, error) {
 type leaf struct {
 	node
 	kind string
+	// isTried is set if the action may fail, inParallel if others run at the same time.
+	isTried, inParallel bool
 }
 
 func (n node) leavesBelow(depth int, inner []string) ([]leaf, error) {
@@ -115,7 +117,7 @@ func (n node) leavesBelow(depth int, inner []string) ([]leaf, error) {
 	}
 	switch kind {
 	case "run", "download", "upload":
-		return []leaf{{n, kind}}, nil
+		return []leaf{{node: n, kind: kind}}, nil
 	}
 	if !slices.Contains(inner, kind) {
 		return nil, opi.Invalid(n.path+"."+kind, "is not supported here")
@@ -127,6 +129,10 @@ func (n node) leavesBelow(depth int, inner []string) ([]leaf, error) {
 			return nil, err
 		}
 		leaves = append(leaves, below...)
+	}
+	for i := range leaves {
+		leaves[i].isTried = leaves[i].isTried || kind == "try"
+		leaves[i].inParallel = leaves[i].inParallel || kind == "parallel" && len(leaves) > 1
 	}
 	return leaves, nil
 }

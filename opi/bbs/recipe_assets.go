@@ -3,6 +3,7 @@ package bbs
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -48,10 +49,12 @@ func (a asset) validateChecksum() error {
 // isLifecycle reports whether the asset is the bundle of Diego's programs.
 func (a asset) isLifecycle() bool { return a.destination == lifecycleFolder }
 
-// isCloudNative reports whether the asset is the bundle of programs for Cloud Native
+// isCloudNative reports whether the assets have the bundle of programs for Cloud Native
 // Buildpacks.
-func (a asset) isCloudNative() bool {
-	return a.isLifecycle() && (strings.HasPrefix(a.name, "cnb-") || strings.HasPrefix(a.key, "cnb-"))
+func isCloudNative(assets []asset) bool {
+	return slices.ContainsFunc(assets, func(a asset) bool {
+		return a.isLifecycle() && (strings.HasPrefix(a.name, "cnb-") || strings.HasPrefix(a.key, "cnb-"))
+	})
 }
 
 // declared returns image layers and cached dependencies.
@@ -104,8 +107,6 @@ func droplet(assets []asset, isImage bool) (*opi.Droplet, error) {
 	var found *asset
 	for _, candidate := range assets {
 		switch {
-		case candidate.isCloudNative():
-			return nil, errCloudNativeBuildpacks()
 		case candidate.isLifecycle():
 		case candidate.destination != dropletFolder:
 			return nil, candidate.invalidDestination("the folder of the lifecycle (" + lifecycleFolder + ") or of the droplet (" + dropletFolder + ")")

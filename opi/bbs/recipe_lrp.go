@@ -17,6 +17,10 @@ import (
 // and an SSH daemon next to it (contract/bbs.md 3.1). Other programs are refused. What the
 // lifecycle bundle would bring is Irene's own, so its addresses are not used.
 func desiredLRP(wire *models.DesiredLRP) (opi.LRP, error) {
+	assets := declared(wire)
+	if isCloudNative(assets) {
+		return opi.LRP{}, errCloudNativeBuildpacks()
+	}
 	errs := []error{checkPrivileged(wire)}
 	if len(wire.Sidecars) > 0 {
 		errs = append(errs, opi.Invalid("sidecars", "are not supported; sidecars are members of a codependent action"))
@@ -41,7 +45,7 @@ func desiredLRP(wire *models.DesiredLRP) (opi.LRP, error) {
 	note := func(err error) { errs = append(errs, err) }
 	lrp.RootFS, err = rootFS(wire)
 	note(err)
-	lrp.Droplet, err = lrpDroplet(wire, lrp.RootFS.Image != nil)
+	lrp.Droplet, err = lrpDroplet(wire, assets, lrp.RootFS.Image != nil)
 	note(err)
 	members, err := readMembers(wire, lrp.RootFS.Image != nil)
 	note(err)
@@ -76,8 +80,7 @@ func listens(lrp opi.LRP) bool {
 
 // lrpDroplet returns the droplet, which is an image layer, a cached dependency or a download
 // of the setup.
-func lrpDroplet(wire *models.DesiredLRP, isImage bool) (*opi.Droplet, error) {
-	assets := declared(wire)
+func lrpDroplet(wire *models.DesiredLRP, assets []asset, isImage bool) (*opi.Droplet, error) {
 	downloads, err := setupDownloads(wire.Setup)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"path"
+	"strings"
 
 	"code.cloudfoundry.org/bbs/models"
 
@@ -45,7 +46,7 @@ func (r run) checkOptions() error {
 		return opi.Invalid(r.path+".suppress_log_output", "is not supported")
 	case len(r.action.VolumeMountedFiles) > 0:
 		return opi.Invalid(r.path+".volume_mounted_files", "is not supported for a single process")
-	case r.action.ResourceLimits.GetNproc() != 0:
+	case r.action.ResourceLimits.GetOptionalNproc() != nil:
 		return opi.Invalid(r.path+".resource_limits.nproc", "is not supported; max_pids bounds the processes of an instance")
 	}
 	return nil
@@ -62,7 +63,7 @@ func (r run) fileDescriptors() int64 {
 func (r run) process(isImage bool) (opi.Process, error) {
 	arguments := r.action.Args
 	switch {
-	case len(arguments) > 0 && arguments[0] == "--":
+	case r.isCloudNative():
 		return opi.Process{}, errCloudNativeBuildpacks()
 	case len(arguments) != 2 && len(arguments) != 3:
 		return opi.Process{}, opi.Invalid(r.path+".args", "has %d words; the launcher takes app, a start command and execution metadata", len(arguments))
@@ -84,6 +85,12 @@ func (r run) process(isImage bool) (opi.Process, error) {
 		process.User = ""
 	}
 	return process, nil
+}
+
+// isCloudNative reports whether the arguments are those of the launcher or the builder for Cloud
+// Native Buildpacks.
+func (r run) isCloudNative() bool {
+	return len(r.action.Args) > 0 && strings.HasPrefix(r.action.Args[0], "--")
 }
 
 // isOwnUser reports whether user is the one that a docker image names, by its execution

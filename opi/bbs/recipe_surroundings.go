@@ -16,7 +16,6 @@ import (
 // the fields on the wire are the same, except for placement tags.
 type definition interface {
 	GetRootFs() string
-	GetEnvironmentVariables() []*models.EnvironmentVariable
 	GetDiskMb() int32
 	GetMemoryMb() int32
 	GetCpuWeight() uint32
