@@ -18,7 +18,7 @@ const (
 	LabelLifecycleDigest = "irene.cloudfoundry.org/lifecycle-digest"
 	// LabelRevision is the revision that stands in the image's tag.
 	LabelRevision = "irene.cloudfoundry.org/revision"
-	// LabelDroplet is Cloud Controller's guid of the droplet.
+	// LabelDroplet is Cloud Controller's guid of the droplet, or its checksum if it has none.
 	LabelDroplet = "irene.cloudfoundry.org/droplet-guid"
 )
 

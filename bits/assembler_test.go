@@ -80,6 +80,24 @@ func TestAnImageThatIsThereCostsOneRequest(t *testing.T) {
 	g.Expect(c.hub.seen()).To(Equal([]string{"GET cloudfoundry/droplets:" + d.Checksum.Value, "HEAD cloudfoundry/d:" + first.Tag}))
 }
 
+// A droplet without a guid is found by its checksum, and its image has the app's guid for a
+// name.
+func TestDropletsWithoutGUID(t *testing.T) {
+	g := NewWithT(t)
+	c := newCloud(t)
+	d := dropletOf(t, "d", 1000)
+	c.push(d, "")
+	droplet := opi.Droplet{Checksum: opi.Checksum{Algorithm: "sha1", Value: d.Checksum.Value}}
+	assembled, err := c.assembler.Assemble(context.Background(), AssemblyRequest{Droplet: droplet, AppGUID: "app"})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(assembled.Repository).To(Equal("cloudfoundry/app"))
+	c.pull(assembled)
+	_, err = c.assembler.Assemble(context.Background(), AssemblyRequest{Droplet: droplet})
+	g.Expect(err).To(MatchError(opi.ErrRefused))
+	_, err = c.assembler.Assemble(context.Background(), AssemblyRequest{Droplet: droplet, AppGUID: "droplets"})
+	g.Expect(err).To(MatchError(opi.ErrRefused))
+}
+
 func TestRegistriesWithoutMounts(t *testing.T) {
 	g := NewWithT(t)
 	c := newCloud(t)

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,7 +193,7 @@ func (a *Assembler) compose(ctx context.Context, f *flight, stack Stack, stored 
 		a.lifecycleSent.Store(true)
 	}
 	image := appImage{
-		stack: stack, base: base, guid: f.request.repository(),
+		stack: stack, base: base, guid: cmp.Or(f.request.Droplet.GUID, f.request.Droplet.Checksum.Value),
 		lifecycle: lifecycle.imageLayer(), droplet: stored.imageLayer(),
 	}
 	manifest, config, err := image.render()

@@ -12,7 +12,8 @@
 //	                            by SHA-1 and by SHA-256. The manifest's config is the
 //	                            build's result.json; an annotation names the stack
 //	<prefix>/<droplet guid>     app images, tagged <droplet checksum>-<revision>: the
-//	                            stack's layers, the lifecycle layer, the droplet's
+//	                            stack's layers, the lifecycle layer, the droplet's.
+//	                            An app's guid names those of droplets without one
 //	<prefix>/stage              the program that stages apps, irene-stage, as an image
 //	                            of nothing else, one tag for each release that has
 //	                            another

@@ -117,7 +117,7 @@ func (s Source) validate() error {
 		validateURL("dropletUploadURL", s.DropletUploadURL),
 	}
 	if s.AppBitsChecksum != (Checksum{}) {
-		errs = append(errs, s.AppBitsChecksum.validate("appBitsChecksum"))
+		errs = append(errs, Within("appBitsChecksum", s.AppBitsChecksum.Validate()))
 	}
 	if s.CacheDownloadURL != "" {
 		errs = append(errs, validateURL("cacheDownloadURL", s.CacheDownloadURL))

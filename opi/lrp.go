@@ -295,15 +295,12 @@ func validateCommand(field string, command []string) error {
 func (d Droplet) ImageRepository(appGUID string) string { return cmp.Or(d.GUID, appGUID) }
 
 // Validate checks the droplet's guid and checksum, which name its image in the
-// registry. A droplet without a guid needs a checksum that leaves no doubt about its content.
+// registry. A droplet may do without a guid if its checksum is a complete SHA-1 or SHA-256.
 func (d Droplet) Validate() error {
-	var errs []error
-	if d.GUID == "" {
-		if err := d.Checksum.validate("checksum"); err != nil {
-			return Invalid("guid", "is missing, and the checksum does not identify the droplet without it: %s", err)
-		}
+	if d.GUID == "" && d.Checksum.Validate() == nil {
 		return nil
 	}
+	var errs []error
 	if !repositoryComponent.MatchString(d.GUID) {
 		errs = append(errs, Invalid("guid", "%q can't be part of an image name (lower-case letters, digits, and single '.', '_' or '-' between them)", abbreviate(d.GUID)))
 	}
@@ -325,14 +322,14 @@ func validateImageRepository(droplet *Droplet, app Owner) error {
 // hexDigits are the lengths of checksums by algorithm.
 var hexDigits = map[string]int{"sha1": 2 * sha1.Size, "sha256": 2 * sha256.Size}
 
-// validate checks that the checksum is a complete SHA-1 or SHA-256.
-func (c Checksum) validate(field string) error {
+// Validate checks that the checksum is a complete SHA-1 or SHA-256.
+func (c Checksum) Validate() error {
 	digits, known := hexDigits[c.Algorithm]
 	switch {
 	case !known:
-		return Invalid(field, "algorithm %q is neither sha1 nor sha256", abbreviate(c.Algorithm))
+		return Invalid("algorithm", "%q is neither sha1 nor sha256", abbreviate(c.Algorithm))
 	case len(c.Value) != digits || strings.Trim(c.Value, "0123456789abcdef") != "":
-		return Invalid(field, "%q is not a %s: %d hex digits in lower case", abbreviate(c.Value), c.Algorithm, digits)
+		return Invalid("value", "%q is not %d hex digits in lower case", abbreviate(c.Value), digits)
 	}
 	return nil
 }

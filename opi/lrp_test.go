@@ -37,6 +37,12 @@ func TestValidate(t *testing.T) {
 			l.RootFS.Image = nil
 			l.Droplet = &opi.Droplet{GUID: "D", Checksum: opi.Checksum{Value: "a"}}
 		},
+		"checks.liveness.headers.a b": func(l *opi.LRP) {
+			l.Checks.Liveness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "/", Headers: map[string]string{"a b": "c"}}
+		},
+		"checks.liveness.headers.a": func(l *opi.LRP) {
+			l.Checks.Liveness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "/", Headers: map[string]string{"a": "b\r\nc: d"}}
+		},
 		"instances":                   func(l *opi.LRP) { l.Instances = -1 },
 		"annotation":                  func(l *opi.LRP) { l.Annotation = "\x00" },
 		"limits.memory":               func(l *opi.LRP) { l.Limits.MemoryMiB = 0 },
@@ -92,4 +98,39 @@ func TestFieldErrors(t *testing.T) {
 	joined := errors.Join(opi.Invalid("a", "1"), nil, fmt.Errorf("wrapped: %w", opi.Invalid("b", "2")))
 	g.Expect(opi.FieldErrors(joined)).To(HaveLen(2))
 	g.Expect(opi.FieldErrors(opi.Within("p", joined))[1].Field).To(Equal("p.b"))
+}
+
+// A checksum identifies a droplet; the guid only names its image.
+func TestValidateDropletsWithoutGUID(t *testing.T) {
+	sha1, sha256 := strings.Repeat("1a", 20), strings.Repeat("2b", 32)
+	for name, example := range map[string]struct {
+		checksum opi.Checksum
+		app      string
+		fields   []string
+	}{
+		"sha1":                   {opi.Checksum{Algorithm: "sha1", Value: sha1}, "app", nil},
+		"sha256":                 {opi.Checksum{Algorithm: "sha256", Value: sha256}, "app", nil},
+		"a checksum of a length": {opi.Checksum{Algorithm: "sha256", Value: sha1}, "app", []string{"droplet.guid"}},
+		"capitals":               {opi.Checksum{Algorithm: "sha1", Value: strings.ToUpper(sha1)}, "app", []string{"droplet.guid"}},
+		"another algorithm":      {opi.Checksum{Algorithm: "md5", Value: sha1}, "app", []string{"droplet.guid"}},
+		"no checksum":            {opi.Checksum{}, "app", []string{"droplet.guid", "droplet.checksum"}},
+		"no app":                 {opi.Checksum{Algorithm: "sha1", Value: sha1}, "", []string{"app.guid"}},
+		"an app that names none": {opi.Checksum{Algorithm: "sha1", Value: sha1}, "App", []string{"app.guid"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			droplet := &opi.Droplet{Checksum: example.checksum}
+			lrp := valid()
+			lrp.RootFS.Image, lrp.Droplet, lrp.App.GUID = nil, droplet, example.app
+			g.Expect(fieldsOf(lrp.Validate())).To(Equal(example.fields))
+			task := opi.Task{
+				GUID: "task", App: lrp.App, Droplet: droplet, Process: opi.Process{Command: []string{"run"}},
+				Limits: lrp.Limits, CompletionCallback: "https://cc.internal/",
+			}
+			g.Expect(fieldsOf(task.Validate())).To(Equal(example.fields))
+		})
+	}
+	g := NewWithT(t)
+	g.Expect(opi.Droplet{GUID: "droplet"}.ImageRepository("app")).To(Equal("droplet"))
+	g.Expect(opi.Droplet{}.ImageRepository("app")).To(Equal("app"))
 }

@@ -240,3 +240,20 @@ func TestRepetitionsAreNoFaults(t *testing.T) {
 	lrp.PlacementTags = []string{strings.Repeat("隔", 255)}
 	g.Expect(lrp.Validate()).To(Succeed())
 }
+
+// Rules of tasks and builds are read as those of LRPs.
+func TestNormalizeEgressRulesOfTasksAndBuilds(t *testing.T) {
+	g := NewWithT(t)
+	rules := []opi.EgressRule{{Protocol: "all", Destinations: []string{"10.0.0.1,nowhere"}}, {Protocol: "sctp", Destinations: []string{"::1"}}}
+	wanted := []opi.EgressRule{{Protocol: "all", Destinations: []string{"10.0.0.1"}}}
+	odd := []string{"egressRules[0].destinations[0]", "egressRules[1].protocol"}
+
+	task, err := opi.Task{EgressRules: rules}.Normalize()
+	g.Expect(task.EgressRules).To(Equal(wanted))
+	g.Expect(fieldsOf(err)).To(Equal(odd))
+	for _, source := range []*opi.Source{nil, {}, {Buildpacks: []opi.Buildpack{{URL: "u"}}}} {
+		build, err := opi.Build{EgressRules: rules, Source: source}.Normalize()
+		g.Expect(build.EgressRules).To(Equal(wanted))
+		g.Expect(fieldsOf(err)).To(Equal(odd))
+	}
+}

@@ -25,6 +25,13 @@ func TestValidateTask(t *testing.T) {
 		"process.command": func(x *opi.Task) {
 			x.RootFS, x.Droplet = opi.RootFS{}, &opi.Droplet{GUID: "d", Checksum: opi.Checksum{Value: "a"}}
 		},
+		"domain":                  func(x *opi.Task) { x.Domain = "a b" },
+		"volumes[0].directory":    func(x *opi.Task) { x.Volumes = []opi.Volume{{Driver: "d", ID: "v"}} },
+		"egressRules[0].protocol": func(x *opi.Task) { x.EgressRules = []opi.EgressRule{{Destinations: []string{"::1"}}} },
+		"placementTags[0]":        func(x *opi.Task) { x.PlacementTags = []string{""} },
+		"metricTags.a":            func(x *opi.Task) { x.MetricTags = map[string]opi.MetricTag{"a": {Dynamic: "x"}} },
+		"files[0].path":           func(x *opi.Task) { x.Files = []opi.File{{Path: "/etc/passwd"}} },
+		"trustedCertificatesPath": func(x *opi.Task) { x.TrustedCertificatesPath = "certs" },
 	} {
 		t.Run(field, func(t *testing.T) {
 			g := NewWithT(t)
@@ -49,13 +56,18 @@ func TestValidateBuild(t *testing.T) {
 	}
 	NewWithT(t).Expect(valid().Validate()).To(Succeed())
 	for field, change := range map[string]func(*opi.Build){
-		"source":                   func(x *opi.Build) { x.Source = nil },
-		"source.appBitsURL":        func(x *opi.Build) { x.Source.AppBitsURL = "file:///etc/passwd" },
-		"source.dropletUploadURL":  func(x *opi.Build) { x.Source.DropletUploadURL = "" },
-		"source.cacheUploadURL":    func(x *opi.Build) { x.Source.CacheUploadURL = "x" },
-		"source.buildpacks":        func(x *opi.Build) { x.Source.Buildpacks = nil },
-		"source.buildpacks[0].url": func(x *opi.Build) { x.Source.Buildpacks[0].URL = "" },
-		"image.reference":          func(x *opi.Build) { x.Source, x.Image = nil, &opi.Image{Reference: "http://x/y"} },
+		"source":                           func(x *opi.Build) { x.Source = nil },
+		"source.appBitsURL":                func(x *opi.Build) { x.Source.AppBitsURL = "file:///etc/passwd" },
+		"source.dropletUploadURL":          func(x *opi.Build) { x.Source.DropletUploadURL = "" },
+		"source.cacheUploadURL":            func(x *opi.Build) { x.Source.CacheUploadURL = "x" },
+		"source.buildpacks":                func(x *opi.Build) { x.Source.Buildpacks = nil },
+		"source.buildpacks[0].url":         func(x *opi.Build) { x.Source.Buildpacks[0].URL = "" },
+		"source.appBitsChecksum.algorithm": func(x *opi.Build) { x.Source.AppBitsChecksum.Value = "a" },
+		"timeout":                          func(x *opi.Build) { x.Timeout = -1 },
+		"domain":                           func(x *opi.Build) { x.Domain = "a b" },
+		"egressRules[0].protocol":          func(x *opi.Build) { x.EgressRules = []opi.EgressRule{{Destinations: []string{"::1"}}} },
+		"files[0].path":                    func(x *opi.Build) { x.Files = []opi.File{{Path: "../x"}} },
+		"image.reference":                  func(x *opi.Build) { x.Source, x.Image = nil, &opi.Image{Reference: "http://x/y"} },
 	} {
 		t.Run(field, func(t *testing.T) {
 			g := NewWithT(t)

@@ -54,5 +54,14 @@ func TaskLRP(task opi.Task) opi.LRP {
 		Processes:     []opi.Process{task.Process},
 		Environment:   task.Environment,
 		Limits:        task.Limits,
+
+		Domain:                  task.Domain,
+		Volumes:                 task.Volumes,
+		EgressRules:             task.EgressRules,
+		PlacementTags:           task.PlacementTags,
+		MetricTags:              task.MetricTags,
+		OrganizationalUnits:     task.OrganizationalUnits,
+		Files:                   task.Files,
+		TrustedCertificatesPath: task.TrustedCertificatesPath,
 	}
 }

@@ -308,3 +308,25 @@ func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A droplet without a guid has its app's guid for the name of its image.
+func TestImagesOfDropletsWithoutGUID(t *testing.T) {
+	g := NewWithT(t)
+	lrp := goldenLRP(t)
+	lrp.Droplet.GUID = ""
+	_, statefulSet := objects(t, lrp)
+	g.Expect(statefulSet.Spec.Template.Spec.Containers[0].Image).To(ContainSubstring("/" + lrp.App.GUID + ":" + lrp.Droplet.Checksum.Value))
+}
+
+func TestHeadersOfChecks(t *testing.T) {
+	g := NewWithT(t)
+	lrp := goldenLRP(t)
+	check := opi.Check{Kind: opi.CheckHTTP, Port: 8080, Path: "/", Headers: map[string]string{"X-Forwarded-Proto": "https", "User-Agent": "check"}}
+	lrp.Checks = opi.NewChecks(0, []opi.Check{check}, []opi.Check{check}, nil)
+	_, statefulSet := objects(t, lrp)
+	container := statefulSet.Spec.Template.Spec.Containers[0]
+	for _, probe := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe} {
+		g.Expect(probe.HTTPGet.HTTPHeaders).To(Equal([]corev1.HTTPHeader{{Name: "User-Agent", Value: "check"}, {Name: "X-Forwarded-Proto", Value: "https"}}))
+	}
+	g.Expect(container.ReadinessProbe).To(BeNil())
+}

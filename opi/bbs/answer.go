@@ -16,7 +16,7 @@ const (
 )
 
 // chunk is how much of a list is sent at a time.
-const chunk = 64 << 10
+const chunk = 256 << 10
 
 // answer is the response to one request. It begins with the first chunk or at the end, so
 // that a list in work is sent while it is made.

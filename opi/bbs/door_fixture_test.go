@@ -71,6 +71,12 @@ func (d *door) post(g Gomega, path string, request, response message) {
 	decode(g, d.send(path, body), response)
 }
 
+func (d *door) sendMessage(g Gomega, path string, request message) *httptest.ResponseRecorder {
+	body, err := request.Marshal()
+	g.ExpectWithOffset(1, err).NotTo(HaveOccurred())
+	return d.send(path, body)
+}
+
 func decode(g Gomega, answer *httptest.ResponseRecorder, response message) {
 	g.ExpectWithOffset(2, answer.Code).To(Equal(http.StatusOK), answer.Body.String())
 	g.ExpectWithOffset(2, answer.Header().Get("Content-Type")).To(Equal("application/x-protobuf"))

@@ -55,6 +55,12 @@ func read[M any, R request[M]](f *front, path, doing string, handle func(context
 //
 // The work goes on when the caller leaves, since the twins wait for it.
 func write[M any, R request[M]](f *front, path, doing string, handle func(context.Context, R) error) {
+	writeOrNote(f, path, doing, handle, func(R, error) {})
+}
+
+// writeOrNote is write with a function that is called once for a failure, whatever failed. Of a
+// message that can't be parsed it gets the part that was.
+func writeOrNote[M any, R request[M]](f *front, path, doing string, handle func(context.Context, R) error, failed func(R, error)) {
 	f.post(path, func(w http.ResponseWriter, r *http.Request) {
 		out := &answer{w: w}
 		body, err := readBody(r.Body)
@@ -74,6 +80,7 @@ func write[M any, R request[M]](f *front, path, doing string, handle func(contex
 			}
 			if err != nil {
 				f.logFailure(r, path, &message, err)
+				failed(&message, err)
 			}
 			return nil, err
 		})
@@ -130,8 +137,13 @@ func (f *front) parse(body []byte, message interface{ Unmarshal(body []byte) err
 // logFailure logs why a request failed. The caller gets the text for people alone.
 func (f *front) logFailure(r *http.Request, path string, message any, err error) {
 	data := lager.Data{"route": path, "request_id": r.Header.Get(requestIDHeader)}
-	if named, ok := message.(interface{ GetProcessGuid() string }); ok {
+	switch named := message.(type) {
+	case interface{ GetProcessGuid() string }:
 		data["process_guid"] = named.GetProcessGuid()
+	case interface{ GetDesiredLrp() *models.DesiredLRP }:
+		data["process_guid"] = named.GetDesiredLrp().GetProcessGuid()
+	case interface{ GetActualLrpKey() *models.ActualLRPKey }:
+		data["process_guid"] = named.GetActualLrpKey().GetProcessGuid()
 	}
 	if isRefused(err) || errors.Is(err, opi.ErrNotFound) {
 		data["reason"] = err.Error()

@@ -39,6 +39,9 @@ type LRPs interface {
 // appsDomain is the domain of Cloud Controller's apps.
 const appsDomain = "cf-apps"
 
+// startApp is what desiring does, for texts.
+const startApp = "start the app"
+
 // lrpRoutes are the routes about LRPs.
 type lrpRoutes struct {
 	lrps     LRPs
@@ -57,6 +60,7 @@ func newLRPs(options Options, logger lager.Logger) *lrpRoutes {
 
 func (h *lrpRoutes) register(f *front) {
 	const look, list = "look at the app", "list the apps"
+	writeOrNote(f, "/v1/desired_lrp/desire.r2", startApp, h.desire, h.noteRefusal)
 	read(f, "/v1/desired_lrps/get_by_process_guid.r2", look, h.get)
 	read(f, "/v1/desired_lrps/get_by_process_guid.r3", look, h.getWithSSH)
 	read(f, "/v1/desired_lrps/list.r2", list, h.listDesired)

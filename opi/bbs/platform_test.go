@@ -25,6 +25,8 @@ type platform struct {
 	// writes counts calls that change something, searches those that look beyond the view.
 	writes, searches int
 	desired          []opi.LRP
+	// texts are the routes that lists have, in place of the LRP's own.
+	texts *opi.RouteTexts
 }
 
 func newPlatform(lrps ...opi.PresentLRP) *platform {
@@ -170,6 +172,7 @@ func (p *platform) EachListed(_ context.Context, doors []opi.Door, visit func(*o
 		if err != nil {
 			return err
 		}
+		entry.Routes = *cmp.Or(p.texts, &entry.Routes)
 		if err := visit(&entry); err != nil {
 			return err
 		}

@@ -2,11 +2,14 @@ package bbs
 
 import "strings"
 
+// stackScheme comes before the name of a stack.
+const stackScheme = "preloaded:"
+
 // wireRootFS returns the root file system as a URL in Diego's form (contract/bbs.md 3.4). One
 // of the two is empty; with neither, the answer is the default stack, which has no name here.
 func wireRootFS(stack, image string) string {
 	if image == "" {
-		return "preloaded:" + stack
+		return stackScheme + stack
 	}
 	name, digest, _ := strings.Cut(image, "@")
 	tag := ""

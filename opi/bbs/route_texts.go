@@ -18,121 +18,148 @@ const (
 // appendRouteTexts appends the content of ProtoRoutes: the same as [wireRoutes] of the decoded
 // routes. A kind that can't be read, which only people who edit objects can bring about, is
 // answered as if it had no routes.
+//
+// Texts as the back end writes them are copied piece by piece. Decoding and encoding them in
+// every entry of a list would take longer than sending it.
 func appendRouteTexts(to []byte, texts opi.RouteTexts) []byte {
-	to = appendKind(to, `"`+httpKind+`"`, func(to []byte) []byte { return appendList(to, texts.HTTP, appendHTTPRoute) })
-	to = appendKind(to, `"`+tcpKind+`"`, func(to []byte) []byte { return appendList(to, texts.TCP, appendTCPRoute) })
-	to = appendKind(to, `"`+internalKind+`"`, func(to []byte) []byte { return appendList(to, texts.Internal, appendInternalRoute) })
+	to = appendKind(to, httpKind, func(to []byte) []byte {
+		if quick, ok := appendHTTPRoutes(to, texts.HTTP); ok {
+			return quick
+		}
+		return append(to, slowHTTPRoutes(texts.HTTP)...)
+	})
+	to = appendKind(to, tcpKind, func(to []byte) []byte {
+		if quick, ok := appendTCPRoutes(to, texts.TCP); ok {
+			return quick
+		}
+		return append(to, slowTCPRoutes(texts.TCP)...)
+	})
+	to = appendKind(to, internalKind, func(to []byte) []byte {
+		if quick, ok := appendInternalRoutes(to, texts.Internal); ok {
+			return quick
+		}
+		return append(to, slowInternalRoutes(texts.Internal)...)
+	})
 	if texts.Other == "" {
 		return to
 	}
-	begin := len(to)
-	readable := eachMember(texts.Other, func(name, value string) bool {
-		if name != `"`+sshKind+`"` {
-			to = appendKind(to, name, func(to []byte) []byte { return append(to, value...) })
+	var other map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(texts.Other), &other); err != nil {
+		return to
+	}
+	for kind, value := range other {
+		if kind != sshKind {
+			to = appendKind(to, kind, func(to []byte) []byte { return append(to, value...) })
 		}
-		return true
-	})
-	if !readable {
-		return to[:begin]
 	}
 	return to
 }
 
-// appendKind appends the routes of one kind. Its name is in quotes, and most have no escapes.
-func appendKind(to []byte, quotedName string, fill func([]byte) []byte) []byte {
-	name := quotedName[1 : len(quotedName)-1]
-	for i := range len(name) {
-		if name[i] == '\\' {
-			_ = json.Unmarshal([]byte(quotedName), &name) // it was parsed when it was found
-			break
-		}
-	}
+func appendKind(to []byte, kind string, fill func([]byte) []byte) []byte {
 	return appendPart(to, routesField, func(to []byte) []byte {
-		return appendPart(appendText(to, kindField, name), routeField, fill)
+		return appendPart(appendText(to, kindField, kind), routeField, fill)
 	})
 }
 
-// appendList appends a JSON array of what route appends for each element of the stored one.
-func appendList(to []byte, stored string, route func(to []byte, element string) ([]byte, bool)) []byte {
-	begin := len(to)
-	to = append(to, '[')
-	readable := stored == "" || eachElement(stored, func(element string) (ok bool) {
-		if to[len(to)-1] != '[' {
-			to = append(to, ',')
+// The quick functions append a JSON array in the form of answers. They return false for a text
+// that is not of the form that the back end writes: other spaces, members or order.
+
+func appendHTTPRoutes(to []byte, text string) ([]byte, bool) {
+	rest := storedText{text: text}
+	to, more := rest.begin(to)
+	for more && rest.skip(`{"hostname":"`) {
+		hostname := rest.untilQuote()
+		rest.must(`,"port":`)
+		to = append(append(append(to, `{"hostnames":["`...), hostname...), `"],"port":`...)
+		to = append(to, rest.number()...)
+		protocol := rest.optional(`,"protocol":"`)
+		to = appendOrNull(append(to, `,"route_service_url":`...), rest.optional(`,"route_service_url":"`))
+		to = appendOrNull(append(to, `,"isolation_segment":`...), rest.optional(`,"isolation_segment":"`))
+		to = appendOrNull(append(to, `,"protocol":`...), protocol)
+		if rest.skip(`,"options":`) {
+			to = append(append(to, `,"options":`...), rest.flatObject()...)
 		}
-		to, ok = route(to, element)
-		return ok
-	})
-	if !readable {
-		return append(to[:begin], "[]"...)
+		to, more = rest.next(to)
 	}
-	return append(to, ']')
+	return to, rest.isRead()
 }
 
-func appendHTTPRoute(to []byte, element string) ([]byte, bool) {
-	hostname, port, protocol, service, segment, options := `""`, "0", "null", "null", "null", ""
-	ok := eachMember(element, func(name, value string) bool {
-		switch name {
-		case `"hostname"`:
-			return setText(&hostname, value)
-		case `"port"`:
-			return setNumber(&port, value)
-		case `"protocol"`:
-			return setText(&protocol, value)
-		case `"route_service_url"`:
-			return setText(&service, value)
-		case `"isolation_segment"`:
-			return setText(&segment, value)
-		case `"options"`:
-			options = value
-			return value[0] == '{'
+func appendTCPRoutes(to []byte, text string) ([]byte, bool) {
+	rest := storedText{text: text}
+	to, more := rest.begin(to)
+	for more && rest.skip(`{"router_group_guid":"`) {
+		group := rest.untilQuote()
+		rest.must(`,"external_port":`)
+		to = append(append(append(to, `{"router_group_guid":"`...), group...), `","external_port":`...)
+		to = append(to, rest.number()...)
+		rest.must(`,"port":`)
+		to = append(append(to, `,"container_port":`...), rest.number()...)
+		to, more = rest.next(to)
+	}
+	return to, rest.isRead()
+}
+
+func appendInternalRoutes(to []byte, text string) ([]byte, bool) {
+	rest := storedText{text: text}
+	to, more := rest.begin(to)
+	for more && rest.skip(`{"hostname":"`) {
+		to = append(append(append(to, `{"hostname":"`...), rest.untilQuote()...), '"')
+		to, more = rest.next(to)
+	}
+	return to, rest.isRead()
+}
+
+func appendOrNull(to []byte, text string) []byte {
+	if text == "" {
+		return append(to, "null"...)
+	}
+	return append(append(append(to, '"'), text...), '"')
+}
+
+// storedHTTPRoute and storedTCPRoute are routes as the back end stores them.
+type storedHTTPRoute struct {
+	Hostname         string                     `json:"hostname"`
+	Port             int32                      `json:"port"`
+	Protocol         string                     `json:"protocol"`
+	RouteServiceURL  string                     `json:"route_service_url"`
+	IsolationSegment string                     `json:"isolation_segment"`
+	Options          map[string]json.RawMessage `json:"options"`
+}
+
+type storedTCPRoute struct {
+	RouterGroupGUID string `json:"router_group_guid"`
+	ExternalPort    int32  `json:"external_port"`
+	Port            int32  `json:"port"`
+}
+
+func slowHTTPRoutes(text string) []byte {
+	return slowRoutes(text, func(route storedHTTPRoute, routes *opi.Routes) {
+		routes.HTTP = append(routes.HTTP, opi.HTTPRoute(route))
+	}, httpKind)
+}
+
+func slowTCPRoutes(text string) []byte {
+	return slowRoutes(text, func(route storedTCPRoute, routes *opi.Routes) { routes.TCP = append(routes.TCP, opi.TCPRoute(route)) }, tcpKind)
+}
+
+func slowInternalRoutes(text string) []byte {
+	return slowRoutes(text, func(route internalEntry, routes *opi.Routes) {
+		routes.Internal = append(routes.Internal, opi.InternalRoute(route))
+	}, internalKind)
+}
+
+// slowRoutes decodes and encodes the routes of one kind.
+func slowRoutes[R any](text string, add func(R, *opi.Routes), kind string) []byte {
+	var elements []R
+	var routes opi.Routes
+	if json.Unmarshal([]byte(text), &elements) == nil {
+		for _, route := range elements {
+			add(route, &routes)
 		}
-		return true
-	})
-	to = append(append(append(to, `{"hostnames":[`...), hostname...), `],"port":`...)
-	to = append(append(append(to, port...), `,"route_service_url":`...), service...)
-	to = append(append(append(to, `,"isolation_segment":`...), segment...), `,"protocol":`...)
-	to = append(to, protocol...)
-	if options != "" && options != "{}" {
-		to = append(append(to, `,"options":`...), options...)
 	}
-	return append(to, '}'), ok
-}
-
-func appendTCPRoute(to []byte, element string) ([]byte, bool) {
-	group, external, port := `""`, "0", "0"
-	ok := eachMember(element, func(name, value string) bool {
-		switch name {
-		case `"router_group_guid"`:
-			return setText(&group, value)
-		case `"external_port"`:
-			return setNumber(&external, value)
-		case `"port"`:
-			return setNumber(&port, value)
-		}
-		return true
-	})
-	to = append(append(append(to, `{"router_group_guid":`...), group...), `,"external_port":`...)
-	to = append(append(append(to, external...), `,"container_port":`...), port...)
-	return append(to, '}'), ok
-}
-
-func appendInternalRoute(to []byte, element string) ([]byte, bool) {
-	hostname := `""`
-	ok := eachMember(element, func(name, value string) bool {
-		return name != `"hostname"` || setText(&hostname, value)
-	})
-	return append(append(append(to, `{"hostname":`...), hostname...), '}'), ok
-}
-
-func setText(to *string, value string) bool {
-	if value[0] == '"' && value != `""` {
-		*to = value
+	wire, err := wireRoutes(routes, nil)
+	if err != nil {
+		return []byte("[]")
 	}
-	return value[0] == '"'
-}
-
-func setNumber(to *string, value string) bool {
-	*to = value
-	return value[0] >= '0' && value[0] <= '9'
+	return *(*wire)[kind]
 }

@@ -27,7 +27,11 @@ func (h *lrpRoutes) listSchedulingInfos(ctx context.Context, request *models.Des
 // Controller needs its parts to be there even if they are empty.
 func appendSchedulingInfo(to []byte, lrp *opi.ListedLRP, domain string) []byte {
 	to = appendPart(to, 1, func(to []byte) []byte { // desired_lrp_key
-		to = appendText(to, 1, lrp.ProcessGUID())
+		if lrp.Version == "" {
+			to = appendText(to, 1, lrp.GUID)
+		} else {
+			to = appendText(to, 1, lrp.GUID, "-", lrp.Version) // its ProcessGUID
+		}
 		to = appendText(to, 2, domain)
 		return appendText(to, 3, lrp.AppGUID)
 	})
@@ -36,7 +40,10 @@ func appendSchedulingInfo(to []byte, lrp *opi.ListedLRP, domain string) []byte {
 	to = appendPart(to, 4, func(to []byte) []byte { // desired_lrp_resource
 		to = appendNumber(to, 1, int64(lrp.MemoryMiB))
 		to = appendNumber(to, 2, int64(lrp.DiskMiB))
-		return appendText(to, 3, wireRootFS(lrp.Stack, lrp.Image))
+		if lrp.Image == "" {
+			return appendText(to, 3, stackScheme, lrp.Stack)
+		}
+		return appendText(to, 3, wireRootFS("", lrp.Image))
 	})
 	to = appendPart(to, 5, func(to []byte) []byte { return appendRouteTexts(to, lrp.Routes) })
 	to = appendPart(to, 6, func(to []byte) []byte { // modification_tag
