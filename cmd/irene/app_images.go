@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -186,9 +187,9 @@ func besideIrene(configured, name string) (string, error) {
 
 // newAssembler works until its Run ends.
 func newAssembler(config Configuration, stacks *bits.Stacks, requests *platform.Metrics, logger lager.Logger) (*bits.Assembler, error) {
-	source, err := newDropletSource(config, requests, logger)
+	source, err := newDropletSources(config, requests, logger)
 	if err != nil {
-		return nil, fmt.Errorf("droplets.source: %w", err)
+		return nil, err
 	}
 	options := bits.AssemblerOptions{
 		Stacks: stacks,
@@ -202,7 +203,7 @@ func newAssembler(config Configuration, stacks *bits.Stacks, requests *platform.
 		ParallelFetches:    config.Droplets.ParallelDownloads,
 		Logger:             logger.Session("assembler"),
 	}
-	if source != nil {
+	if source != (bits.DropletSources{}) {
 		options.Source = source
 	}
 	if config.Droplets.Source.CloudController != "" {
@@ -215,6 +216,43 @@ func newAssembler(config Configuration, stacks *bits.Stacks, requests *platform.
 // what it was meant for.
 const cloudControllerIsNoSource = "Cloud Controller compares the checksum in its download URL with the droplet's SHA-256, " +
 	"and names only the SHA-1 when it starts an app; set droplets.source.url or url_file to its blobstore instead"
+
+// newDropletSources returns what droplets are fetched from that the registry lacks. Requests of
+// the BBS door have URLs of Cloud Controller, which wants Irene's certificate.
+func newDropletSources(config Configuration, requests *platform.Metrics, logger lager.Logger) (bits.DropletSources, error) {
+	var sources bits.DropletSources
+	configured, err := newDropletSource(config, requests, logger)
+	if err != nil {
+		return sources, fmt.Errorf("droplets.source: %w", err)
+	}
+	if configured != nil {
+		sources.Configured = configured
+	}
+	cloudController := config.CloudController
+	if cloudController.URL == "" {
+		return sources, nil
+	}
+	rules, err := platformRules(config)
+	if err != nil {
+		return sources, err
+	}
+	sources.Requested, err = bits.NewHTTPSource(bits.HTTPSourceOptions{
+		URL:             strings.TrimSuffix(cloudController.URL, "/") + "/",
+		CertificateFile: cloudController.CertificateFile,
+		KeyFile:         cloudController.KeyFile,
+		CAFile:          cloudController.CAFile,
+		Outbound:        rules,
+		PlainHTTP:       config.Droplets.Source.PlainHTTP || strings.HasPrefix(cloudController.URL, "http://"),
+		MaxBytes:        config.Droplets.MaxBytes,
+		Timeout:         config.Droplets.Source.Timeout.Duration,
+		Logger:          logger.Session("requested-droplets"),
+		Metrics:         requests,
+	})
+	if err != nil {
+		return sources, fmt.Errorf("cloud_controller: %w", err)
+	}
+	return sources, nil
+}
 
 // newDropletSource returns nil if no source is configured.
 func newDropletSource(config Configuration, requests *platform.Metrics, logger lager.Logger) (*bits.HTTPSource, error) {
