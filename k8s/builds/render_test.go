@@ -34,7 +34,7 @@ func testSettings() Settings {
 	return Settings{
 		Namespace: "cf-apps", PullSecret: "registry",
 		Steps: stager.Settings{
-			Registry:       stager.Registry{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
+			Registry:       steps.RegistryConfig{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
 			DefaultDiskMiB: stager.DefaultDiskMiB, ParallelDownloads: stager.DefaultParallelDownloads,
 		},
 		Limits: job.Limits{

@@ -1,6 +1,7 @@
 package builds
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/keys"
-	"github.com/irene-cf/irene/stager"
+	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -256,10 +257,12 @@ func TestBuildsThatHaveFailed(t *testing.T) {
 			if c.pod != nil {
 				found = append(found, testPod(job, c.pod...))
 			}
-			verdict := testSettings().judge(job, found, now)
-			g.Expect(verdict.pushed).To(BeNil())
-			g.Expect(verdict.failure).NotTo(BeNil())
-			g.Expect(*verdict.failure).To(Equal(stager.Failure{Reason: c.reason, ID: c.id, Message: c.message}))
+			outcome, wait, err := newWorld(t).Decide(t.Context(), job, found)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(wait).To(BeZero())
+			g.Expect(outcome).To(HaveValue(Equal(opi.Outcome{
+				Work: opi.WorkBuild, GUID: testGUID, Reason: c.reason, Failed: true, ErrorID: c.id, Message: c.message,
+			})))
 		})
 	}
 }
@@ -288,10 +291,20 @@ func TestBuildsThatHaveSucceeded(t *testing.T) {
 			if c.pod != nil {
 				c.pod(pod)
 			}
-			verdict := testSettings().judge(job, []*corev1.Pod{pod}, now)
-			g.Expect(verdict.failure).To(BeNil())
-			g.Expect(verdict.pushed.Result).To(Equal(testResult))
-			g.Expect(verdict.pushedAt).To(Equal(now.Add(-30 * time.Second)))
+			w := newWorld(t)
+			w.registries.err = fmt.Errorf("read: %w", opi.ErrNotFound)
+			decide := func() (*opi.Outcome, error) {
+				outcome, _, err := w.Decide(t.Context(), job, []*corev1.Pod{pod})
+				return outcome, err
+			}
+			w.clock.SetTime(now.Add(missingResult - 30*time.Second))
+			_, err := decide()
+			g.Expect(err).To(MatchError(opi.ErrNotFound), "it was pushed 30 s ago")
+			w.clock.SetTime(now.Add(missingResult - 30*time.Second + 1))
+			g.Expect(decide()).To(HaveField("Reason", "internal"), "the registry has lost it")
+			w.registries.results[testResult] = resultJSON
+			g.Expect(decide()).To(HaveField("Reason", "succeeded"))
+			g.Expect(w.registries.tagged[0].Result).To(Equal(testResult))
 		})
 	}
 }
@@ -325,10 +338,10 @@ func TestBuildsThatAreUnderWay(t *testing.T) {
 			if c.pod != nil {
 				found = append(found, testPod(job, c.pod...))
 			}
-			verdict := testSettings().judge(job, found, now)
-			g.Expect(verdict.failure).To(BeNil())
-			g.Expect(verdict.pushed).To(BeNil())
-			g.Expect(verdict.after).To(Equal(c.after))
+			outcome, wait, err := newWorld(t).Decide(t.Context(), job, found)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(outcome).To(BeNil())
+			g.Expect(wait).To(Equal(c.after))
 		})
 	}
 }

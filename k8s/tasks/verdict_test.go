@@ -163,9 +163,14 @@ func TestTasksThatHaveEnded(t *testing.T) {
 			if c.pod != nil {
 				found = append(found, testPod(job, c.pod...))
 			}
-			verdict := testSettings().judge(job, found, now)
-			g.Expect(verdict.end).To(HaveValue(Equal(end{reason: c.reason, message: c.message})))
-			g.Expect(verdict.noPod).To(Equal(name == "no pod"))
+			w := newWorld()
+			outcome, wait, err := w.Decide(t.Context(), job, found)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(wait).To(BeZero())
+			g.Expect(outcome).To(HaveValue(Equal(opi.Outcome{
+				Work: opi.WorkTask, GUID: testGUID, Reason: c.reason, Failed: c.message != "", Message: c.message,
+			})))
+			g.Expect(w.client.Actions()).To(HaveLen(map[bool]int{true: 1}[name == "no pod"]), "its Events are read")
 		})
 	}
 }
@@ -197,7 +202,10 @@ func TestTasksThatAreUnderWay(t *testing.T) {
 			if c.pod != nil {
 				found = append(found, testPod(job, c.pod...))
 			}
-			g.Expect(testSettings().judge(job, found, now)).To(Equal(verdict{after: c.after}))
+			outcome, wait, err := newWorld().Decide(t.Context(), job, found)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(outcome).To(BeNil())
+			g.Expect(wait).To(Equal(c.after))
 		})
 	}
 }
