@@ -39,7 +39,7 @@ const (
 	// scheduler's words].
 	NoRoom Cause = "no room"
 	NoNode Cause = "no node"
-	// NoPod was made within the patience.
+	// NoPod was made within the patience [the Job controller's words, if there are any].
 	NoPod Cause = "no pod"
 	// NotPulled: the image of Container [kubelet's words]; NotStarted: Container for
 	// another reason [kubelet's words].
@@ -108,6 +108,14 @@ func (e End) Interruption() string {
 		return "somebody suspended its Job in Kubernetes"
 	}
 	return ""
+}
+
+// Because returns Detail as the end of a sentence; empty if there is none.
+func (e End) Because() string {
+	if e.Detail == "" {
+		return ""
+	}
+	return ": " + e.Detail
 }
 
 // InWords is a duration as users read it: 15 min, 90 s.

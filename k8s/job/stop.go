@@ -40,7 +40,7 @@ func (s *Store) Cancel(ctx context.Context, guid string, because any) error {
 			return err
 		}
 	}
-	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.kind.Name, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
+	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.options.Kind.Name, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
 }
 
 // stop ends a Job before its time, and writes down what that means, in one write: the
@@ -68,7 +68,7 @@ func (s *Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	case err != nil:
 		return fmt.Errorf("stop Job %s: %w", job.Name, apierror.Classify(err))
 	}
-	s.logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
+	s.options.Logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
 	return nil
 }
 

@@ -63,14 +63,7 @@ type Options struct {
 // Store keeps the Jobs of one kind of work. All methods may be called at the same time,
 // also by several replicas.
 type Store struct {
-	kind         Kind
-	namespace    string
-	client       kubernetes.Interface
-	metadata     metadata.Interface
-	orphanMinAge time.Duration
-	logger       lager.Logger
-	clock        clock.PassiveClock
-	metrics      Metrics
+	options Options
 	// counted are Jobs whose end was counted.
 	counted once
 }
@@ -81,24 +74,23 @@ func New(o Options) *Store {
 		o.Clock = clock.RealClock{}
 	}
 	o.Metrics.register(o.Registerer)
-	return &Store{
-		kind: o.Kind, namespace: o.Namespace, client: o.Client, metadata: o.Metadata, orphanMinAge: o.OrphanMinAge,
-		logger: o.Logger, clock: o.Clock, metrics: o.Metrics, counted: newOnce(),
-	}
+	return &Store{options: o, counted: newOnce()}
 }
 
 // Name returns the name of the Job of a guid.
-func (s *Store) Name(guid string) string { return Name(s.kind.Prefix, guid) }
+func (s *Store) Name(guid string) string { return Name(s.options.Kind.Prefix, guid) }
 
 // Now returns the time of the Store's clock.
-func (s *Store) Now() time.Time { return s.clock.Now() }
+func (s *Store) Now() time.Time { return s.options.Clock.Now() }
 
 // Selector finds everything of this kind.
 func (s *Store) Selector() string {
-	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.kind.SourceType}).String()
+	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.options.Kind.SourceType}).String()
 }
 
-func (s *Store) jobs() batchclient.JobInterface { return s.client.BatchV1().Jobs(s.namespace) }
+func (s *Store) jobs() batchclient.JobInterface {
+	return s.options.Client.BatchV1().Jobs(s.options.Namespace)
+}
 
 // Find returns the Job of a guid. The error wraps opi.ErrNotFound where there is none,
 // and opi.ErrRefused where something else has its name.
@@ -107,11 +99,11 @@ func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	job, err := s.jobs().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s %s: %w", s.kind.Name, guid, opi.ErrNotFound)
+		return nil, fmt.Errorf("%s %s: %w", s.options.Kind.Name, guid, opi.ErrNotFound)
 	case err != nil:
 		return nil, fmt.Errorf("look for Job %s: %w", name, apierror.Classify(err))
-	case job.Labels[keys.SourceType] != s.kind.SourceType || job.Labels[keys.GUID] != guid:
-		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.kind.Name), "%s", apierror.NameTaken)
+	case job.Labels[keys.SourceType] != s.options.Kind.SourceType || job.Labels[keys.GUID] != guid:
+		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.options.Kind.Name), "%s", apierror.NameTaken)
 	}
 	return job, nil
 }
@@ -122,7 +114,7 @@ func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Context) (Objects, error)) (written bool, err error) {
 	exists, err := s.Exists(ctx, guid)
 	if exists {
-		s.logger.Debug("known-already", lager.Data{s.kind.GUIDField: guid})
+		s.options.Logger.Debug("known-already", lager.Data{s.options.Kind.GUIDField: guid})
 	}
 	if exists || err != nil {
 		return false, err
@@ -173,8 +165,8 @@ func (s *Store) Write(ctx context.Context, objects Objects) error {
 // one, sets its content. Either way it is marked as counted on, which changes the
 // resource version that the Sweeper insists on.
 func (s *Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
-	secrets := s.client.CoreV1().Secrets(secret.Namespace)
-	now := map[string]string{keys.DesiredAt: s.clock.Now().UTC().Format(time.RFC3339)}
+	secrets := s.options.Client.CoreV1().Secrets(secret.Namespace)
+	now := map[string]string{keys.DesiredAt: s.options.Clock.Now().UTC().Format(time.RFC3339)}
 	secret.Annotations = now
 	_, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
