@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ import (
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
-// sweepInterval is the time between two looks. What is swept does no harm meanwhile.
-const sweepInterval = 30 * time.Second
+// DefaultSweepInterval is the time between two sweeps. What is swept does no harm meanwhile.
+const DefaultSweepInterval = 30 * time.Second
 
 // Sweeper sees to the Secrets of one kind of work: it deletes them once the outcome was
 // answered, and those that have no Job. It looks at metadata only.
@@ -31,13 +32,15 @@ type Sweeper struct {
 	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
 	// may be about to create the Job.
 	OrphanMinAge time.Duration
+	// Interval is the time between two sweeps; DefaultSweepInterval when 0.
+	Interval time.Duration
 	// Removed counts Secrets, Failures sweeps that failed at least in part.
 	Removed, Failures prometheus.Counter
 }
 
 // Run sweeps until ctx ends. It belongs where this replica leads.
 func (s Sweeper) Run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
+	ticker := time.NewTicker(cmp.Or(s.Interval, DefaultSweepInterval))
 	defer ticker.Stop()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {

@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -67,4 +69,23 @@ func TestSweep(t *testing.T) {
 	g.Expect(<-ended).To(Succeed())
 	g.Expect(testutil.ToFloat64(sweeper.Removed)).To(Equal(2.0))
 	g.Expect(testutil.ToFloat64(sweeper.Failures)).To(BeZero())
+}
+
+func TestSweepsAreRepeated(t *testing.T) {
+	g := NewWithT(t)
+	scheme := runtime.NewScheme()
+	g.Expect(metav1.AddMetaToScheme(scheme)).To(Succeed())
+	client := fake.NewSimpleMetadataClient(scheme)
+	var sweeps atomic.Int32
+	client.PrependReactor("list", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		sweeps.Add(1)
+		return false, nil, nil
+	})
+	sweeper := job.Sweeper{Store: newStore(), Metadata: client, Interval: time.Millisecond}
+	life, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- sweeper.Run(life) }()
+	g.Eventually(sweeps.Load).Should(BeNumerically(">=", 3))
+	end()
+	g.Expect(<-ended).To(Succeed())
 }
