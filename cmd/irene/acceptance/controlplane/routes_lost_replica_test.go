@@ -40,7 +40,7 @@ var _ = Describe("Losing the replica that registers routes", func() {
 		return replica
 	}
 	registers := func(ctx context.Context, replica *ireneprocess.Process) float64 {
-		return metric(ctx, replica, "irene_route_emitter_active")
+		return controlplane.Gauge(ctx, replica, "irene_route_emitter_active")
 	}
 	BeforeEach(func(ctx context.Context) {
 		place = newRouting(ctx, direct(), router.Options{RegisterInterval: 2 * time.Second, PruneThreshold: pruneThreshold, PruneInterval: time.Second})
@@ -56,8 +56,8 @@ var _ = Describe("Losing the replica that registers routes", func() {
 			Expect(replica.AwaitReady(ctx)).To(Succeed())
 		}
 		stays, starts := nodes.App("stays", 2), nodes.App("starts", 1)
-		desire(ctx, registrar, stays)
-		desire(ctx, other, starts)
+		controlplane.DesireApp(ctx, registrar, stays)
+		controlplane.DesireApp(ctx, other, starts)
 		place.routed(ctx, stays, "stays.example.com", nodes.Port, 2)
 		place.routed(ctx, starts, "starts.example.com", nodes.Port, 1)
 		Eventually(func() float64 { return registers(ctx, registrar) + registers(ctx, other) }).Should(BeEquivalentTo(1))
