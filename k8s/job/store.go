@@ -45,6 +45,8 @@ type Dependencies struct {
 	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
 	// may be about to create the Job.
 	OrphanMinAge time.Duration
+	// SweepInterval is the time between two sweeps; DefaultSweepInterval when 0.
+	SweepInterval time.Duration
 
 	Logger     lager.Logger
 	Registerer prometheus.Registerer

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +19,13 @@ import (
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
-// sweepInterval is the time between two looks. What is swept does no harm meanwhile.
-const sweepInterval = 30 * time.Second
+// DefaultSweepInterval is the time between two sweeps. What is swept does no harm meanwhile.
+const DefaultSweepInterval = 30 * time.Second
 
 // Sweep deletes the Secrets of work whose outcome was answered, and those that have no Job,
 // until ctx ends. It reads metadata only. It belongs where this replica leads.
 func (s *Store) Sweep(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
+	ticker := time.NewTicker(cmp.Or(s.options.SweepInterval, DefaultSweepInterval))
 	defer ticker.Stop()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
