@@ -185,11 +185,12 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		mount := map[string]any{"volume_id": "claim", "mount_dir": "/data"}
 		d := controlplane.App("odd").With("egress_rules", []any{rule("tcp", "010.0.11.0/24", 443), rule("smoke", "10.0.0.1", 1), rule("tcp", "example.com", 1), rule("tcp", "10.0.0.1", 0), "no rule"}).
 			With("ports", []int{8080, 8080}).With("volume_mounts", []any{mount, mount}).
-			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", 1<<40).
-			With("placement_tags", []string{""}).With("app_guid", "no label").With("space_guid", strings.Repeat("s", 64))
+			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", -1).
+			With("app_guid", "no label").With("space_guid", strings.Repeat("s", 64)).With("placement_tags", []string{""})
 		controlplane.DesireApp(ctx, irene, d)
 		set := place.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations[keys.LRP]).To(SatisfyAll(ContainSubstring(`"10.0.11.0/24"`), Not(ContainSubstring("example.com")), Not(ContainSubstring("smoke"))))
+		Expect(set.Labels).To(And(HaveKeyWithValue(keys.AppGUID, ""), HaveKeyWithValue(keys.SpaceGUID, "")))
 		container := set.Spec.Template.Spec.Containers[0]
 		Expect(container.Ports).To(HaveLen(1))
 		Expect(container.VolumeMounts).To(HaveLen(1))

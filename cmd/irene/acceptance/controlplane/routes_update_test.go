@@ -211,7 +211,7 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		moves("silver", silver, gold)
 		moves("gold", gold, silver)
 
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		for _, w := range append([]*witness{gold, silver, both}, place.routers...) {
 			Eventually(w.addresses).WithArguments(uri).Should(BeEmpty())
 		}
