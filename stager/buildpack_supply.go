@@ -49,8 +49,8 @@ func (p PodImages) supply(source opi.Source) supply {
 	return s
 }
 
-// fetchKey is the Secret's key of fetch's configuration. It says what is left out: when
-// two replicas are asked for a build at once, and only one has found an image, both
+// fetchKey is the Secret's key of fetch's configuration. It names what is left out: when
+// two replicas get the request for a build at once, and only one has found an image, both
 // configurations stand in the Secret, and each Job would mount its own.
 func (s supply) fetchKey() string {
 	if len(s.mounted) == 0 {

@@ -34,8 +34,8 @@ func (s Settings) DiskMiB(build opi.Build) int64 {
 
 // Credentials used by the fetch and push steps, as files' contents; nil if unset.
 type Credentials struct {
-	// Certificate and Key are shown to Cloud Controller, its uploader and the
-	// blobstore, whose authorities Authorities are, all in PEM.
+	// Certificate and Key are shown to Cloud Controller, its uploader and the blobstore.
+	// Authorities are the authorities of these servers. All are PEM.
 	Certificate, Key, Authorities []byte
 	// RegistryUsername and RegistryPassword are for the registry, and
 	// RegistryAuthorities its authorities in PEM.

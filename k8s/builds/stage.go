@@ -14,9 +14,9 @@ import (
 )
 
 // Stage makes sure that the build's Job exists. A Job that is there already, in whatever
-// state, means that it was asked for before. Errors wrap opi.ErrUnavailable,
+// state, means that it was requested before. Errors wrap opi.ErrUnavailable,
 // opi.ErrRefused or are *opi.FieldError. It takes no longer than the RequestPatience; what
-// it had begun by then does no harm, and the same build may be asked for again.
+// it had begun by then does no harm, and the same build may be requested again.
 //
 // Of an answer that comes later, when it has hung up, Cloud Controller learns nothing.
 func (b *Builds) Stage(ctx context.Context, build opi.Build) error {

@@ -15,7 +15,7 @@
 //     replaced (backoffLimit 0, restartPolicy Never, podReplacementPolicy Failed). The
 //     finalizer of reports is on it.
 //   - [Store.Desire] writes Secrets and then the Job, the commit point. Its name is made of
-//     the guid alone, so the same work on two replicas, or asked for twice, is one Job. Only
+//     the guid alone, so the same work on two replicas, or requested twice, is one Job. Only
 //     a conflict of names is an error; a Job that is there, in whatever state, is not.
 //   - [Store.Cancel] ends a Job in one write, which also holds the reason.
 //   - [Store.Judge] returns what Kubernetes has made of a Job and its pods. How the work

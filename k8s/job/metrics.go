@@ -46,7 +46,7 @@ func (m Metrics) register(registerer prometheus.Registerer) {
 // time, as far as this process remembers: a decision may have to be made again. labels are
 // those of the metrics before the last, and data is added to the log line.
 func (s *Store) CountEnd(job *batchv1.Job, reason string, data lager.Data, labels ...string) (first bool) {
-	if !s.counted.first(job) {
+	if counted, _ := s.counted.ContainsOrAdd(job.UID, struct{}{}); counted {
 		return false
 	}
 	result := opi.ReasonSucceeded

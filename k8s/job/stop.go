@@ -17,10 +17,10 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// errChanged says that a Job is no longer what it was looked at.
+// errChanged means that a Job was written since it was read.
 var errChanged = errors.New("the Job changed meanwhile")
 
-// cancelAttempts bounds how often a cancellation looks anew at a Job that changes.
+// cancelAttempts bounds how often a cancellation reads a Job again that changes.
 const cancelAttempts = 5
 
 // Cancel stops the Job of a guid, unless it has an outcome already, was stopped before or
@@ -72,8 +72,8 @@ func (s *Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	return nil
 }
 
-// ReadStop reads what Cancel wrote: false where the Job was not stopped. into keeps what
-// it has where somebody else has written there.
+// ReadStop reads what Cancel wrote, and reports whether the Job was stopped. into stays as it
+// is if the annotation was written by hand.
 func ReadStop(job *batchv1.Job, into any) (stopped bool) {
 	text, stopped := job.Annotations[keys.Stopped]
 	if stopped {

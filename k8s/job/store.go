@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -66,17 +67,24 @@ type Options struct {
 // also by several replicas.
 type Store struct {
 	options Options
-	// counted are Jobs whose end was counted.
-	counted once
+	// counted has Jobs whose end was counted.
+	counted *lru.Cache[types.UID, struct{}]
 }
+
+// maxCounted Jobs take half a megabyte.
+const maxCounted = 4096
 
 // New makes a Store. Nothing runs before [Store.Sweep].
 func New(o Options) *Store {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
+	counted, err := lru.New[types.UID, struct{}](maxCounted)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
 	o.Metrics.register(o.Registerer)
-	return &Store{options: o, counted: newOnce()}
+	return &Store{options: o, counted: counted}
 }
 
 // Name returns the name of the Job of a guid.
@@ -111,7 +119,7 @@ func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 }
 
 // Desire makes sure that there is a Job of a guid, and reports whether it wrote one. A Job
-// that is there already, in whatever state, means that the work was asked for before. The
+// that is there already, in whatever state, means that the work was requested before. The
 // others are made from what objects returns.
 func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Context) (Objects, error)) (written bool, err error) {
 	exists, err := s.Exists(ctx, guid)
@@ -141,8 +149,8 @@ func (s *Store) Exists(ctx context.Context, guid string) (exists bool, err error
 	return exists, err
 }
 
-// Write makes the Secrets and then the Job, which may be there when another replica was
-// asked too, or when the answer to our own create got lost. It tries again while the API
+// Write makes the Secrets and then the Job, which may be there when another replica got
+// the request too, or when the answer to our own create got lost. It tries again while the API
 // server is unavailable, for some seconds.
 func (s *Store) Write(ctx context.Context, objects Objects) error {
 	return Patiently(ctx, func(ctx context.Context) error {
@@ -193,7 +201,7 @@ func (s *Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 
 // CheckSize refuses what Kubernetes would refuse, in words that name the limit (API
 // server: 1 MiB over all values of a Secret). The error is an *opi.FieldError for field;
-// what says what the values are, in the plural.
+// what names the values, in the plural.
 func CheckSize(field, what string, data map[string][]byte) error {
 	total := 0
 	for _, content := range data {

@@ -89,7 +89,7 @@ func (s *Store) collectOrphan(ctx context.Context, secret metav1.PartialObjectMe
 	return s.remove(ctx, secret)
 }
 
-// remove deletes a Secret that nobody has touched since it was looked at.
+// remove deletes a Secret that was not written since it was listed.
 func (s *Store) remove(ctx context.Context, secret metav1.PartialObjectMetadata) error {
 	err := s.options.Client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)},

@@ -37,14 +37,14 @@ func ended(task *batchv1.Job, pods []job.Pod) *opi.Outcome {
 		}
 	}
 	if stopped {
-		// Worded as Diego does, whose texts people's tools know.
+		// Diego's words, which people's tools look for.
 		return opi.TaskFailed(guid, "canceled", "task was cancelled")
 	}
 	return nil
 }
 
 // byItself lets the exit status decide whether the task succeeded, and takes from kubelet's
-// reason what to say about a failure.
+// reason how to explain a failure.
 func byItself(guid string, pod job.Pod, ended *corev1.ContainerStateTerminated) *opi.Outcome {
 	failed := func(reason, format string, args ...any) *opi.Outcome {
 		return opi.TaskFailed(guid, reason, fmt.Sprintf(format, args...))
