@@ -88,7 +88,9 @@
 //
 // # Who owns what
 //
-// Each Run owns its informers and all its workers; they have ended when it returns. The
+// Each Run owns its informers and the workers of its two loops (package reconcile): an eager
+// one that decides or observes, and a patient one that delivers, so that a Cloud Controller
+// that does not answer holds up deliveries only. They have ended when Run returns. The
 // CloudController owns no goroutine but those of idle connections, which end by
 // themselves. It keeps nothing between calls but connections.
 package events

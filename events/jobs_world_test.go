@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/devcluster"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
@@ -77,25 +78,18 @@ type world struct {
 func startCluster(t *testing.T) *rest.Config {
 	t.Helper()
 	g := NewWithT(t)
-	cluster, err := devcluster.Start(t.Context(), devcluster.Options{}, os.Stderr)
+	cluster, err := controlplane.Start(t.Context(), devcluster.Options{}, os.Stderr)
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(cluster.Stop()).To(Succeed()) })
-	config, err := cluster.RESTConfig()
-	g.Expect(err).NotTo(HaveOccurred())
-	config.QPS = -1
-	return config
+	return cluster.Config
 }
 
 func newWorld(t *testing.T, g *WithT, config *rest.Config) *world {
 	t.Helper()
 	w := &world{g: g, t: t, ctx: t.Context(), config: config, client: kubernetes.NewForConfigOrDie(config)}
-	namespace, err := w.client.CoreV1().Namespaces().Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "events-"}}, metav1.CreateOptions{})
+	var err error
+	w.namespace, err = controlplane.NewNamespace(w.ctx, w.client, "events-", nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	w.namespace = namespace.Name
-	g.Eventually(func() error {
-		_, err := w.client.CoreV1().ServiceAccounts(w.namespace).Get(w.ctx, "default", metav1.GetOptions{})
-		return err
-	}).Should(Succeed())
 	w.cc, err = standin.Start(standin.Options{User: "internal", Password: "p@ss"})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(w.cc.Close()).To(Succeed()) })

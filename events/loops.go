@@ -16,8 +16,8 @@ import (
 const (
 	firstPause = time.Second
 
-	// drain is how long deliveries that are under way may go on when a controller is told to
-	// end. It is less than a deposed leader has until another one takes over (with the
+	// drain is how long deliveries that are under way may go on after the end of Run's
+	// context. It is less than a deposed leader has until another one takes over (with the
 	// default Lease), so that this one's answer is written before the other looks.
 	drain = 4 * time.Second
 

@@ -18,8 +18,8 @@ type supply struct {
 	wanted []steps.BuildBuildpack
 	// fetched and mounted have keys of the steps and public names, each key once.
 	fetched, mounted []opi.Buildpack
-	// images are those of mounted, in the same order.
-	images []string
+	// mounts are the images of mounted, each where fetch would have unpacked its buildpack.
+	mounts []Mount
 }
 
 // supply takes the image of every buildpack that has one.
@@ -39,7 +39,8 @@ func (p PodImages) supply(source opi.Source) supply {
 		switch {
 		case known[buildpack.Key]:
 		case image != "":
-			s.mounted, s.images = append(s.mounted, buildpack), append(s.images, image)
+			s.mounted = append(s.mounted, buildpack)
+			s.mounts = append(s.mounts, Mount{Image: image, Path: path.Join(buildWorkspace, steps.BuildpackPath(buildpack.Key))})
 		default:
 			s.fetched = append(s.fetched, buildpack)
 		}
@@ -48,8 +49,8 @@ func (p PodImages) supply(source opi.Source) supply {
 	return s
 }
 
-// fetchKey is the Secret's key of fetch's configuration. It says what is left out: when
-// two replicas are asked for a build at once, and only one has found an image, both
+// fetchKey is the Secret's key of fetch's configuration. It names what is left out: when
+// two replicas get the request for a build at once, and only one has found an image, both
 // configurations stand in the Secret, and each Job would mount its own.
 func (s supply) fetchKey() string {
 	if len(s.mounted) == 0 {
@@ -60,15 +61,6 @@ func (s supply) fetchKey() string {
 		fmt.Fprintln(sum, steps.BuildpackFolder(buildpack.Key))
 	}
 	return strings.TrimSuffix(fetchFile, ".json") + "-" + hex.EncodeToString(sum.Sum(nil))[:12] + ".json"
-}
-
-// mounts returns the images, each where fetch would have unpacked its buildpack.
-func (s supply) mounts() []Mount {
-	var mounts []Mount
-	for i, buildpack := range s.mounted {
-		mounts = append(mounts, Mount{Image: s.images[i], Path: path.Join(buildWorkspace, steps.BuildpackPath(buildpack.Key))})
-	}
-	return mounts
 }
 
 func namesOf(buildpacks []opi.Buildpack) []string {

@@ -56,10 +56,10 @@ type executionMetadata struct {
 // not.
 //
 // An image without any command needs the app's start command, which no request for a
-// build carries. Cloud Controller knows it: where it starts the app at once, it fails a
+// build carries. Cloud Controller has it: where it starts the app at once, it fails a
 // build without process types unless the app has a start command. Where it only stages,
 // the command may be set later, and Cloud Controllers before 2021 would fail builds of
-// apps that have one; the app's start tells then.
+// apps that have one; then the app's start shows it.
 func ImageOutcome(guid, reference string, config ImageConfig, startsApp bool) (*opi.Outcome, error) {
 	processTypes := map[string]string{"web": ""}
 	if startsApp && len(config.Entrypoint)+len(config.Command) == 0 {

@@ -80,26 +80,18 @@ func (s Settings) Needs(build opi.Build, images PodImages, credentials Credentia
 	supply := images.supply(*build.Source)
 	needs := Needs{
 		Private: credentials.files(), Public: map[string][]byte{}, DiskMiB: s.DiskMiB(build),
-		Mounts: supply.mounts(), Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
+		Mounts: supply.mounts, Mounted: namesOf(supply.mounted), Fetched: namesOf(supply.fetched),
 	}
 	fetch, configured := s.fetchConfig(build, supply.fetched, needs.Private), s.buildConfig(build, images, supply.wanted)
 	push := s.pushConfig(build, images, needs.Private)
 	if err := errors.Join(opi.Within("source", fetch.Validate()), opi.Within("source", configured.Validate()), opi.Within("source", push.Validate())); err != nil {
 		return Needs{}, err
 	}
-	for _, file := range []struct {
-		to      map[string][]byte
-		key     string
-		content any
-	}{
-		{needs.Private, supply.fetchKey(), fetch}, {needs.Private, pushFile, push},
-		{needs.Public, buildFile, configured}, {needs.Public, environmentFile, build.Environment},
-	} {
-		text, err := json.Marshal(file.content)
-		if err != nil {
-			return Needs{}, fmt.Errorf("encode a step's configuration: %w", err)
-		}
-		file.to[file.key] = text
+	if err := errors.Join(
+		encode(needs.Private, supply.fetchKey(), fetch), encode(needs.Private, pushFile, push),
+		encode(needs.Public, buildFile, configured), encode(needs.Public, environmentFile, build.Environment),
+	); err != nil {
+		return Needs{}, err
 	}
 	memory := build.Limits.MemoryMiB
 	toolMemory := max(memory, leastToolMiB)
@@ -118,6 +110,13 @@ func (s Settings) Needs(build opi.Build, images PodImages, credentials Credentia
 		},
 	}
 	return needs, nil
+}
+
+func encode(to map[string][]byte, key string, content any) (err error) {
+	if to[key], err = json.Marshal(content); err != nil {
+		return fmt.Errorf("encode a step's configuration: %w", err)
+	}
+	return nil
 }
 
 // present returns those of the names that have a content, in their order.
@@ -174,16 +173,13 @@ func (s Settings) buildConfig(build opi.Build, images PodImages, wanted []steps.
 }
 
 func (s Settings) pushConfig(build opi.Build, images PodImages, files map[string][]byte) steps.PushConfig {
+	registry := s.Registry
+	registry.UsernameFile, registry.PasswordFile = mounted(files, registryUsernameFile), mounted(files, registryPasswordFile)
+	registry.CAFile = mounted(files, registryAuthoritiesFile)
 	return steps.PushConfig{
 		Workspace: workspace, Stack: images.Stack,
 		DropletURL: build.Source.DropletUploadURL, CacheURL: build.Source.CacheUploadURL,
-		TLS: tlsFiles(files),
-		Registry: steps.RegistryConfig{
-			Address: s.Registry.Address, Prefix: s.Registry.Prefix, PlainHTTP: s.Registry.PlainHTTP,
-			UsernameFile: mounted(files, registryUsernameFile), PasswordFile: mounted(files, registryPasswordFile),
-			CAFile: mounted(files, registryAuthoritiesFile),
-		},
-		Limits: s.limits(build),
+		TLS: tlsFiles(files), Registry: registry, Limits: s.limits(build),
 	}
 }
 

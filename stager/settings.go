@@ -1,6 +1,9 @@
 package stager
 
-import "github.com/irene-cf/irene/opi"
+import (
+	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/stager/steps"
+)
 
 // Defaults of [Settings].
 const (
@@ -12,8 +15,9 @@ const (
 
 // Settings are the operator's, and never change while Irene runs.
 type Settings struct {
-	// Registry is where builds put droplets.
-	Registry Registry
+	// Registry is where builds put droplets, as pods reach it. The names of its files are
+	// set for each build.
+	Registry steps.RegistryConfig
 	// DefaultDiskMiB holds for builds that come without a disk limit.
 	DefaultDiskMiB int64
 	// ParallelDownloads is how many things one build fetches at a time.
@@ -28,20 +32,10 @@ func (s Settings) DiskMiB(build opi.Build) int64 {
 	return build.Limits.DiskMiB
 }
 
-// Registry is the registry as pods reach it.
-type Registry struct {
-	// Address is host[:port].
-	Address string
-	// Prefix is the path of all of Irene's repositories.
-	Prefix string
-	// PlainHTTP allows HTTP without TLS.
-	PlainHTTP bool
-}
-
 // Credentials used by the fetch and push steps, as files' contents; nil if unset.
 type Credentials struct {
-	// Certificate and Key are shown to Cloud Controller, its uploader and the
-	// blobstore, whose authorities Authorities are, all in PEM.
+	// Certificate and Key are shown to Cloud Controller, its uploader and the blobstore.
+	// Authorities are the authorities of these servers. All are PEM.
 	Certificate, Key, Authorities []byte
 	// RegistryUsername and RegistryPassword are for the registry, and
 	// RegistryAuthorities its authorities in PEM.

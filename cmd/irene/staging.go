@@ -135,7 +135,7 @@ func stagingSettings(config Configuration, apps render.Settings) (builds.Setting
 		ServiceAccount: staging.ServiceAccount,
 		PullSecret:     config.Registry.PullSecret,
 		Steps: stager.Settings{
-			Registry:          stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
+			Registry:          steps.RegistryConfig{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
 			DefaultDiskMiB:    staging.DefaultDiskMB,
 			ParallelDownloads: staging.ParallelDownloads,
 		},

@@ -46,7 +46,7 @@ type Results interface {
 // ImageConfigs reads the configurations of docker images from their registries.
 type ImageConfigs interface {
 	// Config reads an image's configuration, with the image's own credentials only.
-	// Errors wrap opi.ErrRefused where asking again is in vain; their texts are for
+	// Errors wrap opi.ErrRefused where another attempt is in vain; their texts are for
 	// the image's owner.
 	Config(ctx context.Context, image opi.Image) (stager.ImageConfig, error)
 }
@@ -90,7 +90,7 @@ type Builds struct {
 	lookups chan struct{}
 }
 
-// maxLookups leaves most of those who wait for decisions to builds whose end is known
+// maxLookups leaves most of the parallel decisions to builds whose end is known
 // without a registry.
 const maxLookups = 8
 

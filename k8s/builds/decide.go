@@ -1,6 +1,7 @@
 package builds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,41 +31,46 @@ const missingResult = time.Minute
 // the registry it tags the droplet of a build that succeeded.
 func (b *Builds) Decide(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (decided *opi.Outcome, wait time.Duration, err error) {
 	guid := build.Labels[keys.StagingGUID]
-	lifecycle := "buildpack"
+	views, lifecycle := job.Pods(pods), "buildpack"
 	if isRecord(build) {
 		lifecycle = "docker"
 		decided, wait, err = b.decideImage(ctx, build)
 	} else {
-		decided, wait, err = b.decideBuild(ctx, build, pods)
+		decided, wait, err = b.decideBuild(ctx, build, views)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("decide build %s: %w", guid, err)
 	}
 	if decided != nil {
-		b.count(build, pods, lifecycle, decided.Reason)
+		b.count(build, views, lifecycle, decided.Reason)
 	}
 	return decided, wait, nil
 }
 
-func (b *Builds) decideBuild(ctx context.Context, build *batchv1.Job, pods []*corev1.Pod) (*opi.Outcome, time.Duration, error) {
+// decideBuild regards the success of push most, then what Irene decided before, then how
+// other steps ended, and then what Kubernetes has made of the build.
+func (b *Builds) decideBuild(ctx context.Context, build *batchv1.Job, pods []job.Pod) (*opi.Outcome, time.Duration, error) {
 	guid := build.Labels[keys.StagingGUID]
-	found := b.options.Settings.judge(build, pods, b.jobs.Now())
-	if found.pushed != nil {
-		if err := b.tag(ctx, build, *found.pushed); err != nil {
+	droplet, pushedAt, failure := pushed(pods)
+	if droplet != nil {
+		if err := b.tag(ctx, build, *droplet); err != nil {
 			return nil, 0, err
 		}
-		outcome, err := b.result(ctx, guid, found)
+		outcome, err := b.result(ctx, guid, *droplet, pushedAt)
 		return outcome, 0, err
 	}
-	if found.failure == nil {
-		return nil, found.after, nil
+	if failure == nil {
+		failure = cmp.Or(stopped(build), failedStep(pods))
 	}
-	if found.noPod {
-		if why := b.jobs.WhyNoPod(ctx, build); why != "" {
-			found.failure.Message += ": " + why
+	if failure == nil {
+		settings := b.options.Settings
+		found := b.jobs.Judge(ctx, job.Rules{Containers: stepNames, UserContainer: steps.BuildStep, Limits: settings.Limits}, build, pods)
+		if found.End == nil {
+			return nil, found.After, nil
 		}
+		failure = settings.interruption(*found.End)
 	}
-	return found.failure.Outcome(guid), 0, nil
+	return failure.Outcome(guid), 0, nil
 }
 
 // tag makes the registry find the droplet under its checksums. A manifest that is not there
@@ -82,10 +88,10 @@ func (b *Builds) tag(ctx context.Context, build *batchv1.Job, droplet steps.Outc
 }
 
 // result reads what push has put into the registry.
-func (b *Builds) result(ctx context.Context, guid string, found verdict) (*opi.Outcome, error) {
-	text, err := b.options.Results.Result(ctx, found.pushed.Result)
+func (b *Builds) result(ctx context.Context, guid string, droplet steps.OutcomeDroplet, pushedAt time.Time) (*opi.Outcome, error) {
+	text, err := b.options.Results.Result(ctx, droplet.Result)
 	switch {
-	case errors.Is(err, opi.ErrNotFound) && b.jobs.Now().Sub(found.pushedAt) > missingResult:
+	case errors.Is(err, opi.ErrNotFound) && b.jobs.Now().Sub(pushedAt) > missingResult:
 		return stager.Failed("internal", opi.StagerError, "The registry has lost the result of staging").Outcome(guid), nil
 	case err != nil:
 		return nil, fmt.Errorf("read the result: %w", err)
@@ -94,9 +100,9 @@ func (b *Builds) result(ctx context.Context, guid string, found verdict) (*opi.O
 }
 
 // count counts a build's end once, as far as this process remembers.
-func (b *Builds) count(build *batchv1.Job, pods []*corev1.Pod, lifecycle, reason string) {
+func (b *Builds) count(build *batchv1.Job, pods []job.Pod, lifecycle, reason string) {
 	took, data := map[string]float64{}, lager.Data{}
-	for _, pod := range job.Pods(pods) {
+	for _, pod := range pods {
 		for i, step := range stepNames {
 			if waiting := pod.State(step).Waiting; waiting != nil && waiting.Message != "" {
 				data["kubelet"] = opi.PlainText(waiting.Message, opi.MaxMessageBytes)

@@ -21,6 +21,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
@@ -103,7 +104,7 @@ func TestDecideSuccess(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(wait).To(BeZero())
 		g.Expect(outcome.Reason).To(Equal("succeeded"))
-		g.Expect(callback(outcome)).To(MatchJSON(`{"result":{"lifecycle_type":"buildpack",
+		g.Expect(jobtest.Callback(outcome)).To(MatchJSON(`{"result":{"lifecycle_type":"buildpack",
 			"lifecycle_metadata":{"buildpack_key":"k","detected_buildpack":"Ruby","buildpacks":[{"key":"k","name":"ruby"}]},
 			"process_types":{"web":"run & hide"},"execution_metadata":""}}`))
 	}
@@ -162,7 +163,7 @@ func TestDecideWaitsForTheRegistry(t *testing.T) {
 	w.registries.results[testResult] = `{"lifecycle_type":"docker"}`
 	outcome, err := decide()
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(callback(outcome)).To(ContainSubstring(`"id":"StagerError"`))
+	g.Expect(jobtest.Callback(outcome)).To(ContainSubstring(`"id":"StagerError"`))
 }
 
 func TestResultsThatAreTooLarge(t *testing.T) {
@@ -173,7 +174,7 @@ func TestResultsThatAreTooLarge(t *testing.T) {
 	outcome, _, err := w.Decide(context.Background(), job, []*corev1.Pod{pushedPod(t, job)})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("output"))
-	g.Expect(len(callback(outcome))).To(BeNumerically("<", 1000))
+	g.Expect(len(jobtest.Callback(outcome))).To(BeNumerically("<", 1000))
 }
 
 func TestCancelIsOneWrite(t *testing.T) {
@@ -186,19 +187,19 @@ func TestCancelIsOneWrite(t *testing.T) {
 	g.Expect(stopped.Spec.Suspend).To(HaveValue(BeTrue()))
 	outcome, _, err := w.Decide(context.Background(), stopped, []*corev1.Pod{testPod(job)})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging was canceled"}}`))
+	g.Expect(jobtest.Callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"Staging was canceled"}}`))
 }
 
 func TestDecideReadsWhyThereIsNoPod(t *testing.T) {
 	g := NewWithT(t)
-	job := testJob(t, func(job *batchv1.Job) { job.Status.StartTime = ptr.To(ago(time.Hour)) })
+	job := testJob(t, func(job *batchv1.Job) { job.Status.StartTime = ptr.To(jobtest.Ago(time.Hour)) })
 	w := newWorld(t, job, &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Namespace: job.Namespace, Name: "e"},
 		InvolvedObject: corev1.ObjectReference{UID: job.UID}, Reason: "FailedCreate", Message: "exceeded quota: memory",
 	})
 	outcome, _, err := w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"InsufficientResources","message":"Staging could not begin within 5 min: Kubernetes made no pod for it: exceeded quota: memory"}}`))
+	g.Expect(jobtest.Callback(outcome)).To(MatchJSON(`{"error":{"id":"InsufficientResources","message":"Staging could not begin within 5 min: Kubernetes made no pod for it: exceeded quota: memory"}}`))
 }
 
 // imageWorld has the record of a docker image.
@@ -212,7 +213,7 @@ func imageWorldOf(t *testing.T, build opi.Build) (world, *batchv1.Job) {
 	build.Source, build.Image = nil, &opi.Image{Reference: "docker.io/some/image", Credentials: &opi.RegistryCredentials{Username: "u", Password: "p"}}
 	objects, err := testSettings().Render(build, stager.PodImages{}, stager.Credentials{})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	objects.Job.UID, objects.Job.CreationTimestamp = "job", ago(time.Second)
+	objects.Job.UID, objects.Job.CreationTimestamp = "job", jobtest.Ago(time.Second)
 	return newWorld(t, objects.Job, objects.Secrets[0]), objects.Job
 }
 
@@ -235,7 +236,7 @@ func TestDecideImage(t *testing.T) {
 			ExecutionMetadata string            `json:"execution_metadata"`
 		} `json:"result"`
 	}
-	g.Expect(json.Unmarshal([]byte(callback(outcome)), &body)).To(Succeed())
+	g.Expect(json.Unmarshal([]byte(jobtest.Callback(outcome)), &body)).To(Succeed())
 	g.Expect(body.Result.LifecycleType).To(Equal("docker"))
 	g.Expect(body.Result.LifecycleMetadata).To(Equal(map[string]string{"docker_image": "docker.io/some/image"}))
 	g.Expect(body.Result.ProcessTypes).To(Equal(map[string]string{"web": ""}))
@@ -248,7 +249,7 @@ func TestDecideImageWithoutAnything(t *testing.T) {
 	w, job := imageWorld(t)
 	outcome, _, err := w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(callback(outcome)).To(ContainSubstring(`"execution_metadata":"{\"cmd\":[],\"ports\":[]}"`))
+	g.Expect(jobtest.Callback(outcome)).To(ContainSubstring(`"execution_metadata":"{\"cmd\":[],\"ports\":[]}"`))
 }
 
 // Staging reports a user that the platform does not run images as.
@@ -264,7 +265,7 @@ func TestDecideImageOfAUserThatCantRun(t *testing.T) {
 	w.registries.userErr = fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
 	outcome := decide()
 	g.Expect(outcome.Reason).To(Equal("image"))
-	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: ` + opi.ImageRunsAsRoot + `"}}`))
+	g.Expect(jobtest.Callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: ` + opi.ImageRunsAsRoot + `"}}`))
 
 	w.registries.userErr = errors.New("the registry did not answer within 10s")
 	g.Expect(decide().Reason).To(Equal("succeeded"), "the app's start finds it out")
@@ -301,7 +302,7 @@ func TestDecideImageWithoutCommand(t *testing.T) {
 					ProcessTypes json.RawMessage `json:"process_types"`
 				} `json:"result"`
 			}
-			g.Expect(json.Unmarshal([]byte(callback(outcome)), &body)).To(Succeed())
+			g.Expect(json.Unmarshal([]byte(jobtest.Callback(outcome)), &body)).To(Succeed())
 			g.Expect(body.Result.ProcessTypes).To(MatchJSON(c.types))
 		})
 	}
@@ -321,7 +322,7 @@ func TestDecideImageFailures(t *testing.T) {
 	g.Expect(wait).To(Equal(askAgain))
 	w.clock.SetTime(now.Add(DefaultDockerPatience))
 	outcome, _ = decide()
-	g.Expect(callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: no route to host"}}`))
+	g.Expect(jobtest.Callback(outcome)).To(MatchJSON(`{"error":{"id":"StagingError","message":"The image can't be used: no route to host"}}`))
 
 	w.clock.SetTime(now)
 	w.registries.err = fmt.Errorf("read: %w: denied", opi.ErrRefused)
@@ -332,7 +333,7 @@ func TestDecideImageFailures(t *testing.T) {
 	for _, port := range []string{"x/tcp", "0/tcp", "70000/tcp", "/tcp", "80/"} {
 		w.registries.config.Ports = []string{port}
 		outcome, _ = decide()
-		g.Expect(callback(outcome)).To(ContainSubstring("which is no port"), port)
+		g.Expect(jobtest.Callback(outcome)).To(ContainSubstring("which is no port"), port)
 	}
 
 	for range maxLookups {
@@ -353,7 +354,7 @@ func TestDecideImageThatIsGivenUp(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("canceled"))
 
-	job.DeletionTimestamp = ptr.To(ago(0))
+	job.DeletionTimestamp = ptr.To(jobtest.Ago(0))
 	outcome, _, err = w.Decide(context.Background(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("deleted"))

@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// askAgain is the pause before a registry that did not answer is asked again.
+	// askAgain is the pause before the next request to a registry that did not answer.
 	askAgain = 3 * time.Second
-	// awaitTurn is the pause while too many registries are being asked.
+	// awaitTurn is the pause while too many registries are being read.
 	awaitTurn = time.Second
 )
 
@@ -55,7 +55,7 @@ func (r imageRecord) image() opi.Image {
 // isRecord reports whether a Job stands for a docker image and has no pod.
 func isRecord(build *batchv1.Job) bool { return build.Annotations[keys.DockerImage] != "" }
 
-// decideImage asks the image's registry. A registry that does not answer is asked again
+// decideImage reads from the image's registry. One that does not answer is tried again
 // until the patience is over, counted from the request for the build, so that a restart
 // changes nothing.
 func (b *Builds) decideImage(ctx context.Context, build *batchv1.Job) (*opi.Outcome, time.Duration, error) {

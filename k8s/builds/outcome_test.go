@@ -9,21 +9,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/fixtures/texts"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 	"github.com/irene-cf/irene/stager"
 	"github.com/irene-cf/irene/stager/steps"
 )
-
-// callback is what Cloud Controller gets.
-func callback(outcome *opi.Outcome) string {
-	body, err := api.Encoder{}.EncodeOutcome(*outcome)
-	if err != nil {
-		return "not encoded: " + err.Error()
-	}
-	return string(body)
-}
 
 // expectKept checks that an outcome can be written on its Job, and that a text in it is fit
 // for users.
@@ -35,7 +26,7 @@ func expectKept(g *WithT, outcome *opi.Outcome, wait, err any, from string) {
 		Error  *struct{ ID, Message string }
 		Result json.RawMessage
 	}
-	g.Expect(json.Unmarshal([]byte(callback(outcome)), &body)).To(Succeed(), from)
+	g.Expect(json.Unmarshal([]byte(jobtest.Callback(outcome)), &body)).To(Succeed(), from)
 	if body.Error != nil {
 		g.Expect(body.Error.Message == opi.PlainText(body.Error.Message, opi.MaxMessageBytes)).To(BeTrue(), from)
 		g.Expect(body.Error.ID).NotTo(BeEmpty(), from)
@@ -81,7 +72,7 @@ func TestImagesThatAreTooLargeForAnOutcome(t *testing.T) {
 	outcome, _, err := w.Decide(t.Context(), job, nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(outcome.Reason).To(Equal("image"))
-	g.Expect(callback(outcome)).To(MatchRegexp(`^{"error":{"id":"StagingError","message":"The image can't be used: its command, entrypoint and ports have \d+ KiB, and the limit is about 128 KiB"}}$`))
+	g.Expect(jobtest.Callback(outcome)).To(MatchRegexp(`^{"error":{"id":"StagingError","message":"The image can't be used: its command, entrypoint and ports have \d+ KiB, and the limit is about 128 KiB"}}$`))
 }
 
 func TestEveryOutcomeOfABuildCanBeKept(t *testing.T) {
@@ -100,7 +91,7 @@ func TestEveryOutcomeOfABuildCanBeKept(t *testing.T) {
 		decide(job, testPod(job, ended("build", 223, "Error", text)), text, "termination message")
 		decide(job, testPod(job, ended("build", 223, "Error", told(t, "build", steps.CompileFailed, text))), text, "a step's message")
 		decide(job, testPod(job, waiting("fetch", "InvalidImageName", text)), text, "a kubelet's message")
-		decide(job, testPod(job, podFailed("Evicted", text)), text, "an eviction's message")
-		decide(job, testPod(job, podFailed("OutOfcpu", text)), text, "a node's message")
+		decide(job, testPod(job, jobtest.PodFailed("Evicted", text)), text, "an eviction's message")
+		decide(job, testPod(job, jobtest.PodFailed("OutOfcpu", text)), text, "a node's message")
 	}
 }

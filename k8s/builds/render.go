@@ -66,7 +66,7 @@ func (s Settings) Render(build opi.Build, images stager.PodImages, credentials s
 }
 
 // noImage can't be pulled by anybody: ".invalid" is reserved for that. A record's pod is
-// never made, and would do nothing if somebody took the suspension away.
+// never made, and would do nothing if the suspension were taken away.
 const noImage = "irene.invalid/record"
 
 // renderRecord makes a Job without a pod.

@@ -1,7 +1,6 @@
 package builds
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -13,8 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
@@ -34,7 +33,7 @@ func testSettings() Settings {
 	return Settings{
 		Namespace: "cf-apps", PullSecret: "registry",
 		Steps: stager.Settings{
-			Registry:       stager.Registry{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
+			Registry:       steps.RegistryConfig{Address: "registry.irene.svc:5000", Prefix: "cloudfoundry"},
 			DefaultDiskMiB: stager.DefaultDiskMiB, ParallelDownloads: stager.DefaultParallelDownloads,
 		},
 		Limits: job.Limits{
@@ -80,29 +79,14 @@ func testCredentials() stager.Credentials {
 func golden(t *testing.T, name string, objects Objects) {
 	t.Helper()
 	g := NewWithT(t)
-	var text bytes.Buffer
-	for _, secret := range objects.Secrets {
-		readable := secret.DeepCopy()
-		readable.StringData = map[string]string{}
-		for key, content := range readable.Data {
-			readable.StringData[key] = string(content)
-		}
-		readable.Data = nil
-		content, err := yaml.Marshal(readable)
-		g.Expect(err).NotTo(HaveOccurred())
-		text.Write(content)
-		text.WriteString("---\n")
-	}
-	content, err := yaml.Marshal(objects.Job)
-	g.Expect(err).NotTo(HaveOccurred())
-	text.Write(content)
+	text := jobtest.YAML(t, objects.Objects)
 	path := filepath.Join("testdata", name+".yaml")
 	if *update {
-		g.Expect(os.WriteFile(path, text.Bytes(), 0o644)).To(Succeed())
+		g.Expect(os.WriteFile(path, []byte(text), 0o644)).To(Succeed())
 	}
 	want, err := os.ReadFile(path)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(text.String()).To(Equal(string(want)), "go test ./k8s/builds -update writes it anew")
+	g.Expect(text).To(Equal(string(want)), "go test ./k8s/builds -update writes it anew")
 }
 
 func TestRenderedBuild(t *testing.T) {

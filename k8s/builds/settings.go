@@ -13,10 +13,10 @@ const (
 	// DefaultDeadline is what Cloud Controller gives a build; five minutes later it gives
 	// it up.
 	DefaultDeadline = 15 * time.Minute
-	// DefaultDockerPatience is how long the registry of a docker image is asked.
+	// DefaultDockerPatience is how long the registry of a docker image is tried.
 	DefaultDockerPatience = time.Minute
 	// DefaultCPURequestMilli lets many builds wait for downloads on one node. They use
-	// what nobody else wants.
+	// what is left over.
 	DefaultCPURequestMilli = 100
 	// DefaultRequestPatience leaves half of the 60 s that Cloud Controller waits for an
 	// answer (contract 0.3).

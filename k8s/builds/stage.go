@@ -14,22 +14,19 @@ import (
 )
 
 // Stage makes sure that the build's Job exists. A Job that is there already, in whatever
-// state, means that it was asked for before. Errors wrap opi.ErrUnavailable,
+// state, means that it was requested before. Errors wrap opi.ErrUnavailable,
 // opi.ErrRefused or are *opi.FieldError. It takes no longer than the RequestPatience; what
-// it had begun by then does no harm, and the same build may be asked for again.
+// it had begun by then does no harm, and the same build may be requested again.
+//
+// Of an answer that comes later, when it has hung up, Cloud Controller learns nothing.
 func (b *Builds) Stage(ctx context.Context, build opi.Build) error {
-	return b.withTimeout(ctx, func(ctx context.Context) error { return b.stage(ctx, build) })
-}
-
-// withTimeout gives up after RequestPatience: of an answer that comes after it has hung up,
-// Cloud Controller learns nothing.
-func (b *Builds) withTimeout(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, b.options.RequestPatience)
+	patience := b.options.RequestPatience
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := do(ctx)
+	err := b.stage(ctx, build)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return opi.WithMessage(fmt.Errorf("%w: not done within %s: %w", opi.ErrUnavailable, b.options.RequestPatience, err),
-			"the platform could not take the build on within %s; try again later", b.options.RequestPatience)
+		return opi.WithMessage(fmt.Errorf("%w: not done within %s: %w", opi.ErrUnavailable, patience, err),
+			"the platform could not take the build on within %s; try again later", patience)
 	}
 	return err
 }

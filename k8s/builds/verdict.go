@@ -17,61 +17,27 @@ import (
 // stepNames are the containers in the order in which they run.
 var stepNames = []string{steps.FetchStep, steps.BuildStep, steps.PushStep}
 
-// verdict is what a Job and its pods say of a build. At most one of pushed and failure
-// is set; neither means that it is still under way.
-type verdict struct {
-	// pushed is set when Cloud Controller and registry have the droplet.
-	pushed *steps.OutcomeDroplet
-	// pushedAt is when that was.
-	pushedAt time.Time
-	failure  *stager.Failure
-	// noPod says that the failure is one of making the pod; its Events may know more.
-	noPod bool
-	// after is when time alone may change the verdict; 0 for never.
-	after time.Duration
+// pushed returns the droplet once Cloud Controller and the registry have it, and since when.
+func pushed(pods []job.Pod) (droplet *steps.OutcomeDroplet, at time.Time, failure *stager.Failure) {
+	for _, pod := range pods {
+		if push := stepEnd(pod, len(stepNames)-1); push != nil {
+			if droplet, failure = push.Pushed(); droplet != nil || failure != nil {
+				return droplet, pod.State(push.Step).Terminated.FinishedAt.Time, failure
+			}
+		}
+	}
+	return nil, time.Time{}, nil
 }
 
-// judge is pure: the same Job, pods and time give the same verdict.
-//
-// What a step has said about its own end counts most, and its success more than
-// anything; then what Irene decided before, then what Kubernetes says.
-func (s Settings) judge(build *batchv1.Job, pods []*corev1.Pod, now time.Time) verdict {
-	views := job.Pods(pods)
-	for _, pod := range views {
-		push := stepEnd(pod, len(stepNames)-1)
-		if push == nil {
-			continue
-		}
-		if droplet, failure := push.Pushed(); droplet != nil || failure != nil {
-			return verdict{pushed: droplet, pushedAt: pod.State(push.Step).Terminated.FinishedAt.Time, failure: failure}
-		}
-	}
-	if because := stopped(build); because != nil {
-		return verdict{failure: because}
-	}
-	for _, pod := range views {
-		if failure := failedStep(pod); failure != nil {
-			return verdict{failure: failure}
-		}
-	}
-	rules := job.Rules{Containers: stepNames, UserContainer: steps.BuildStep, Limits: s.Limits}
-	found := rules.Judge(build, views, now)
-	if found.End == nil {
-		return verdict{after: found.After}
-	}
-	return verdict{failure: s.interruption(*found.End), noPod: found.End.Cause == job.NoPod}
-}
-
-// failedStep returns why a step has failed by itself; nil when none has, or when the pod was
+// failedStep returns why a step has failed by itself; nil when none has, or when its pod was
 // ended from outside, which explains it.
-func failedStep(pod job.Pod) *stager.Failure {
-	if pod.Rejected() {
-		return nil
-	}
-	for i := range stepNames {
-		if end := stepEnd(pod, i); end != nil {
-			if failure := end.Failure(); failure != nil {
-				return failure
+func failedStep(pods []job.Pod) *stager.Failure {
+	for _, pod := range pods {
+		for i := range stepNames {
+			if end := stepEnd(pod, i); end != nil && !pod.Rejected() {
+				if failure := end.Failure(); failure != nil {
+					return failure
+				}
 			}
 		}
 	}
@@ -130,7 +96,7 @@ func (s Settings) interruption(end job.End) *stager.Failure {
 	case job.NoNode:
 		return stager.Failed(reason, opi.NoCompatibleCell, "There is no node on which apps may be staged (%s)", end.Detail)
 	case job.NoPod:
-		return stager.Failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it", job.InWords(s.Limits.SchedulingPatience))
+		return stager.Failed(reason, opi.InsufficientResources, "Staging could not begin within %s: Kubernetes made no pod for it%s", job.InWords(s.Limits.SchedulingPatience), end.Because())
 	case job.NotPulled:
 		text := fmt.Sprintf("The platform could not pull the image for step %s of staging", end.Container)
 		if cause := kubelet.PullCause(end.Detail); cause != "" {

@@ -33,11 +33,11 @@ type ImageRepair interface {
 }
 
 const (
-	// repairFirst is the time from one repair of an LRP's image to the next when the
+	// DefaultRepairPause is the time from one repair of an LRP's image to the next when the
 	// first did not help; it doubles up to repairMost. Kubelets try again by themselves
 	// after 10 s to 5 minutes.
-	repairFirst = 30 * time.Second
-	repairMost  = 30 * time.Minute
+	DefaultRepairPause = 30 * time.Second
+	repairMost         = 30 * time.Minute
 	// repairUnmade bounds that time after an attempt that could not be made because
 	// something was unavailable, such as the registry: it may be back at any time.
 	repairUnmade = 5 * time.Minute
@@ -81,6 +81,8 @@ type imageCase struct {
 	uid types.UID
 	// foreign says that its image is none of ours. LostImages.mutex guards it.
 	foreign bool
+	// pause is LostImagesOptions.RepairPause.
+	pause time.Duration
 	// repairs counts those made, unmade the attempts since then that could not be made.
 	// next is the time of the next one, and replaced says that one succeeded.
 	repairs  int
@@ -102,6 +104,9 @@ type LostImagesOptions struct {
 	// Images repairs, and Registry names the images as kubelet pulls them.
 	Images   ImageRepair
 	Registry render.RegistrySettings
+	// RepairPause is the time from an LRP's first repair to its next; DefaultRepairPause
+	// when 0.
+	RepairPause time.Duration
 	// Workers bounds how many images are repaired at the same time; 4 when 0.
 	Workers int
 	Logger  lager.Logger
@@ -131,7 +136,7 @@ type LostImagesStatefulSets interface {
 
 // NewLostImages subscribes to the view.
 func NewLostImages(options LostImagesOptions) *LostImages {
-	options.Workers = cmp.Or(options.Workers, 4)
+	options.Workers, options.RepairPause = cmp.Or(options.Workers, 4), cmp.Or(options.RepairPause, DefaultRepairPause)
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
@@ -186,7 +191,7 @@ func (l *LostImages) open(lrp view.LRP) *imageCase {
 	defer l.mutex.Unlock()
 	held := l.cases[lrp.LRPIdentifier]
 	if held == nil || held.uid != lrp.UID {
-		held = &imageCase{uid: lrp.UID, told: map[string]bool{}}
+		held = &imageCase{uid: lrp.UID, pause: l.options.RepairPause, told: map[string]bool{}}
 		l.cases[lrp.LRPIdentifier] = held
 	}
 	return held
@@ -206,13 +211,13 @@ func (l *LostImages) closeAll() {
 
 // postpone counts a repair and sets the time of the next one.
 func (c *imageCase) postpone(now time.Time) {
-	c.next = now.Add(doubled(repairFirst, c.repairs, repairMost))
+	c.next = now.Add(doubled(c.pause, c.repairs, repairMost))
 	c.repairs++
 }
 
 // takeBack corrects what postpone counted: the repair could not be made.
 func (c *imageCase) takeBack(now time.Time) {
-	c.next = now.Add(doubled(repairFirst, c.unmade, repairUnmade))
+	c.next = now.Add(doubled(c.pause, c.unmade, repairUnmade))
 	c.repairs--
 	c.unmade++
 }

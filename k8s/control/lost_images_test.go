@@ -59,7 +59,7 @@ func TestPullState(t *testing.T) {
 func TestAttemptsThatCouldNotBeMadeAreNoRepairs(t *testing.T) {
 	g := NewWithT(t)
 	now := time.Now()
-	var c imageCase
+	c := imageCase{pause: DefaultRepairPause}
 	for _, pause := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
 		c.postpone(now)
 		c.takeBack(now)

@@ -27,6 +27,7 @@ import (
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/devcluster"
 	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -39,14 +40,12 @@ import (
 func startNodeCluster(t *testing.T) *rest.Config {
 	t.Helper()
 	g := NewWithT(t)
-	cluster, err := devcluster.Start(t.Context(), devcluster.Options{
+	cluster, err := controlplane.Start(t.Context(), devcluster.Options{
 		ControllerArgs: []string{"controllers=*,-node-lifecycle-controller,-taint-eviction-controller"},
 	}, os.Stderr)
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(cluster.Stop()).To(Succeed()) })
-	config, err := cluster.RESTConfig()
-	g.Expect(err).NotTo(HaveOccurred())
-	return config
+	return cluster.Config
 }
 
 // lostWorld is a namespace, nodes and a view for one test.
@@ -75,13 +74,9 @@ func newLostWorld(t *testing.T, g *WithT, cluster *rest.Config) *lostWorld {
 		clock: testingclock.NewFakeClock(time.Now().Truncate(time.Second)), metrics: prometheus.NewRegistry(),
 		events: &record.FakeRecorder{Events: make(chan string, 100), IncludeObject: true}}
 	w.client = kubernetes.NewForConfigOrDie(cluster)
-	namespace, err := w.client.CoreV1().Namespaces().Create(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lost-"}}, metav1.CreateOptions{})
+	var err error
+	w.namespace, err = controlplane.NewNamespace(w.ctx, w.client, "lost-", nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	w.namespace = namespace.Name
-	g.Eventually(func() error {
-		_, err := w.client.CoreV1().ServiceAccounts(w.namespace).Get(w.ctx, "default", metav1.GetOptions{})
-		return err
-	}).Should(Succeed())
 	t.Cleanup(w.removeNodes)
 
 	failing := rest.CopyConfig(cluster)

@@ -7,7 +7,7 @@
 //	written, err := store.Desire(ctx, guid, func(ctx context.Context) (job.Objects, error) {
 //		return job.Objects{Secrets: secrets, Job: work.Job(pod)}, nil
 //	})
-//	verdict := job.Rules{Containers: containers, Limits: limits}.Judge(found, job.Pods(pods), store.Now())
+//	verdict := store.Judge(ctx, job.Rules{Containers: containers, Limits: limits}, jobOfWork, job.Pods(pods))
 //
 // # What it promises
 //
@@ -15,11 +15,11 @@
 //     replaced (backoffLimit 0, restartPolicy Never, podReplacementPolicy Failed). The
 //     finalizer of reports is on it.
 //   - [Store.Desire] writes Secrets and then the Job, the commit point. Its name is made of
-//     the guid alone, so the same work on two replicas, or asked for twice, is one Job. Only
+//     the guid alone, so the same work on two replicas, or requested twice, is one Job. Only
 //     a conflict of names is an error; a Job that is there, in whatever state, is not.
 //   - [Store.Cancel] ends a Job in one write, which also holds the reason.
-//   - [Rules.Judge] returns what Kubernetes has made of a Job and its pods. How the work
-//     itself ended is for the caller, who looks at it first. It is pure.
+//   - [Store.Judge] returns what Kubernetes has made of a Job and its pods. How the work
+//     itself ended is for the caller, who looks at it first. [Rules.Judge] is its pure part.
 //   - [Store.CountEnd] counts the end of a Job once in the life of a process.
 //   - [Store.Sweep] deletes the Secrets of Jobs whose outcome was answered, and those that
 //     have no Job. Jobs don't own them: where one is deleted in the foreground, Kubernetes

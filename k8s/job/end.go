@@ -30,7 +30,7 @@ const (
 	Preempted Cause = "preempted"
 	Drained   Cause = "drained"
 	Disrupted Cause = "disrupted"
-	// PodDeleted, JobDeleted and JobSuspended by somebody; PodGone: nobody has seen how.
+	// PodDeleted, JobDeleted and JobSuspended by hand; PodGone: its end was not seen.
 	PodDeleted   Cause = "pod deleted"
 	PodGone      Cause = "pod gone"
 	JobDeleted   Cause = "job deleted"
@@ -39,7 +39,7 @@ const (
 	// scheduler's words].
 	NoRoom Cause = "no room"
 	NoNode Cause = "no node"
-	// NoPod was made within the patience.
+	// NoPod was made within the patience [the Job controller's words, if there are any].
 	NoPod Cause = "no pod"
 	// NotPulled: the image of Container [kubelet's words]; NotStarted: Container for
 	// another reason [kubelet's words].
@@ -57,7 +57,7 @@ type End struct {
 	DiskMiB int64
 }
 
-// Reason is one word for metrics and logs.
+// Reason returns one word for metrics and logs.
 func (e End) Reason() string {
 	switch e.Cause {
 	case DeadlinePassed:
@@ -80,7 +80,7 @@ func (e End) Reason() string {
 	return "interrupted"
 }
 
-// Interruption is what a user reads after "was interrupted" and a colon, for the causes
+// Interruption returns what a user reads after "was interrupted" and a colon, for the causes
 // that end what was under way; empty for all others.
 func (e End) Interruption() string {
 	switch e.Cause {
@@ -110,7 +110,15 @@ func (e End) Interruption() string {
 	return ""
 }
 
-// InWords is a duration as users read it: 15 min, 90 s.
+// Because returns Detail as the end of a sentence; empty if there is none.
+func (e End) Because() string {
+	if e.Detail == "" {
+		return ""
+	}
+	return ": " + e.Detail
+}
+
+// InWords returns a duration as users read it: 15 min, 90 s.
 func InWords(d time.Duration) string {
 	if d >= time.Minute && d%time.Minute == 0 {
 		return fmt.Sprintf("%d min", d/time.Minute)

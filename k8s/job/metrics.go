@@ -46,18 +46,18 @@ func (m Metrics) register(registerer prometheus.Registerer) {
 // time, as far as this process remembers: a decision may have to be made again. labels are
 // those of the metrics before the last, and data is added to the log line.
 func (s *Store) CountEnd(job *batchv1.Job, reason string, data lager.Data, labels ...string) (first bool) {
-	if !s.counted.first(job) {
+	if counted, _ := s.counted.ContainsOrAdd(job.UID, struct{}{}); counted {
 		return false
 	}
 	result := opi.ReasonSucceeded
 	if reason != opi.ReasonSucceeded {
 		result = "failed"
 	}
-	seconds := s.clock.Since(job.CreationTimestamp.Time).Seconds()
-	s.metrics.Ended.WithLabelValues(append(slices.Clone(labels), reason)...).Inc()
-	s.metrics.Seconds.WithLabelValues(append(slices.Clone(labels), result)...).Observe(seconds)
-	s.logger.Info(s.kind.EndedMessage, lager.Data{
-		s.kind.GUIDField: job.Labels[keys.GUID], "job": job.Name, "reason": reason, "seconds": seconds,
+	seconds := s.options.Clock.Since(job.CreationTimestamp.Time).Seconds()
+	s.options.Metrics.Ended.WithLabelValues(append(slices.Clone(labels), reason)...).Inc()
+	s.options.Metrics.Seconds.WithLabelValues(append(slices.Clone(labels), result)...).Observe(seconds)
+	s.options.Logger.Info(s.options.Kind.EndedMessage, lager.Data{
+		s.options.Kind.GUIDField: job.Labels[keys.GUID], "job": job.Name, "reason": reason, "seconds": seconds,
 	}, data)
 	return true
 }

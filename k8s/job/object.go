@@ -27,7 +27,7 @@ type Objects struct {
 // Work is what a Job and its Secrets are made from.
 type Work struct {
 	Namespace, Name string
-	// Door is by which the work was asked for.
+	// Door took the request for the work.
 	Door opi.Door
 	// Labels are on the Job, its pod and its Secrets, Annotations on the Job and its pod.
 	Labels, Annotations map[string]string

@@ -11,8 +11,8 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// Patiently does something again while the error wraps opi.ErrUnavailable, for some
-// seconds: Cloud Controller asks once, and what was not taken has failed.
+// Patiently repeats do while the error wraps opi.ErrUnavailable, for some
+// seconds: Cloud Controller sends a request once, and what was not taken has failed.
 func Patiently(ctx context.Context, do func(context.Context) error) error {
 	backoff := wait.Backoff{Duration: 300 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 5}
 	var last error

@@ -18,10 +18,10 @@ const OOMKilled = "OOMKilled"
 // Killed is the exit status of a process that got SIGKILL.
 const Killed = 128 + 9
 
-// Pod is a pod as a judge looks at it.
+// Pod adds to a pod what its judges read.
 type Pod struct{ *corev1.Pod }
 
-// Pods are the views of pods.
+// Pods returns the views of pods.
 func Pods(pods []*corev1.Pod) []Pod {
 	views := make([]Pod, 0, len(pods))
 	for _, pod := range pods {
@@ -30,7 +30,7 @@ func Pods(pods []*corev1.Pod) []Pod {
 	return views
 }
 
-// State is the state of a container; zero where there is none yet.
+// State returns the state of a container; zero where there is none yet.
 func (p Pod) State(container string) corev1.ContainerState {
 	for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
 		for _, status := range statuses {
@@ -42,7 +42,7 @@ func (p Pod) State(container string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// LimitMiB is a limit of a container.
+// LimitMiB returns a limit of a container.
 func (p Pod) LimitMiB(container string, resource corev1.ResourceName) int64 {
 	for _, containers := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for _, c := range containers {
@@ -85,15 +85,15 @@ func (p Pod) rejected() *End {
 	return nil
 }
 
-// DeletedBy is whether the pod's deletion had been asked for at a time. Kubernetes counts
-// in seconds: in the same second, it had, since what is told to end mostly does at once.
+// DeletedBy reports whether the pod's deletion had been requested at a time. Kubernetes
+// counts in seconds: in the same second, it had, since most processes end at once.
 func (p Pod) DeletedBy(at time.Time) bool {
 	if p.DeletionTimestamp == nil {
 		return false
 	}
-	// The timestamp includes the grace. Once kubelet has done its part, a pod that somebody's
+	// The timestamp includes the grace. Once kubelet has done its part, a pod that a
 	// finalizer keeps, as that of its Job, has no grace any more and the time of that; then
-	// the deletion had been asked for up to the pod's own grace before.
+	// the deletion had been requested up to the pod's own grace before.
 	grace := ptr.Deref(p.DeletionGracePeriodSeconds, 0)
 	if grace == 0 {
 		grace = ptr.Deref(p.Spec.TerminationGracePeriodSeconds, 0)
@@ -101,7 +101,7 @@ func (p Pod) DeletedBy(at time.Time) bool {
 	return !at.Before(p.DeletionTimestamp.Add(-time.Duration(grace) * time.Second))
 }
 
-// disruption is why Kubernetes itself deletes the pod; nil when somebody else does.
+// disruption returns why Kubernetes itself deletes the pod; nil if others do.
 func (p Pod) disruption() *End {
 	for _, condition := range p.Status.Conditions {
 		if condition.Type != corev1.DisruptionTarget || condition.Status != corev1.ConditionTrue {
@@ -121,7 +121,7 @@ func (p Pod) disruption() *End {
 	return nil
 }
 
-// lostNode is for pods that are deleted because their node fell silent or is gone.
+// lostNode returns an end if the pod is deleted because its node fell silent or is gone.
 func (p Pod) lostNode() *End {
 	if end := p.disruption(); end != nil && end.Cause == NodeLost {
 		return end
@@ -129,7 +129,7 @@ func (p Pod) lostNode() *End {
 	return nil
 }
 
-// nothingRuns is whether none of the containers runs, as far as kubelet has said.
+// nothingRuns reports whether none of the containers runs, as far as kubelet has reported.
 func (p Pod) nothingRuns(containers []string) bool {
 	for _, container := range containers {
 		if p.State(container).Running != nil {
@@ -139,7 +139,7 @@ func (p Pod) nothingRuns(containers []string) bool {
 	return true
 }
 
-// turn is the container that runs or should, and when its turn began: when the one
+// turn returns the container that runs or should, and when its turn began: when the one
 // before ended or, for the first, when the node took the pod.
 func (p Pod) turn(containers []string, now time.Time) (turn string, began time.Time) {
 	began = now

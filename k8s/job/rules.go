@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// settling is how long what Kubernetes says of a Job and of its pod may contradict each
+// settling is how long the status of a Job and that of its pod may contradict each
 // other: the two are watched apart.
 const settling = 15 * time.Second
 
@@ -77,8 +77,8 @@ func (r Rules) Judge(job *batchv1.Job, pods []Pod, now time.Time) Verdict {
 
 func isSuspended(job *batchv1.Job) bool { return job.Spec.Suspend != nil && *job.Spec.Suspend }
 
-// finish is the condition by which Kubernetes says that the Job has ended, or is about
-// to for a reason of its own; nil while it goes on.
+// finish returns the condition with which Kubernetes has ended the Job, or is about to for
+// a reason of its own; nil while it goes on.
 func finish(job *batchv1.Job) *batchv1.JobCondition {
 	for i, condition := range job.Status.Conditions {
 		ends := condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed || condition.Type == batchv1.JobFailureTarget
@@ -89,7 +89,7 @@ func finish(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// finishedWithout is for a Job that has ended although no pod says how: the news of the
+// finishedWithout is for a Job that has ended although no pod shows how: the news of the
 // pod may be late, or the pod is gone.
 func finishedWithout(finished *batchv1.JobCondition, now time.Time) Verdict {
 	if wait := settling - now.Sub(finished.LastTransitionTime.Time); wait > 0 {
@@ -127,7 +127,7 @@ func (r Rules) underWay(pod Pod, jobFinished bool, now time.Time) Verdict {
 }
 
 // deleting waits until it is clear that the pod does not come to an end of its own, and
-// why it goes: for a pod that was deleted because the Job's time is up, the Job says so
+// why it goes: for a pod that was deleted because the Job's time is up, the Job shows it
 // a little later.
 func (r Rules) deleting(pod Pod, jobFinished bool, now time.Time) Verdict {
 	// The timestamp includes the grace; a node that lives has killed everything by then.

@@ -17,10 +17,10 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// errChanged says that a Job is no longer what it was looked at.
+// errChanged means that a Job was written since it was read.
 var errChanged = errors.New("the Job changed meanwhile")
 
-// cancelAttempts bounds how often a cancellation looks anew at a Job that changes.
+// cancelAttempts bounds how often a cancellation reads a Job again that changes.
 const cancelAttempts = 5
 
 // Cancel stops the Job of a guid, unless it has an outcome already, was stopped before or
@@ -40,7 +40,7 @@ func (s *Store) Cancel(ctx context.Context, guid string, because any) error {
 			return err
 		}
 	}
-	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.kind.Name, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
+	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.options.Kind.Name, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
 }
 
 // stop ends a Job before its time, and writes down what that means, in one write: the
@@ -68,12 +68,12 @@ func (s *Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	case err != nil:
 		return fmt.Errorf("stop Job %s: %w", job.Name, apierror.Classify(err))
 	}
-	s.logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
+	s.options.Logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
 	return nil
 }
 
-// ReadStop reads what Cancel wrote: false where the Job was not stopped. into keeps what
-// it has where somebody else has written there.
+// ReadStop reads what Cancel wrote, and reports whether the Job was stopped. into stays as it
+// is if the annotation was written by hand.
 func ReadStop(job *batchv1.Job, into any) (stopped bool) {
 	text, stopped := job.Annotations[keys.Stopped]
 	if stopped {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,8 @@ type Dependencies struct {
 	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
 	// may be about to create the Job.
 	OrphanMinAge time.Duration
+	// SweepInterval is the time between two sweeps; DefaultSweepInterval when 0.
+	SweepInterval time.Duration
 
 	Logger     lager.Logger
 	Registerer prometheus.Registerer
@@ -63,42 +66,41 @@ type Options struct {
 // Store keeps the Jobs of one kind of work. All methods may be called at the same time,
 // also by several replicas.
 type Store struct {
-	kind         Kind
-	namespace    string
-	client       kubernetes.Interface
-	metadata     metadata.Interface
-	orphanMinAge time.Duration
-	logger       lager.Logger
-	clock        clock.PassiveClock
-	metrics      Metrics
-	// counted are Jobs whose end was counted.
-	counted once
+	options Options
+	// counted has Jobs whose end was counted.
+	counted *lru.Cache[types.UID, struct{}]
 }
+
+// maxCounted Jobs take half a megabyte.
+const maxCounted = 4096
 
 // New makes a Store. Nothing runs before [Store.Sweep].
 func New(o Options) *Store {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	o.Metrics.register(o.Registerer)
-	return &Store{
-		kind: o.Kind, namespace: o.Namespace, client: o.Client, metadata: o.Metadata, orphanMinAge: o.OrphanMinAge,
-		logger: o.Logger, clock: o.Clock, metrics: o.Metrics, counted: newOnce(),
+	counted, err := lru.New[types.UID, struct{}](maxCounted)
+	if err != nil {
+		panic(err) // only for a size below one
 	}
+	o.Metrics.register(o.Registerer)
+	return &Store{options: o, counted: counted}
 }
 
 // Name returns the name of the Job of a guid.
-func (s *Store) Name(guid string) string { return Name(s.kind.Prefix, guid) }
+func (s *Store) Name(guid string) string { return Name(s.options.Kind.Prefix, guid) }
 
 // Now returns the time of the Store's clock.
-func (s *Store) Now() time.Time { return s.clock.Now() }
+func (s *Store) Now() time.Time { return s.options.Clock.Now() }
 
 // Selector finds everything of this kind.
 func (s *Store) Selector() string {
-	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.kind.SourceType}).String()
+	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.options.Kind.SourceType}).String()
 }
 
-func (s *Store) jobs() batchclient.JobInterface { return s.client.BatchV1().Jobs(s.namespace) }
+func (s *Store) jobs() batchclient.JobInterface {
+	return s.options.Client.BatchV1().Jobs(s.options.Namespace)
+}
 
 // Find returns the Job of a guid. The error wraps opi.ErrNotFound where there is none,
 // and opi.ErrRefused where something else has its name.
@@ -107,22 +109,22 @@ func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	job, err := s.jobs().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s %s: %w", s.kind.Name, guid, opi.ErrNotFound)
+		return nil, fmt.Errorf("%s %s: %w", s.options.Kind.Name, guid, opi.ErrNotFound)
 	case err != nil:
 		return nil, fmt.Errorf("look for Job %s: %w", name, apierror.Classify(err))
-	case job.Labels[keys.SourceType] != s.kind.SourceType || job.Labels[keys.GUID] != guid:
-		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.kind.Name), "%s", apierror.NameTaken)
+	case job.Labels[keys.SourceType] != s.options.Kind.SourceType || job.Labels[keys.GUID] != guid:
+		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.options.Kind.Name), "%s", apierror.NameTaken)
 	}
 	return job, nil
 }
 
 // Desire makes sure that there is a Job of a guid, and reports whether it wrote one. A Job
-// that is there already, in whatever state, means that the work was asked for before. The
+// that is there already, in whatever state, means that the work was requested before. The
 // others are made from what objects returns.
 func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Context) (Objects, error)) (written bool, err error) {
 	exists, err := s.Exists(ctx, guid)
 	if exists {
-		s.logger.Debug("known-already", lager.Data{s.kind.GUIDField: guid})
+		s.options.Logger.Debug("known-already", lager.Data{s.options.Kind.GUIDField: guid})
 	}
 	if exists || err != nil {
 		return false, err
@@ -147,8 +149,8 @@ func (s *Store) Exists(ctx context.Context, guid string) (exists bool, err error
 	return exists, err
 }
 
-// Write makes the Secrets and then the Job, which may be there when another replica was
-// asked too, or when the answer to our own create got lost. It tries again while the API
+// Write makes the Secrets and then the Job, which may be there when another replica got
+// the request too, or when the answer to our own create got lost. It tries again while the API
 // server is unavailable, for some seconds.
 func (s *Store) Write(ctx context.Context, objects Objects) error {
 	return Patiently(ctx, func(ctx context.Context) error {
@@ -173,8 +175,8 @@ func (s *Store) Write(ctx context.Context, objects Objects) error {
 // one, sets its content. Either way it is marked as counted on, which changes the
 // resource version that the Sweeper insists on.
 func (s *Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
-	secrets := s.client.CoreV1().Secrets(secret.Namespace)
-	now := map[string]string{keys.DesiredAt: s.clock.Now().UTC().Format(time.RFC3339)}
+	secrets := s.options.Client.CoreV1().Secrets(secret.Namespace)
+	now := map[string]string{keys.DesiredAt: s.options.Clock.Now().UTC().Format(time.RFC3339)}
 	secret.Annotations = now
 	_, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -199,7 +201,7 @@ func (s *Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 
 // CheckSize refuses what Kubernetes would refuse, in words that name the limit (API
 // server: 1 MiB over all values of a Secret). The error is an *opi.FieldError for field;
-// what says what the values are, in the plural.
+// what names the values, in the plural.
 func CheckSize(field, what string, data map[string][]byte) error {
 	total := 0
 	for _, content := range data {

@@ -30,6 +30,7 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type world struct {
 	*job.Store
 	client     *fake.Clientset
+	metadata   *metadatafake.FakeMetadataClient
 	registered *prometheus.Registry
 }
 
@@ -38,10 +39,13 @@ func newWorld(t *testing.T, objects []runtime.Object, seen ...runtime.Object) wo
 	t.Helper()
 	scheme := runtime.NewScheme()
 	NewWithT(t).Expect(metav1.AddMetaToScheme(scheme)).To(Succeed())
-	w := world{client: fake.NewClientset(objects...), registered: prometheus.NewRegistry()}
+	w := world{
+		client: fake.NewClientset(objects...), metadata: metadatafake.NewSimpleMetadataClient(scheme, seen...),
+		registered: prometheus.NewRegistry(),
+	}
 	w.Store = job.New(job.Options{
 		Dependencies: job.Dependencies{
-			Client: w.client, Metadata: metadatafake.NewSimpleMetadataClient(scheme, seen...), OrphanMinAge: time.Minute,
+			Client: w.client, Metadata: w.metadata, OrphanMinAge: time.Minute, SweepInterval: time.Millisecond,
 			Logger: lager.NewLogger("test"), Registerer: w.registered, Clock: clocktesting.NewFakePassiveClock(now),
 		},
 		Kind:      job.Kind{SourceType: "KIND", Name: "thing", Prefix: "thing-"},

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,18 +19,18 @@ import (
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
-// sweepInterval is the time between two looks. What is swept does no harm meanwhile.
-const sweepInterval = 30 * time.Second
+// DefaultSweepInterval is the time between two sweeps. What is swept does no harm meanwhile.
+const DefaultSweepInterval = 30 * time.Second
 
 // Sweep deletes the Secrets of work whose outcome was answered, and those that have no Job,
 // until ctx ends. It reads metadata only. It belongs where this replica leads.
 func (s *Store) Sweep(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
+	ticker := time.NewTicker(cmp.Or(s.options.SweepInterval, DefaultSweepInterval))
 	defer ticker.Stop()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.metrics.sweepFailures.Inc()
-			s.logger.Error("sweep", err)
+			s.options.Metrics.sweepFailures.Inc()
+			s.options.Logger.Error("sweep", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -75,7 +76,7 @@ func (s *Store) collectOrphan(ctx context.Context, secret metav1.PartialObjectMe
 	if desired, err := time.Parse(time.RFC3339, secret.Annotations[keys.DesiredAt]); err == nil {
 		since = desired
 	}
-	if s.clock.Since(since) < s.orphanMinAge {
+	if s.options.Clock.Since(since) < s.options.OrphanMinAge {
 		return nil
 	}
 	_, err := s.jobs().Get(ctx, s.Name(secret.Labels[keys.GUID]), metav1.GetOptions{})
@@ -88,9 +89,9 @@ func (s *Store) collectOrphan(ctx context.Context, secret metav1.PartialObjectMe
 	return s.remove(ctx, secret)
 }
 
-// remove deletes a Secret that nobody has touched since it was looked at.
+// remove deletes a Secret that was not written since it was listed.
 func (s *Store) remove(ctx context.Context, secret metav1.PartialObjectMetadata) error {
-	err := s.client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
+	err := s.options.Client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)},
 	})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -99,15 +100,15 @@ func (s *Store) remove(ctx context.Context, secret metav1.PartialObjectMetadata)
 	if err != nil {
 		return fmt.Errorf("delete Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
-	s.metrics.removed.Inc()
-	s.logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
+	s.options.Metrics.removed.Inc()
+	s.options.Logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
 	return nil
 }
 
 func (s *Store) list(ctx context.Context, resource schema.GroupVersionResource) ([]metav1.PartialObjectMetadata, error) {
-	found, err := s.metadata.Resource(resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: s.Selector()})
+	found, err := s.options.Metadata.Resource(resource).Namespace(s.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: s.Selector()})
 	if err != nil {
-		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.kind.SourceType, apierror.Classify(err))
+		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.options.Kind.SourceType, apierror.Classify(err))
 	}
 	return found.Items, nil
 }

@@ -66,3 +66,15 @@ thing_secrets_removed_total 2
 thing_sweep_failures_total 0
 `))).To(Succeed())
 }
+
+func TestSweepsAreRepeated(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, []runtime.Object{})
+	life, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Sweep(life) }()
+	// Each sweep lists Secrets and Jobs.
+	g.Eventually(func() int { return len(w.metadata.Actions()) }).Should(BeNumerically(">=", 6))
+	end()
+	g.Expect(<-ended).To(Succeed())
+}

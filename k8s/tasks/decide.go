@@ -21,16 +21,15 @@ import (
 // A task whose outcome is a failure may still run, or be about to; the caller that writes
 // the outcome down suspends its Job in the same write. Decide changes nothing itself.
 func (t *Tasks) Decide(ctx context.Context, task *batchv1.Job, pods []*corev1.Pod) (decided *opi.Outcome, wait time.Duration, err error) {
-	found := t.options.Settings.judge(task, pods, t.jobs.Now())
-	if found.end == nil {
-		return nil, found.after, nil
-	}
-	if found.noPod {
-		if why := t.jobs.WhyNoPod(ctx, task); why != "" {
-			found.end.message += ": " + why
+	settings, views := t.options.Settings, job.Pods(pods)
+	if decided = ended(task, views); decided == nil {
+		rules := job.Rules{Containers: []string{keys.TaskContainer}, UserContainer: keys.TaskContainer, Limits: settings.Limits}
+		found := t.jobs.Judge(ctx, rules, task, views)
+		if found.End == nil {
+			return nil, found.After, nil
 		}
+		decided = settings.interruption(*found.End, task)
 	}
-	decided = found.end.outcome(task.Labels[keys.GUID])
 	t.jobs.CountEnd(task, decided.Reason, kubeletText(pods))
 	return decided, 0, nil
 }

@@ -13,10 +13,10 @@
 //     Secret is written; it does nothing by itself, and an interrupted Desire leaves it at
 //     the most, which Sweep deletes.
 //   - The Job's name is made of the task's guid alone: the same task on two replicas, or
-//     asked for twice, is one Job. While the Job is there, running, ended, answered or
+//     requested twice, is one Job. While the Job is there, running, ended, answered or
 //     being deleted, the same task again changes nothing.
 //   - User code runs at most once: one pod is made and never replaced, none of its
-//     containers is restarted (package job). docs/tasks.md says what that means for users.
+//     containers is restarted (package job). docs/tasks.md explains what that means for users.
 //   - List is complete or an error: it reads from the API server, whose answer has every Job
 //     that any replica has made. A task is listed until Cloud Controller has answered its
 //     outcome.

@@ -9,22 +9,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
 )
 
-var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
+var now = jobtest.Now()
 
 func testSettings() Settings {
 	return Settings{
@@ -74,13 +70,7 @@ func testJob(t *testing.T, changes ...func(*batchv1.Job)) *batchv1.Job {
 	t.Helper()
 	objects, err := testSettings().Render(testTask(), assembled())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	found := objects.Job
-	found.UID, found.ResourceVersion, found.CreationTimestamp = "job-uid", "7", ago(time.Minute)
-	found.Status.StartTime = ptr.To(ago(time.Minute))
-	for _, change := range changes {
-		change(found)
-	}
-	return found
+	return jobtest.Created(objects.Job, changes...)
 }
 
 // dockerJob makes a Job one of a docker app.
@@ -91,31 +81,15 @@ func dockerJob(job *batchv1.Job) {
 
 // testPod is the Job's pod on a node, running.
 func testPod(job *batchv1.Job, changes ...func(*corev1.Pod)) *corev1.Pod {
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: job.Name + "-abcde", Namespace: job.Namespace, Labels: job.Spec.Template.Labels},
-		Spec:       *job.Spec.Template.Spec.DeepCopy(),
-		Status: corev1.PodStatus{
-			Phase: corev1.PodRunning, StartTime: ptr.To(ago(50 * time.Second)),
-			Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}},
-			ContainerStatuses: []corev1.ContainerStatus{
-				{Name: "opi-task", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(45 * time.Second)}}},
-			},
-		},
+	pod := jobtest.Pod(job)
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{Name: "opi-task", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: jobtest.Ago(45 * time.Second)}}},
 	}
-	pod.Spec.NodeName = "node-1"
 	for _, change := range changes {
 		change(pod)
 	}
 	return pod
-}
-
-// callback is what Cloud Controller gets.
-func callback(outcome *opi.Outcome) string {
-	body, err := api.Encoder{}.EncodeOutcome(*outcome)
-	if err != nil {
-		return "not encoded: " + err.Error()
-	}
-	return string(body)
 }
 
 type world struct {

@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -13,8 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
@@ -40,26 +39,14 @@ func TestRenderedTasks(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(again).To(Equal(objects))
 
-			var text bytes.Buffer
-			secret := objects.Secrets[0].DeepCopy()
-			secret.StringData = map[string]string{}
-			for key, content := range secret.Data {
-				secret.StringData[key] = string(content)
-			}
-			secret.Data = nil
-			for _, object := range []any{secret, objects.Job} {
-				content, err := yaml.Marshal(object)
-				g.Expect(err).NotTo(HaveOccurred())
-				text.WriteString("---\n")
-				text.Write(content)
-			}
+			text := "---\n" + jobtest.YAML(t, objects)
 			path := filepath.Join("testdata", name+".yaml")
 			if *update {
-				g.Expect(os.WriteFile(path, text.Bytes(), 0o644)).To(Succeed())
+				g.Expect(os.WriteFile(path, []byte(text), 0o644)).To(Succeed())
 			}
 			want, err := os.ReadFile(path)
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(text.String()).To(Equal(string(want)), "go test ./k8s/tasks -update writes it anew")
+			g.Expect(text).To(Equal(string(want)), "go test ./k8s/tasks -update writes it anew")
 
 			job, err := json.Marshal(objects.Job)
 			g.Expect(err).NotTo(HaveOccurred())

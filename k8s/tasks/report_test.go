@@ -13,6 +13,7 @@ import (
 
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -42,7 +43,7 @@ func TestCloudControllerTakesTheOutcome(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	jobs, _ := w.objects(t)
 	job := jobs[0]
-	pod := testPod(&job, exited(3, "Error", "", 0), podFailed("", ""))
+	pod := testPod(&job, exited(3, "Error", "", 0), jobtest.PodFailed("", ""))
 	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: job.UID, Controller: ptr.To(true)}}
 	pod.Labels["batch.kubernetes.io/controller-uid"] = string(job.UID)
 	_, err = w.client.CoreV1().Pods("cf-apps").Create(t.Context(), pod, metav1.CreateOptions{})

@@ -54,8 +54,8 @@ func New(o Options) *Tasks {
 }
 
 // Desire makes sure that the task's Job exists. A Job that is there already, in whatever
-// state, means that it was asked for before. What may succeed later is tried again for
-// some seconds, since Cloud Controller asks once. Errors wrap opi.ErrUnavailable,
+// state, means that it was requested before. What may succeed later is tried again for
+// some seconds, since Cloud Controller sends a request once. Errors wrap opi.ErrUnavailable,
 // opi.ErrRefused or are *opi.FieldError.
 func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
 	written, err := t.jobs.Desire(ctx, task.GUID, func(ctx context.Context) (job.Objects, error) {
@@ -87,7 +87,7 @@ func (t *Tasks) Get(ctx context.Context, guid string) error {
 	found, err := t.jobs.Find(ctx, guid)
 	switch {
 	case errors.Is(err, opi.ErrRefused):
-		return fmt.Errorf("task %s: %w", guid, opi.ErrNotFound) // the name is somebody else's
+		return fmt.Errorf("task %s: %w", guid, opi.ErrNotFound) // another object has the name
 	case err != nil:
 		return fmt.Errorf("get task: %w", err)
 	case !pending(found):
@@ -97,7 +97,7 @@ func (t *Tasks) Get(ctx context.Context, guid string) error {
 }
 
 // List returns, in order, the guids of all tasks of a door that have no outcome that Cloud
-// Controller has answered. It asks the API server, since what one
+// Controller has answered. It reads from the API server, since what one
 // replica has watched may lack what another one has just made; Cloud Controller takes a
 // task that is missing for failed. Errors wrap opi.ErrUnavailable.
 func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
@@ -116,8 +116,8 @@ func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
 	return guids, nil
 }
 
-// pending is whether the outcome was not answered, and will be told. Nobody reports a
-// Job whose finalizer somebody took away.
+// pending reports whether the outcome was not answered, and will be sent: not for a Job
+// without the finalizer of reports.
 func pending(found metav1.Object) bool {
 	return found.GetAnnotations()[keys.OutcomeAnswer] == "" && slices.Contains(found.GetFinalizers(), keys.ReportFinalizer)
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/metadata/fake"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
@@ -95,7 +96,7 @@ func TestListedUntilAnswered(t *testing.T) {
 	w.options.Metadata = fake.NewSimpleMetadataClient(scheme,
 		named("running", func(*batchv1.Job) {}),
 		named("ended", func(job *batchv1.Job) { job.Annotations[keys.Outcome] = "{}" }),
-		named("deleting", func(job *batchv1.Job) { job.DeletionTimestamp = ptr.To(ago(0)) }),
+		named("deleting", func(job *batchv1.Job) { job.DeletionTimestamp = ptr.To(jobtest.Ago(0)) }),
 		named("answered", answered),
 		named("robbed", func(job *batchv1.Job) { job.Finalizers = nil }),
 		named("another door's", func(job *batchv1.Job) { job.Annotations["irene.cloudfoundry.org/door"] = "other" }),

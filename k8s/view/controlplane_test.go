@@ -23,15 +23,13 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
-const (
-	namespace  = "cf-workloads"
-	staleAfter = 6 * time.Second
-)
+const staleAfter = 6 * time.Second
 
 func TestControlPlane(t *testing.T) {
 	RegisterFailHandler(Fail)
@@ -40,22 +38,19 @@ func TestControlPlane(t *testing.T) {
 }
 
 var (
-	kube   *cluster
-	client kubernetes.Interface
+	kube      *cluster
+	client    kubernetes.Interface
+	namespace string
 )
 
 var _ = BeforeSuite(func(ctx SpecContext) {
 	kube = &cluster{dir: GinkgoT().TempDir()}
 	kube.start()
 	DeferCleanup(func() { kube.stop() })
-	client = kubernetes.NewForConfigOrDie(kube.config)
-	_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	client = kube.API
+	var err error
+	namespace, err = controlplane.NewNamespace(ctx, client, "cf-workloads-", nil)
 	Expect(err).NotTo(HaveOccurred())
-	// Admission refuses pods until the account is there.
-	Eventually(ctx, func() error {
-		_, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
-		return err
-	}).Should(Succeed())
 })
 
 // run starts a view that ends with the spec.
@@ -158,7 +153,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 
 	It("lists what is there and follows what comes", func(ctx SpecContext) {
 		create(ctx, newSet(id, 2))
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		Expect(v.Synced()).To(BeTrue())
 		lrp, found := v.LRP(id)
@@ -180,7 +175,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 	})
 
 	It("takes the metadata of Secrets only, and leaves LRPs out whose Secret is gone", func(ctx SpecContext) {
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		secret, err := client.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: id.GUID, Labels: labelsOf(id)},
@@ -198,7 +193,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 	})
 
 	It("knows how much it has been told of an LRP, deletions included", func(ctx SpecContext) {
-		v, other := run(kube.config), run(kube.config)
+		v, other := run(kube.Config), run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		Eventually(ctx, other.Fresh).Should(Succeed())
 		alike := func(g Gomega) view.Revision {
@@ -237,7 +232,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 		_, err := client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: role("admin"), Subjects: subjects}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
-		config := rest.CopyConfig(kube.config)
+		config := rest.CopyConfig(kube.Config)
 		config.Impersonate.UserName = user
 		v := run(config)
 		create(ctx, newSet(id, 1))
@@ -252,7 +247,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 	})
 
 	It("shows our own writes at once, while other clients write too", func(ctx SpecContext) {
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		var writers sync.WaitGroup
 		for writer := range 4 {
@@ -286,7 +281,7 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 	})
 
 	It("drops a write of ours that another client undid before the watch told of it", func(ctx SpecContext) {
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		created := create(ctx, newSet(id, 0))
 		Eventually(ctx, identities(v)).Should(ConsistOf(id))
@@ -297,26 +292,27 @@ var _ = Describe("The view", Label("control-plane"), Serial, func() {
 	})
 
 	It("goes on after its connections are cut", func(ctx SpecContext) {
-		proxy, config := wireTo(kube.config)
+		gate, config := behindGate(kube.Config)
 		v := run(config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		create(ctx, newSet(id, 0))
 		Eventually(ctx, identities(v)).Should(ConsistOf(id))
 		for round := range 3 {
-			proxy.cut()
+			gate.Cut()
+			Expect(gate.Open()).To(Succeed())
 			annotate(ctx, id.GUID, strconv.Itoa(round))
 			Eventually(ctx, annotationOf(v, id)).Should(Equal(strconv.Itoa(round)))
 		}
 	})
 
 	It("stays fresh while nothing happens at all", func(ctx SpecContext) {
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		Consistently(ctx, v.Fresh).WithTimeout(3 * staleAfter).Should(Succeed())
 	})
 
 	It("says when it is stale, and catches up when the API server is back", func(ctx SpecContext) {
-		v := run(kube.config)
+		v := run(kube.Config)
 		Eventually(ctx, v.Fresh).Should(Succeed())
 		create(ctx, newSet(id, 0))
 		Eventually(ctx, identities(v)).Should(ConsistOf(id))

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -33,11 +34,11 @@ const (
 	indexParameter   = "instance"
 )
 
-// patience bounds the back end: Cloud Controller waits 60 s for an answer (contract
+// DefaultPatience bounds the back end: Cloud Controller waits 60 s for an answer (contract
 // 0.3) and learns nothing from one that comes later.
-const patience = 50 * time.Second
+const DefaultPatience = 50 * time.Second
 
-// Options are what the API works with. All are required.
+// Options are what the API works with. All but Patience are required.
 type Options struct {
 	LRPs   LRPs
 	Builds Builds
@@ -45,12 +46,14 @@ type Options struct {
 	// Refusals is the memory that all doors share.
 	Refusals *opi.Refusals
 	Logger   lager.Logger
+	// Patience bounds how long a request may take; DefaultPatience when 0.
+	Patience time.Duration
 }
 
 // NewHandler returns the API over its back ends. It sets each request's Pattern to the route that it
 // took, as net/http's own router does, for logs and metrics.
 func NewHandler(options Options) http.Handler {
-	logger := options.Logger.Session("api")
+	logger, patience := options.Logger.Session("api"), cmp.Or(options.Patience, DefaultPatience)
 	apps := &appsHandler{lrps: options.LRPs, logger: logger, refusals: options.Refusals}
 	stage := &stageHandler{builds: options.Builds, logger: logger}
 	task := &taskHandler{tasks: options.Tasks, logger: logger}

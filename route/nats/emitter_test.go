@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/irene-cf/irene/fixtures/natsserver"
+	"github.com/irene-cf/irene/fixtures/loopback"
 	"github.com/irene-cf/irene/fixtures/routing"
 	"github.com/irene-cf/irene/route"
 )
@@ -72,9 +72,9 @@ func startRouter(t testing.TB, url string, interval int, options ...nats.Option)
 	return r
 }
 
-func startGate(t testing.TB, url string) *natsserver.Gate {
+func startGate(t testing.TB, url string) *loopback.Gate {
 	t.Helper()
-	gate, err := natsserver.StartGate(url)
+	gate, err := loopback.StartGate(url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 // heldRoutes returns the routes of an LRP as the common irene reports them.
@@ -17,7 +18,7 @@ func heldRoutes(ctx context.Context, d cloudcontroller.Desire) string {
 	GinkgoHelper()
 	answer, err := irene.Get(ctx, d.GUID(), d.Version())
 	Expect(err).NotTo(HaveOccurred())
-	Expect(answer).To(answered(200))
+	Expect(answer).To(controlplane.Answered(200))
 	var held struct {
 		LRP struct {
 			Routes json.RawMessage `json:"routes"`

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 )
 
@@ -21,7 +22,7 @@ import (
 func quiet(ctx context.Context, irene *ireneprocess.Process) {
 	GinkgoHelper()
 	Eventually(func() float64 {
-		for _, series := range metrics(ctx, irene)["irene_view_seconds_since_progress"].GetMetric() {
+		for _, series := range controlplane.Metrics(ctx, irene)["irene_view_seconds_since_progress"].GetMetric() {
 			if series.GetLabel()[0].GetValue() == "statefulsets" {
 				return series.GetGauge().GetValue()
 			}
@@ -50,7 +51,7 @@ var _ = Describe("Calls to the API server", Ordered, func() {
 	count := func(ctx context.Context) map[string]int {
 		GinkgoHelper()
 		counts := map[string]int{}
-		for _, series := range metrics(ctx, irene)["irene_kubernetes_calls_total"].GetMetric() {
+		for _, series := range controlplane.Metrics(ctx, irene)["irene_kubernetes_calls_total"].GetMetric() {
 			labels := map[string]string{}
 			for _, label := range series.GetLabel() {
 				labels[label.GetName()] = label.GetValue()
@@ -77,36 +78,36 @@ var _ = Describe("Calls to the API server", Ordered, func() {
 	nothing := map[string]int{}
 
 	It("are none for reads of what is there, a list for what is not", func(ctx context.Context) {
-		d := app("read")
-		run(ctx, irene, d)
+		d := controlplane.App("read")
+		controlplane.RunApp(ctx, irene, d)
 		Expect(costs(ctx, func() {
 			for range 10 {
-				Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+				Expect(irene.Get(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 				Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 				Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
 			}
 		})).To(Equal(nothing))
 		Expect(costs(ctx, func() {
-			Expect(irene.Get(ctx, cloudcontroller.NewGUID(), d.Version())).To(answered(404))
+			Expect(irene.Get(ctx, cloudcontroller.NewGUID(), d.Version())).To(controlplane.Answered(404))
 		})).To(Equal(map[string]int{"list statefulsets": 1}))
 	}, patience)
 
 	It("are two for a new app, one if it has nothing to hide, with a look first when little happens, and none for the same again", func(ctx context.Context) {
-		d := app("new")
+		d := controlplane.App("new")
 		quiet(ctx, irene)
-		Expect(costs(ctx, func() { desire(ctx, irene, d) })).
+		Expect(costs(ctx, func() { controlplane.DesireApp(ctx, irene, d) })).
 			To(Equal(map[string]int{"list statefulsets": 1, "create secrets": 1, "create statefulsets": 1}))
-		Expect(costs(ctx, func() { desire(ctx, irene, d) })).To(Equal(nothing))
+		Expect(costs(ctx, func() { controlplane.DesireApp(ctx, irene, d) })).To(Equal(nothing))
 		plain := cloudcontroller.NewBuildpack("plain")
 		quiet(ctx, irene)
-		Expect(costs(ctx, func() { desire(ctx, irene, plain) })).
+		Expect(costs(ctx, func() { controlplane.DesireApp(ctx, irene, plain) })).
 			To(Equal(map[string]int{"list statefulsets": 1, "create statefulsets": 1}))
-		Expect(costs(ctx, func() { desire(ctx, irene, plain.Clone().With("instances", 2)) })).
+		Expect(costs(ctx, func() { controlplane.DesireApp(ctx, irene, plain.Clone().With("instances", 2)) })).
 			To(Equal(map[string]int{"patch statefulsets": 1}))
 		By("starting many at once")
 		made := costs(ctx, func() {
 			for range 20 {
-				desire(ctx, irene, app("many"))
+				controlplane.DesireApp(ctx, irene, controlplane.App("many"))
 			}
 		})
 		Expect(made).To(HaveKeyWithValue("create secrets", 20))
@@ -116,22 +117,22 @@ var _ = Describe("Calls to the API server", Ordered, func() {
 	}, patience)
 
 	It("are one for an update, one for a stop, one for stopping an instance, none for a request that is refused", func(ctx context.Context) {
-		d := app("changed")
-		run(ctx, irene, d)
+		d := controlplane.App("changed")
+		controlplane.RunApp(ctx, irene, d)
 		Expect(costs(ctx, func() {
-			Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
+			Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(controlplane.Answered(200))
 		})).To(Equal(map[string]int{"patch statefulsets": 1}))
-		running(ctx, irene, d, 2)
+		controlplane.AwaitRunning(ctx, irene, d, 2)
 		Expect(costs(ctx, func() {
-			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(200))
+			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(controlplane.Answered(200))
 		})).To(Equal(map[string]int{"delete pods": 1}))
 		Expect(costs(ctx, func() {
-			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "7")).To(answered(400))
-			Expect(irene.Desire(ctx, d.Clone().With("memory_mb", -1))).To(answered(422))
-			Expect(irene.Update(ctx, d.GUID(), d.Version(), nil)).To(answered(400))
+			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "7")).To(controlplane.Answered(400))
+			Expect(irene.Desire(ctx, d.Clone().With("memory_mb", -1))).To(controlplane.Answered(422))
+			Expect(irene.Update(ctx, d.GUID(), d.Version(), nil)).To(controlplane.Answered(400))
 		})).To(Equal(nothing))
 		Expect(costs(ctx, func() {
-			Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+			Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		})).To(Equal(map[string]int{"delete statefulsets": 1}))
 	}, patience)
 })

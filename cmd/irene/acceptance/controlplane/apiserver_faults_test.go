@@ -30,11 +30,11 @@ var _ = Describe("When the API server is in trouble", func() {
 
 	troubled := func(ctx context.Context, matches func(*http.Request) bool, fault http.HandlerFunc) {
 		GinkgoHelper()
-		d := app("troubled")
+		d := controlplane.App("troubled")
 		gate.Fail(matches, fault)
 		answer, err := irene.Desire(ctx, d)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(503))
+		Expect(answer).To(controlplane.Answered(503))
 		Expect(json.Valid(answer.Body)).To(BeTrue())
 		Expect(place.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		Expect(irene.List(ctx)).To(BeEmpty())
@@ -47,36 +47,36 @@ var _ = Describe("When the API server is in trouble", func() {
 		Expect(instances[0].PlacementError).To(Equal(answer.Message()))
 
 		By("working when the sync asks again")
-		desire(ctx, irene, d)
-		running(ctx, irene, d, 1)
+		controlplane.DesireApp(ctx, irene, d)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 		Expect(place.Secrets(ctx, d.GUID())).To(HaveLen(1))
 	}
 	It("a desire that can't find out whether the app is there is answered 503", func(ctx context.Context) {
 		quiet(ctx, irene)
-		troubled(ctx, calls("GET", "statefulsets"), status(500))
+		troubled(ctx, controlplane.Calls("GET", "statefulsets"), controlplane.AnswerStatus(500))
 	}, patience)
 
 	DescribeTable("a desire is answered 503 and leaves nothing half done", troubled,
-		Entry("500 for the Secret", patience, creates("secrets"), status(500)),
-		Entry("500 for the StatefulSet", patience, creates("statefulsets"), status(500)),
-		Entry("502 from a proxy before it", patience, creates("statefulsets"), status(502)),
-		Entry("503 for the StatefulSet", patience, creates("statefulsets"), status(503)),
-		Entry("504 for the StatefulSet", patience, creates("statefulsets"), status(504)),
-		Entry("429 again and again", patience, creates("statefulsets"), busy(0)),
+		Entry("500 for the Secret", patience, controlplane.Creates("secrets"), controlplane.AnswerStatus(500)),
+		Entry("500 for the StatefulSet", patience, controlplane.Creates("statefulsets"), controlplane.AnswerStatus(500)),
+		Entry("502 from a proxy before it", patience, controlplane.Creates("statefulsets"), controlplane.AnswerStatus(502)),
+		Entry("503 for the StatefulSet", patience, controlplane.Creates("statefulsets"), controlplane.AnswerStatus(503)),
+		Entry("504 for the StatefulSet", patience, controlplane.Creates("statefulsets"), controlplane.AnswerStatus(504)),
+		Entry("429 again and again", patience, controlplane.Creates("statefulsets"), controlplane.AnswerBusy(0)),
 	)
 
 	It("waits as long as a busy API server asks for, and then goes through", func(ctx context.Context) {
-		d := app("patient")
-		gate.Fail(writes, gate.AtFirst(2, busy(1)))
+		d := controlplane.App("patient")
+		gate.Fail(controlplane.WritesApps, gate.AtFirst(2, controlplane.AnswerBusy(1)))
 		started := time.Now()
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(time.Since(started)).To(BeNumerically(">=", time.Second))
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 	}, patience)
 
 	It("gives up with the caller when the API server never answers, and leaves nothing half done", func(ctx context.Context) {
-		d := app("hanging")
-		gate.Fail(creates("statefulsets"), silent)
+		d := controlplane.App("hanging")
+		gate.Fail(controlplane.Creates("statefulsets"), controlplane.NeverAnswer)
 		impatient, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		_, err := irene.Desire(impatient, d)
@@ -84,59 +84,59 @@ var _ = Describe("When the API server is in trouble", func() {
 		Expect(place.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		Expect(irene.List(ctx)).To(BeEmpty())
 		gate.Heal()
-		desire(ctx, irene, d)
-		running(ctx, irene, d, 1)
+		controlplane.DesireApp(ctx, irene, d)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 	}, patience)
 
 	It("answers 503 by itself, before Cloud Controller's 60 s are over, when the API server never answers", func(ctx context.Context) {
-		gate.Fail(creates("statefulsets"), silent)
+		gate.Fail(controlplane.Creates("statefulsets"), controlplane.NeverAnswer)
 		started := time.Now()
-		Expect(irene.Desire(ctx, app("waiting"))).To(answered(503))
+		Expect(irene.Desire(ctx, controlplane.App("waiting"))).To(controlplane.Answered(503))
 		Expect(time.Since(started)).To(BeNumerically("<", 58*time.Second))
 	}, SpecTimeout(4*time.Minute))
 
 	It("takes an answer that was lost for no harm: the next desire finds the app", func(ctx context.Context) {
-		d := app("lost-answer")
-		gate.Intercept(creates("statefulsets"), func(pass func()) {
+		d := controlplane.App("lost-answer")
+		gate.Intercept(controlplane.Creates("statefulsets"), func(pass func()) {
 			pass()
 			panic(http.ErrAbortHandler)
 		})
-		Expect(irene.Desire(ctx, d)).To(answered(503))
+		Expect(irene.Desire(ctx, d)).To(controlplane.Answered(503))
 		gate.Heal()
 		set := place.StatefulSet(ctx, d.GUID())
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(place.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 	}, patience)
 
 	It("answers updates and stops 503 and changes nothing that GET would show", func(ctx context.Context) {
-		d := app("unchanged")
-		run(ctx, irene, d)
-		gate.Fail(writes, status(500))
-		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "annotation": "2.0"})).To(answered(503))
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
-		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(answered(503))
-		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
-		running(ctx, irene, d, 1)
+		d := controlplane.App("unchanged")
+		controlplane.RunApp(ctx, irene, d)
+		gate.Fail(controlplane.WritesApps, controlplane.AnswerStatus(500))
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "annotation": "2.0"})).To(controlplane.Answered(503))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(503))
+		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(controlplane.Answered(503))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 		gate.Heal()
-		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
-		running(ctx, irene, d, 2)
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(controlplane.Answered(200))
+		controlplane.AwaitRunning(ctx, irene, d, 2)
 	}, patience)
 
 	It("answers from what it knows while the API server is away, refuses to list once that is too old, and recovers by itself", func(ctx context.Context) {
-		d, other := app("known"), app("new")
-		run(ctx, irene, d)
+		d, other := controlplane.App("known"), controlplane.App("new")
+		controlplane.RunApp(ctx, irene, d)
 		gate.Close()
 		away := time.Now()
-		Expect(irene.Desire(ctx, other)).To(answered(503))
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(503))
-		Expect(irene.Get(ctx, other.GUID(), other.Version())).To(answered(503))
+		Expect(irene.Desire(ctx, other)).To(controlplane.Answered(503))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(503))
+		Expect(irene.Get(ctx, other.GUID(), other.Version())).To(controlplane.Answered(503))
 
 		By("still answering")
-		Expect(irene.Desire(ctx, d)).To(answered(202), "it is there and needs no change")
-		Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Desire(ctx, d)).To(controlplane.Answered(202), "it is there and needs no change")
+		Expect(irene.Get(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Expect(irene.States(ctx, d.GUID(), d.Version())).To(Equal([]string{"RUNNING"}))
-		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
 		Expect(ready(irene)).To(Equal(200), "its reads are as good as any replica's")
 
 		By("refusing to list what may be too old, with no list at all")
@@ -154,57 +154,57 @@ var _ = Describe("When the API server is in trouble", func() {
 		Expect(irene.Running()).To(BeTrue())
 		gate.Reopen()
 		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(HaveKey(d.ProcessGUID()))
-		desire(ctx, irene, other)
-		running(ctx, irene, other, 1)
+		controlplane.DesireApp(ctx, irene, other)
+		controlplane.AwaitRunning(ctx, irene, other, 1)
 		Expect(irene.List(ctx)).To(HaveLen(2))
 	}, patience)
 
 	It("learns what it missed when its watches have expired", func(ctx context.Context) {
-		stays, goes, comes := app("stays"), app("goes"), app("comes")
-		run(ctx, irene, stays)
-		run(ctx, irene, goes)
-		gate.Fail(resumedWatches, status(http.StatusGone))
+		stays, goes, comes := controlplane.App("stays"), controlplane.App("goes"), controlplane.App("comes")
+		controlplane.RunApp(ctx, irene, stays)
+		controlplane.RunApp(ctx, irene, goes)
+		gate.Fail(resumedWatches, controlplane.AnswerStatus(http.StatusGone))
 		gate.Close()
 		other := place.LaunchThrough(direct())
 		Expect(other.AwaitReady(ctx)).To(Succeed())
-		Expect(other.Client.Stop(ctx, goes.GUID(), goes.Version())).To(answered(200))
-		desire(ctx, other, comes)
-		Expect(other.Update(ctx, stays.GUID(), stays.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
-		running(ctx, other, stays, 2)
+		Expect(other.Client.Stop(ctx, goes.GUID(), goes.Version())).To(controlplane.Answered(200))
+		controlplane.DesireApp(ctx, other, comes)
+		Expect(other.Update(ctx, stays.GUID(), stays.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(controlplane.Answered(200))
+		controlplane.AwaitRunning(ctx, other, stays, 2)
 		gate.Reopen()
 		Eventually(irene.List).WithContext(ctx).WithTimeout(30 * time.Second).Should(And(
 			HaveLen(2), HaveKey(comes.ProcessGUID()), HaveKeyWithValue(stays.ProcessGUID(), "2.0")))
-		running(ctx, irene, stays, 2)
+		controlplane.AwaitRunning(ctx, irene, stays, 2)
 	}, patience)
 
 	It("is as slow as that one in its writes, and in nothing else", func(ctx context.Context) {
-		known := app("known")
-		run(ctx, irene, known)
+		known := controlplane.App("known")
+		controlplane.RunApp(ctx, irene, known)
 		let := make(chan struct{})
-		gate.Fail(writes, func(w http.ResponseWriter, r *http.Request) {
+		gate.Fail(controlplane.WritesApps, func(w http.ResponseWriter, r *http.Request) {
 			<-let
 			gate.Forward.ServeHTTP(w, r)
 		})
-		slow := app("slow")
+		slow := controlplane.App("slow")
 		desired := make(chan struct{})
 		go func() {
 			defer GinkgoRecover()
 			defer close(desired)
-			Expect(irene.Desire(ctx, slow)).To(answered(202))
+			Expect(irene.Desire(ctx, slow)).To(controlplane.Answered(202))
 		}()
-		Eventually(func() float64 { return metric(ctx, irene, "irene_kubernetes_calls_in_flight") }).Should(BeNumerically(">", 0))
+		Eventually(func() float64 { return controlplane.Gauge(ctx, irene, "irene_kubernetes_calls_in_flight") }).Should(BeNumerically(">", 0))
 		Expect(irene.List(ctx)).To(HaveLen(1))
 		Expect(irene.States(ctx, known.GUID(), known.Version())).To(Equal([]string{"RUNNING"}))
 		Consistently(desired, "300ms").ShouldNot(BeClosed())
 		close(let)
 		Eventually(desired).Should(BeClosed())
-		running(ctx, irene, slow, 1)
+		controlplane.AwaitRunning(ctx, irene, slow, 1)
 	}, patience)
 
 	It("is not ready before it has seen everything, and then is", func(ctx context.Context) {
-		d := app("seen-later")
-		run(ctx, irene, d)
-		gate.Fail(calls("GET", "secrets"), status(500))
+		d := controlplane.App("seen-later")
+		controlplane.RunApp(ctx, irene, d)
+		gate.Fail(controlplane.Calls("GET", "secrets"), controlplane.AnswerStatus(500))
 		late := place.Launch()
 		Eventually(func() (int, error) { return ready(late) }).Should(Equal(503))
 		Consistently(func() (int, error) { return ready(late) }, "500ms").Should(Equal(503))

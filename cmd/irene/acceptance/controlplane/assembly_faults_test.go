@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/droplet"
 	"github.com/irene-cf/irene/fixtures/registryserver"
 )
@@ -93,7 +94,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 				answer, err := place.irene.Desire(ctx, desired)
 				took := time.Since(began)
 				Expect(err).NotTo(HaveOccurred())
-				Expect(answer).To(answered(http.StatusServiceUnavailable), example.what)
+				Expect(answer).To(controlplane.Answered(http.StatusServiceUnavailable), example.what)
 				Expect(answer.Message()).To(imageNotReady, example.what)
 				place.shows(ctx, desired, answer)
 				Expect(place.StatefulSets(ctx, desired.GUID())).To(BeEmpty())
@@ -216,7 +217,7 @@ var _ = Describe("An app's image, when something is wrong", Ordered, ContinueOnF
 		place.runs(ctx, desired, slow)
 
 		failing := place.newDroplet()
-		place.Droplets.Fail(failing.GUID, status(http.StatusForbidden))
+		place.Droplets.Fail(failing.GUID, controlplane.AnswerStatus(http.StatusForbidden))
 		desired = place.app("failing", failing)
 		place.fails(ctx, desired, failing, http.StatusServiceUnavailable, imageNotReady)
 		place.Droplets.Fail(failing.GUID, nil)

@@ -77,7 +77,7 @@ func (a *assembling) fails(ctx context.Context, d cloudcontroller.Desire, from d
 	answer, err := a.irene.Desire(ctx, d)
 	took := time.Since(began)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(answer).To(answered(status))
+	Expect(answer).To(controlplane.Answered(status))
 	Expect(answer.Message()).To(message)
 	a.shows(ctx, d, answer)
 	Expect(a.StatefulSets(ctx, d.GUID())).To(BeEmpty())
@@ -97,7 +97,7 @@ func (a *assembling) shows(ctx context.Context, d cloudcontroller.Desire, answer
 	instances, err := a.irene.Instances(ctx, d.GUID(), d.Version())
 	Expect(err).NotTo(HaveOccurred())
 	Expect(instances).To(HaveEach(And(HaveField("State", state), HaveField("PlacementError", answer.Message()))))
-	Expect(instances).To(HaveLen(instancesOf(d)))
+	Expect(instances).To(HaveLen(controlplane.InstancesOf(d)))
 }
 
 // invisible wants no tag that tells of a droplet.
@@ -110,10 +110,10 @@ func (a *assembling) invisible(ctx context.Context, d droplet.Droplet) {
 // runs desires an app that must be there with its image at once.
 func (a *assembling) runs(ctx context.Context, d cloudcontroller.Desire, from droplet.Droplet) {
 	GinkgoHelper()
-	desire(ctx, a.irene, d)
+	controlplane.DesireApp(ctx, a.irene, d)
 	Expect(a.Tags(ctx, from.GUID)).To(ConsistOf(HavePrefix(from.Hash + "-")))
 	Expect(a.Tags(ctx, "droplets")).To(ContainElement(from.Hash))
-	running(ctx, a.irene, d, instancesOf(d))
+	controlplane.AwaitRunning(ctx, a.irene, d, controlplane.InstancesOf(d))
 }
 
 // slowly answers after a while.

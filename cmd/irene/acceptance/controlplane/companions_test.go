@@ -41,12 +41,12 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	}
 	scale := func(ctx context.Context, d cloudcontroller.Desire, instances int) {
 		GinkgoHelper()
-		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances})).To(answered(200))
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances})).To(controlplane.Answered(200))
 	}
 
 	It("lets one instance at a time go, covers just the app's pods and belongs to its StatefulSet", func(ctx context.Context) {
-		d := app("pair").With("instances", 2)
-		run(ctx, irene, d)
+		d := controlplane.App("pair").With("instances", 2)
+		controlplane.RunApp(ctx, irene, d)
 		allows(ctx, d, intstr.FromInt32(1))
 		found, set := budget(ctx, d), common.StatefulSet(ctx, d.GUID())
 		Expect(found.Spec.Selector.MatchLabels).To(Equal(set.Spec.Selector.MatchLabels))
@@ -55,19 +55,19 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	}, patience)
 
 	It("lets 10 % go from 20 instances on", func(ctx context.Context) {
-		d := app("many").With("instances", 19)
-		desire(ctx, irene, d)
+		d := controlplane.App("many").With("instances", 19)
+		controlplane.DesireApp(ctx, irene, d)
 		allows(ctx, d, intstr.FromInt32(1))
 		scale(ctx, d, 20)
 		allows(ctx, d, intstr.FromString("10%"))
 		scale(ctx, d, 19)
 		allows(ctx, d, intstr.FromInt32(1))
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 	}, patience)
 
 	It("comes with the second instance and goes with it", func(ctx context.Context) {
-		d := app("single")
-		run(ctx, irene, d)
+		d := controlplane.App("single")
+		controlplane.RunApp(ctx, irene, d)
 		Consistently(func() int { return len(common.Budgets(ctx, d.GUID())) }, "300ms").Should(BeZero())
 		scale(ctx, d, 2)
 		allows(ctx, d, intstr.FromInt32(1))
@@ -81,8 +81,8 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 
 	DescribeTable("is put right when somebody changes it",
 		func(ctx context.Context, patch string) {
-			d := app("drift").With("instances", 2)
-			desire(ctx, irene, d)
+			d := controlplane.App("drift").With("instances", 2)
+			controlplane.DesireApp(ctx, irene, d)
 			before := budget(ctx, d)
 			_, err := api.PolicyV1().PodDisruptionBudgets(common.Namespace).Patch(ctx, before.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 			Expect(err).NotTo(HaveOccurred())
@@ -102,8 +102,8 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	)
 
 	It("is put right even if it can't be found by its labels any more", func(ctx context.Context) {
-		d := app("unlabelled").With("instances", 2)
-		desire(ctx, irene, d)
+		d := controlplane.App("unlabelled").With("instances", 2)
+		controlplane.DesireApp(ctx, irene, d)
 		before := budget(ctx, d)
 		_, err := api.PolicyV1().PodDisruptionBudgets(common.Namespace).Patch(ctx, before.Name, types.MergePatchType,
 			[]byte(`{"metadata":{"labels":null},"spec":{"maxUnavailable":2}}`), metav1.PatchOptions{})
@@ -113,8 +113,8 @@ var _ = Describe("An app's PodDisruptionBudget", func() {
 	}, patience)
 
 	It("comes back when somebody deletes it", func(ctx context.Context) {
-		d := app("deleted").With("instances", 2)
-		desire(ctx, irene, d)
+		d := controlplane.App("deleted").With("instances", 2)
+		controlplane.DesireApp(ctx, irene, d)
 		before := budget(ctx, d)
 		Expect(api.PolicyV1().PodDisruptionBudgets(common.Namespace).Delete(ctx, before.Name, metav1.DeleteOptions{})).To(Succeed())
 		Eventually(func() types.UID { return budget(ctx, d).UID }).ShouldNot(Equal(before.UID))
@@ -136,8 +136,8 @@ var _ = Describe("An app's Secret", func() {
 	}
 
 	It("belongs to its StatefulSet, again after somebody took that away", func(ctx context.Context) {
-		d := app("owned")
-		desire(ctx, irene, d)
+		d := controlplane.App("owned")
+		controlplane.DesireApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
 		Eventually(owners(ctx, d)).Should(ConsistOf(set.UID))
 		name := common.SecretNames(ctx, d.GUID())[0]
@@ -171,39 +171,39 @@ var _ = Describe("An app's Secret", func() {
 		gate := controlplane.NewGateway(apiConfig)
 		place := alone(ctx, gate.Kubeconfig())
 		irene := place.Start(ctx)
-		d := app("orphan")
+		d := controlplane.App("orphan")
 		By("leaving an orphan behind, since the StatefulSet can't be written")
-		gate.Fail(creates("statefulsets"), status(500))
-		Expect(irene.Desire(ctx, d)).To(answered(503))
+		gate.Fail(controlplane.Creates("statefulsets"), controlplane.AnswerStatus(500))
+		Expect(irene.Desire(ctx, d)).To(controlplane.Answered(503))
 		orphan := place.SecretNames(ctx, d.GUID())
 		Expect(orphan).To(HaveLen(1))
 
 		By("holding its deletion back while it is desired again")
 		held, release := make(chan struct{}), make(chan struct{})
-		gate.Intercept(calls("DELETE", "secrets"), func(pass func()) {
+		gate.Intercept(controlplane.Calls("DELETE", "secrets"), func(pass func()) {
 			close(held)
 			<-release
 			pass()
 		})
 		place.AgeSecret(ctx, orphan[0])
 		Eventually(held).Should(BeClosed())
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		close(release)
 
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 		Consistently(place.SecretNames, "500ms").WithContext(ctx).WithArguments(d.GUID()).Should(Equal(orphan))
 		Expect(place.Environment(ctx, d.GUID())).To(HaveKey("DATABASE_URL"))
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 	}, patience)
 
 	It("gets its labels back with the next sync", func(ctx context.Context) {
-		d := app("unlabelled")
-		run(ctx, irene, d)
+		d := controlplane.App("unlabelled")
+		controlplane.RunApp(ctx, irene, d)
 		name, pods := common.SecretNames(ctx, d.GUID())[0], common.PodUIDs(ctx, d.GUID())
 		_, err := api.CoreV1().Secrets(common.Namespace).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 		Expect(common.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
 		Expect(common.PodUIDs(ctx, d.GUID())).To(Equal(pods))
@@ -212,8 +212,8 @@ var _ = Describe("An app's Secret", func() {
 	Context("when somebody deleted it", func() {
 		deleted := func(ctx context.Context) (cloudcontroller.Desire, string) {
 			GinkgoHelper()
-			d := app("bereft").Env("COLOUR", "green")
-			run(ctx, irene, d)
+			d := controlplane.App("bereft").Env("COLOUR", "green")
+			controlplane.RunApp(ctx, irene, d)
 			name := common.SecretNames(ctx, d.GUID())[0]
 			Expect(api.CoreV1().Secrets(common.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 			Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
@@ -223,7 +223,7 @@ var _ = Describe("An app's Secret", func() {
 		It("comes back with the next sync, and the app runs on", func(ctx context.Context) {
 			d, name := deleted(ctx)
 			set, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
-			desire(ctx, irene, d)
+			controlplane.DesireApp(ctx, irene, d)
 			Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 			Expect(common.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
 			Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
@@ -235,9 +235,9 @@ var _ = Describe("An app's Secret", func() {
 		It("the app is made anew when the next sync brings other values", func(ctx context.Context) {
 			d, name := deleted(ctx)
 			set := common.StatefulSet(ctx, d.GUID())
-			desire(ctx, irene, d.Clone().Env("COLOUR", "red").With("last_updated", "2.0"))
-			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
-			running(ctx, irene, d, 1)
+			controlplane.DesireApp(ctx, irene, d.Clone().Env("COLOUR", "red").With("last_updated", "2.0"))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
+			controlplane.AwaitRunning(ctx, irene, d, 1)
 			Expect(common.StatefulSet(ctx, d.GUID()).UID).NotTo(Equal(set.UID))
 			Expect(common.SecretNames(ctx, d.GUID())).NotTo(ContainElement(name))
 			Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "red"))

@@ -29,11 +29,11 @@ func synchronise(ctx context.Context, irene *ireneprocess.Process, d cloudcontro
 	text, listed := list[d.ProcessGUID()]
 	switch {
 	case !listed:
-		Expect(irene.Desire(ctx, d)).To(answered(202))
+		Expect(irene.Desire(ctx, d)).To(controlplane.Answered(202))
 	case text != d["last_updated"]:
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
 			"instances": d["instances"], "routes": d["routes"], "annotation": d["last_updated"],
-		})).To(answered(200))
+		})).To(controlplane.Answered(200))
 	}
 }
 
@@ -74,8 +74,8 @@ var _ = Describe("When irene is killed", func() {
 	// nothing else once what is orphaned has grown old.
 	whole := func(ctx context.Context, d cloudcontroller.Desire, colour string) {
 		GinkgoHelper()
-		running(ctx, irene, d, instancesOf(d))
-		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+		controlplane.AwaitRunning(ctx, irene, d, controlplane.InstancesOf(d))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
 		Eventually(func(g Gomega) {
 			set := place.StatefulSet(ctx, d.GUID())
 			for _, name := range place.SecretNames(ctx, d.GUID()) {
@@ -107,7 +107,7 @@ var _ = Describe("When irene is killed", func() {
 
 	interrupted := func(ctx context.Context, matches func(*http.Request) bool, when moment, colour string) {
 		GinkgoHelper()
-		d := app("interrupted").With("instances", 2).Env("COLOUR", "green")
+		d := controlplane.App("interrupted").With("instances", 2).Env("COLOUR", "green")
 		killAt(matches, 1, when)
 		_, _ = irene.Desire(ctx, d) // whoever asked may not learn what became of it
 		Eventually(killed.Load).Should(BeTrue())
@@ -120,12 +120,12 @@ var _ = Describe("When irene is killed", func() {
 	}
 	It("in a desire that has not written anything, the next sync makes one whole app of it", func(ctx context.Context) {
 		quiet(ctx, irene)
-		interrupted(ctx, calls("GET", "statefulsets"), before, "red")
+		interrupted(ctx, controlplane.Calls("GET", "statefulsets"), before, "red")
 	}, patience)
 
 	DescribeTable("in the first desire, the next sync makes one whole app of it", interrupted,
-		Entry("before the key of digests", patience, creates("secrets"), before, "red"),
-		Entry("after the key of digests", patience, creates("secrets"), after, "red"),
+		Entry("before the key of digests", patience, controlplane.Creates("secrets"), before, "red"),
+		Entry("after the key of digests", patience, controlplane.Creates("secrets"), after, "red"),
 	)
 
 	DescribeTable("in a desire, the next sync makes one whole app of it",
@@ -135,22 +135,22 @@ var _ = Describe("When irene is killed", func() {
 		},
 		// Until the StatefulSet is written there is no app: the sync desires it, with
 		// the new values.
-		Entry("before the Secret", patience, creates("secrets"), before, "red"),
-		Entry("after the Secret", patience, creates("secrets"), after, "red"),
-		Entry("before the StatefulSet", patience, creates("statefulsets"), before, "red"),
+		Entry("before the Secret", patience, controlplane.Creates("secrets"), before, "red"),
+		Entry("after the Secret", patience, controlplane.Creates("secrets"), after, "red"),
+		Entry("before the StatefulSet", patience, controlplane.Creates("statefulsets"), before, "red"),
 		// From then on there is one, as first desired; Cloud Controller makes a new
 		// version for new values.
-		Entry("after the StatefulSet", patience, creates("statefulsets"), after, "green"),
-		Entry("before the Secret gets its owner", patience, calls("PATCH", "secrets"), before, "green"),
-		Entry("after the Secret got its owner", patience, calls("PATCH", "secrets"), after, "green"),
-		Entry("before the budget", patience, creates("poddisruptionbudgets"), before, "green"),
-		Entry("after the budget", patience, creates("poddisruptionbudgets"), after, "green"),
+		Entry("after the StatefulSet", patience, controlplane.Creates("statefulsets"), after, "green"),
+		Entry("before the Secret gets its owner", patience, controlplane.Calls("PATCH", "secrets"), before, "green"),
+		Entry("after the Secret got its owner", patience, controlplane.Calls("PATCH", "secrets"), after, "green"),
+		Entry("before the budget", patience, controlplane.Creates("poddisruptionbudgets"), before, "green"),
+		Entry("after the budget", patience, controlplane.Creates("poddisruptionbudgets"), after, "green"),
 	)
 
 	It("in a desire after the Secret, the same request goes on with that Secret", func(ctx context.Context) {
-		d := app("resumed").With("instances", 2).Env("COLOUR", "green")
+		d := controlplane.App("resumed").With("instances", 2).Env("COLOUR", "green")
 		hasKey(ctx)
-		killAt(creates("secrets"), 1, after)
+		killAt(controlplane.Creates("secrets"), 1, after)
 		_, _ = irene.Desire(ctx, d)
 		Eventually(killed.Load).Should(BeTrue())
 		gate.Heal()
@@ -163,8 +163,8 @@ var _ = Describe("When irene is killed", func() {
 	}, patience)
 
 	It("in a desire that is given up, nothing is left", func(ctx context.Context) {
-		d := app("abandoned")
-		killAt(creates("statefulsets"), 1, before)
+		d := controlplane.App("abandoned")
+		killAt(controlplane.Creates("statefulsets"), 1, before)
 		_, _ = irene.Desire(ctx, d)
 		Eventually(killed.Load).Should(BeTrue())
 		gate.Heal()
@@ -176,10 +176,10 @@ var _ = Describe("When irene is killed", func() {
 
 	DescribeTable("in an update, the next sync completes it",
 		func(ctx context.Context, when moment) {
-			d := app("updated").With("instances", 2).Env("COLOUR", "green")
-			run(ctx, irene, d)
+			d := controlplane.App("updated").With("instances", 2).Env("COLOUR", "green")
+			controlplane.RunApp(ctx, irene, d)
 			whole(ctx, d, "green")
-			killAt(calls("PATCH", "statefulsets"), 1, when)
+			killAt(controlplane.Calls("PATCH", "statefulsets"), 1, when)
 			changed := d.Clone().With("instances", 3).With("last_updated", "2.0").Routes("new.example.com", 8080)
 			_, _ = irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3, "routes": changed["routes"], "annotation": "2.0"})
 			Eventually(killed.Load).Should(BeTrue())
@@ -195,9 +195,9 @@ var _ = Describe("When irene is killed", func() {
 
 	DescribeTable("in a stop, the next sync completes it and nothing is left",
 		func(ctx context.Context, when moment) {
-			d := app("stopped").With("instances", 2)
-			run(ctx, irene, d)
-			killAt(calls("DELETE", "statefulsets"), 1, when)
+			d := controlplane.App("stopped").With("instances", 2)
+			controlplane.RunApp(ctx, irene, d)
+			killAt(controlplane.Calls("DELETE", "statefulsets"), 1, when)
 			_, _ = irene.Client.Stop(ctx, d.GUID(), d.Version())
 			Eventually(killed.Load).Should(BeTrue())
 			gate.Heal()
@@ -205,7 +205,7 @@ var _ = Describe("When irene is killed", func() {
 			list, err := irene.List(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			if _, listed := list[d.ProcessGUID()]; listed {
-				Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+				Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 			}
 			Eventually(func(g Gomega) {
 				for _, name := range place.SecretNames(ctx, d.GUID()) {
@@ -219,13 +219,13 @@ var _ = Describe("When irene is killed", func() {
 	)
 
 	It("between an app's removal and its renewal for new values, the next sync makes it", func(ctx context.Context) {
-		d := app("renewed").With("instances", 2).Env("COLOUR", "green")
-		run(ctx, irene, d)
+		d := controlplane.App("renewed").With("instances", 2).Env("COLOUR", "green")
+		controlplane.RunApp(ctx, irene, d)
 		for _, name := range place.SecretNames(ctx, d.GUID()) {
 			Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		}
 		Eventually(irene.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
-		killAt(calls("DELETE", "statefulsets"), 1, after)
+		killAt(controlplane.Calls("DELETE", "statefulsets"), 1, after)
 		changed := d.Clone().Env("COLOUR", "red").With("last_updated", "2.0")
 		_, _ = irene.Desire(ctx, changed)
 		Eventually(killed.Load).Should(BeTrue())

@@ -15,13 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Desiring an app", func() {
 	It("runs as many instances as asked for, admitted under restricted Pod Security", func(ctx context.Context) {
 		started := time.Now().Add(-2 * time.Second) // pod times are whole seconds
-		d := app("three").With("instances", 3)
-		run(ctx, irene, d)
+		d := controlplane.App("three").With("instances", 3)
+		controlplane.RunApp(ctx, irene, d)
 
 		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Labels).To(HaveKeyWithValue("cloudfoundry.org/guid", d.GUID()))
@@ -42,11 +43,11 @@ var _ = Describe("Desiring an app", func() {
 	}, patience)
 
 	It("is known to GET with its instances, routes and annotation", func(ctx context.Context) {
-		d := app("known").With("instances", 2).Routes("known.example.com/path", 8080)
-		desire(ctx, irene, d)
+		d := controlplane.App("known").With("instances", 2).Routes("known.example.com/path", 8080)
+		controlplane.DesireApp(ctx, irene, d)
 		answer, err := irene.Get(ctx, d.GUID(), d.Version())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(200))
+		Expect(answer).To(controlplane.Answered(200))
 		Expect(answer.Body).To(MatchJSON(fmt.Sprintf(`{"desired_lrp":{"process_guid":%q,"instances":2,"annotation":"1584946309.0",
 			"routes":{"cf-router":[{"hostname":"known.example.com/path","port":8080}]}}}`, d.ProcessGUID())))
 	}, patience)
@@ -57,54 +58,54 @@ var _ = Describe("Desiring an app", func() {
 				{"hostname":"a.example.com","port":9090},
 				{"hostname":"*.Example.com/path/","port":8080,"protocol":"http2","route_service_url":"https://service","isolation_segment":"other","options":{"loadbalancing":"round-robin"}}],
 			"internal-router":[{"hostname":"a.apps.internal"}]}`
-		d := app("routed").With("placement_tags", []string{"segment"}).With("routes", json.RawMessage(routes))
-		desire(ctx, irene, d)
+		d := controlplane.App("routed").With("placement_tags", []string{"segment"}).With("routes", json.RawMessage(routes))
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
 		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/internal-routes", `[{"hostname":"a.apps.internal"}]`))
 		Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/isolation-segment", "segment"))
 
 		const fewer = `{"cf-router":[{"hostname":"a.example.com","port":8080}]}`
-		desire(ctx, irene, d.Clone().With("routes", json.RawMessage(fewer)))
+		controlplane.DesireApp(ctx, irene, d.Clone().With("routes", json.RawMessage(fewer)))
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(fewer))
 		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(heldRoutes(ctx, d)).To(MatchJSON(routes))
 		Expect(common.StatefulSet(ctx, d.GUID()).Spec).To(Equal(set.Spec))
 	}, patience)
 
 	It("answers 404 and an empty list of instances, without an error, for what was never desired", func(ctx context.Context) {
 		guid, version := cloudcontroller.NewGUID(), cloudcontroller.NewGUID()
-		Expect(irene.Get(ctx, guid, version)).To(answered(404))
+		Expect(irene.Get(ctx, guid, version)).To(controlplane.Answered(404))
 		answer, err := irene.Call(ctx, "GET", "/apps/"+guid+"/"+version+"/instances", nil)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(200))
+		Expect(answer).To(controlplane.Answered(200))
 		Expect(answer.Body).To(MatchJSON(fmt.Sprintf(`{"process_guid":"%s-%s","instances":[]}`, guid, version)))
 	}, patience)
 
 	It("is seen by the very next GET, list and instances, and no longer after a stop", func(ctx context.Context) {
 		for n := range 50 {
-			d := app(fmt.Sprintf("at-once-%d", n)).With("instances", 2).With("last_updated", fmt.Sprintf("%d.5", n))
-			desire(ctx, irene, d)
-			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(200))
-			Expect(annotation(ctx, irene, d)).To(Equal(fmt.Sprintf("%d.5", n)))
+			d := controlplane.App(fmt.Sprintf("at-once-%d", n)).With("instances", 2).With("last_updated", fmt.Sprintf("%d.5", n))
+			controlplane.DesireApp(ctx, irene, d)
+			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(fmt.Sprintf("%d.5", n)))
 			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(2))
 
-			Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+			Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 			Expect(irene.List(ctx)).NotTo(HaveKey(d.ProcessGUID()))
-			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(answered(404))
+			Expect(irene.Get(ctx, d.GUID(), d.Version())).To(controlplane.Answered(404))
 			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
 		}
 	}, patience)
 
 	DescribeTable("keeps the annotation byte for byte",
 		func(ctx context.Context, text string) {
-			d := app("annotated").With("last_updated", text)
-			desire(ctx, irene, d)
-			Expect(annotation(ctx, irene, d)).To(Equal(text))
+			d := controlplane.App("annotated").With("last_updated", text)
+			controlplane.DesireApp(ctx, irene, d)
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(text))
 			Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(HaveKeyWithValue("cloudfoundry.org/last_updated", text))
 			// As long as the first came by the watch too, not only from the write.
-			Consistently(func() string { return annotation(ctx, irene, d) }, "200ms").Should(Equal(text))
+			Consistently(func() string { return controlplane.Annotation(ctx, irene, d) }, "200ms").Should(Equal(text))
 		},
 		Entry("a float", patience, "1529064800.9"),
 		Entry("a float with many digits", patience, "1529064800.9000000000000001"),
@@ -119,13 +120,13 @@ var _ = Describe("Desiring an app", func() {
 	)
 
 	It("runs a worker without ports and without a health check", func(ctx context.Context) {
-		d := app("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "process").
+		d := controlplane.App("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "process").
 			With("routes", map[string]any{"cf-router": []any{}}).Env("PORT", "").Env("VCAP_APP_PORT", "")
 		// A worker's process guid is not its app's.
 		d["app_guid"] = cloudcontroller.NewGUID()
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
-		opi := container(common.StatefulSet(ctx, d.GUID()))
+		opi := controlplane.Container(common.StatefulSet(ctx, d.GUID()))
 		Expect(opi.Ports).To(BeEmpty())
 		Expect(opi.StartupProbe).To(BeNil())
 		Expect(opi.LivenessProbe).To(BeNil())
@@ -134,14 +135,14 @@ var _ = Describe("Desiring an app", func() {
 	}, patience)
 
 	It("runs a worker whose health check type is still port", func(ctx context.Context) {
-		d := app("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "port")
-		run(ctx, irene, d)
+		d := controlplane.App("worker").With("process_type", "worker").With("ports", []int{}).With("health_check_type", "port")
+		controlplane.RunApp(ctx, irene, d)
 	}, patience)
 
 	It("gives a cpu_weight of 100 one CPU, and memory and disk in MiB", func(ctx context.Context) {
-		d := app("heavy").With("cpu_weight", 100).With("memory_mb", 9000).With("disk_mb", 2048)
-		run(ctx, irene, d)
-		resources := container(common.StatefulSet(ctx, d.GUID())).Resources
+		d := controlplane.App("heavy").With("cpu_weight", 100).With("memory_mb", 9000).With("disk_mb", 2048)
+		controlplane.RunApp(ctx, irene, d)
+		resources := controlplane.Container(common.StatefulSet(ctx, d.GUID())).Resources
 		Expect(resources.Requests.Cpu().MilliValue()).To(BeEquivalentTo(1000))
 		Expect(resources.Limits.Memory().Value()).To(BeEquivalentTo(9000 << 20))
 		Expect(resources.Requests.Memory().Value()).To(BeEquivalentTo(9000 << 20))
@@ -149,15 +150,15 @@ var _ = Describe("Desiring an app", func() {
 	}, patience)
 
 	It("mounts the claims of its volume services", func(ctx context.Context) {
-		d := app("volumes").With("volume_mounts", []any{
+		d := controlplane.App("volumes").With("volume_mounts", []any{
 			map[string]any{"volume_id": "claim-1", "mount_dir": "/data/one"},
 			map[string]any{"volume_id": "claim-1", "mount_dir": "/data/again"},
 		})
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Spec.Template.Spec.Volumes).To(HaveLen(1))
 		Expect(set.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName).To(Equal("claim-1"))
-		Expect(container(set).VolumeMounts).To(HaveLen(2))
+		Expect(controlplane.Container(set).VolumeMounts).To(HaveLen(2))
 		By("saying so while the claim does not exist")
 		Eventually(func(g Gomega) {
 			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
@@ -169,10 +170,10 @@ var _ = Describe("Desiring an app", func() {
 	}, patience)
 
 	It("puts those of the app's own annotations onto its pods that the operator allows, and says which it leaves out", func(ctx context.Context) {
-		d := app("scraped").With("user_defined_annotations", map[string]any{
+		d := controlplane.App("scraped").With("user_defined_annotations", map[string]any{
 			"prometheus.io/scrape": "true", "k8s.v1.cni.cncf.io/networks": "other", "container.apparmor.security.beta.kubernetes.io/opi": "unconfined", "not a key": "x",
 		})
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Expect(common.Pods(ctx, d.GUID())).To(HaveEach(HaveField("Annotations", SatisfyAll(
 			HaveKeyWithValue("prometheus.io/scrape", "true"),
 			Not(HaveKey("k8s.v1.cni.cncf.io/networks")), Not(HaveKey("container.apparmor.security.beta.kubernetes.io/opi")), Not(HaveKey("not a key"))))))
@@ -186,33 +187,33 @@ var _ = Describe("Desiring an app", func() {
 		}).Should(Succeed())
 
 		By("taking the same request as one that changes nothing")
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		again := common.StatefulSet(ctx, d.GUID())
 		Expect(again.Generation).To(Equal(set.Generation))
 		Expect(again.Annotations).To(Equal(set.Annotations))
 	}, patience)
 
 	It("keeps two versions of one app side by side", func(ctx context.Context) {
-		old := app("versions").With("last_updated", "1.0").Env("RELEASE", "old")
+		old := controlplane.App("versions").With("last_updated", "1.0").Env("RELEASE", "old")
 		fresh := old.Clone().With("last_updated", "2.0").Env("RELEASE", "new").Identify(old.GUID(), cloudcontroller.NewGUID())
-		run(ctx, irene, old)
-		run(ctx, irene, fresh.With("instances", 2))
-		Expect(annotation(ctx, irene, old)).To(Equal("1.0"))
-		Expect(annotation(ctx, irene, fresh)).To(Equal("2.0"))
+		controlplane.RunApp(ctx, irene, old)
+		controlplane.RunApp(ctx, irene, fresh.With("instances", 2))
+		Expect(controlplane.Annotation(ctx, irene, old)).To(Equal("1.0"))
+		Expect(controlplane.Annotation(ctx, irene, fresh)).To(Equal("2.0"))
 		Expect(common.StatefulSets(ctx, old.GUID())).To(HaveLen(2))
-		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(controlplane.Answered(200))
 		Expect(irene.List(ctx)).NotTo(HaveKey(old.ProcessGUID()))
-		running(ctx, irene, fresh, 2)
+		controlplane.AwaitRunning(ctx, irene, fresh, 2)
 		left := common.StatefulSet(ctx, old.GUID())
 		Expect(left.Labels).To(HaveKeyWithValue("cloudfoundry.org/version", fresh.Version()))
 	}, patience)
 
 	It("takes guids of any form that fits a label", func(ctx context.Context) {
-		d := app("short").Identify("a", "v_1.0")
-		run(ctx, irene, d)
+		d := controlplane.App("short").Identify("a", "v_1.0")
+		controlplane.RunApp(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey("a-v_1.0"))
 		_, err := api.AppsV1().StatefulSets(common.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=a"})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(irene.Client.Stop(ctx, "a", "v_1.0")).To(answered(200))
+		Expect(irene.Client.Stop(ctx, "a", "v_1.0")).To(controlplane.Answered(200))
 	}, patience)
 })

@@ -58,9 +58,9 @@ func (g greedy) overDisk(ctx context.Context, p *controlplane.LoopbackPod) {
 	Expect(g.nodes.Report(ctx, p, func(s *corev1.PodStatus) {
 		s.Phase, s.Reason = corev1.PodFailed, "Evicted"
 		s.Message = fmt.Sprintf("Pod ephemeral local storage usage exceeds the total limit of containers %dMi. ", limit)
-		s.ContainerStatuses[0].State = corev1.ContainerState{Terminated: exited(137, "Error", time.Now())}
+		s.ContainerStatuses[0].State = corev1.ContainerState{Terminated: controlplane.Exited(137, "Error", time.Now())}
 		s.ContainerStatuses[0].Started, s.ContainerStatuses[0].Ready = ptr.To(false), false
-		conditions(s, false)
+		controlplane.SetReady(s, false)
 	})).To(Succeed())
 	g.nodes.Stop(p)
 }
@@ -140,7 +140,7 @@ var _ = Describe("An instance that is over its disk limit", func() {
 			}
 			place.overDisk(ctx, pod)
 			place.replaced(ctx, d, pod)
-			running(ctx, place.irene, d, 1)
+			controlplane.AwaitRunning(ctx, place.irene, d, 1)
 		}
 		third := place.pod(ctx, d, 0)
 		Eventually(func() []string { return place.live(ctx, d, 0).Finalizers }).Should(ConsistOf(crashBackoff))
@@ -148,10 +148,10 @@ var _ = Describe("An instance that is over its disk limit", func() {
 		place.overDisk(ctx, third)
 		place.waits(ctx, d, third)
 		Expect(place.StatefulSet(ctx, d.GUID()).Annotations[diskCrashes]).To(ContainSubstring(`"count":3`))
-		Eventually(func() float64 { return metric(ctx, place.irene, "irene_crash_backoff_instances") }).Should(BeEquivalentTo(1))
+		Eventually(func() float64 { return controlplane.Gauge(ctx, place.irene, "irene_crash_backoff_instances") }).Should(BeEquivalentTo(1))
 		Eventually(func() types.UID { return place.live(ctx, d, 0).UID }, "1m").Should(And(Not(BeEmpty()), Not(Equal(third.UID))))
 		Expect(time.Since(began)).To(BeNumerically(">=", 9*time.Second), "10 s, kept in whole seconds")
-		running(ctx, place.irene, d, 1)
+		controlplane.AwaitRunning(ctx, place.irene, d, 1)
 
 		Eventually(func() []report { return place.told(standin.AppCrashed) }).Should(HaveLen(3))
 		for _, crash := range place.told(standin.AppCrashed) {
@@ -187,24 +187,24 @@ var _ = Describe("An instance that is over its disk limit", func() {
 		scaled, _ := place.waiting(ctx, "scaled", 1)
 		shrunk, shrunkPod := place.waiting(ctx, "shrunk", 3)
 		remade, _ := place.waiting(ctx, "remade", 1)
-		Expect(place.irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
-		Expect(place.irene.StopInstance(ctx, again.GUID(), again.Version(), "0")).To(answered(200))
+		Expect(place.irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(controlplane.Answered(200))
+		Expect(place.irene.StopInstance(ctx, again.GUID(), again.Version(), "0")).To(controlplane.Answered(200))
 		evict(emptiedPod)
 		scale := func(d cloudcontroller.Desire, instances int) {
 			GinkgoHelper()
-			Expect(place.irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "routes": d["routes"], "annotation": "2"})).To(answered(200))
+			Expect(place.irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "routes": d["routes"], "annotation": "2"})).To(controlplane.Answered(200))
 		}
 		scale(scaled, 0)
 		scale(shrunk, 1)
-		Expect(place.irene.Client.Stop(ctx, remade.GUID(), remade.Version())).To(answered(200))
-		desire(ctx, place.irene, remade)
+		Expect(place.irene.Client.Stop(ctx, remade.GUID(), remade.Version())).To(controlplane.Answered(200))
+		controlplane.DesireApp(ctx, place.irene, remade)
 		Eventually(place.NothingLeftOf(ctx, stopped.GUID())).Should(Succeed())
 		place.replaced(ctx, again, againPod)
 		place.replaced(ctx, emptied, emptiedPod)
 		Eventually(func() []corev1.Pod { return place.Pods(ctx, scaled.GUID()) }).Should(BeEmpty())
 		Eventually(func() []corev1.Pod { return place.Pods(ctx, shrunk.GUID()) }).Should(HaveLen(1))
 		place.waits(ctx, shrunk, shrunkPod)
-		running(ctx, place.irene, remade, 1)
+		controlplane.AwaitRunning(ctx, place.irene, remade, 1)
 		Eventually(func() []corev1.Pod { return place.Pods(ctx, remade.GUID()) }).Should(HaveLen(1))
 
 		By("the end of the namespace")

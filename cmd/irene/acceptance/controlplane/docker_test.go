@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("A docker image", func() {
@@ -38,7 +39,7 @@ var _ = Describe("A docker image", func() {
 
 	It("runs as the user whom it names by number, with its command doubled and pulled anew", func(ctx context.Context) {
 		d := cloudcontroller.NewDocker("numbered", push("1234:5678"), "/bin/server", "--port", "8080").With("instances", 2)
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		spec := common.StatefulSet(ctx, d.GUID()).Spec.Template.Spec
 		Expect(spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))
 		Expect(spec.SecurityContext.RunAsUser).To(HaveValue(BeEquivalentTo(1234)))
@@ -57,7 +58,7 @@ var _ = Describe("A docker image", func() {
 			d := cloudcontroller.NewDocker("rooted", push(user))
 			answer, err := irene.Desire(ctx, d)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(answer).To(answered(422))
+			Expect(answer).To(controlplane.Answered(422))
 			Expect(answer.Message()).To(SatisfyAll(HavePrefix("lifecycle.docker_lifecycle.image: "), ContainSubstring("root")))
 			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 			Expect(err).NotTo(HaveOccurred())
@@ -76,14 +77,14 @@ var _ = Describe("A docker image", func() {
 		d := cloudcontroller.NewDocker("commandless", reference)
 		answer, err := irene.Desire(ctx, d)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(422))
+		Expect(answer).To(controlplane.Answered(422))
 		Expect(answer.Message()).To(SatisfyAll(HavePrefix("lifecycle.docker_lifecycle.image: "), ContainSubstring("neither ENTRYPOINT nor CMD")))
 		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(instances).To(HaveExactElements(And(HaveField("State", "CRASHED"), HaveField("PlacementError", answer.Message()))))
 
-		run(ctx, irene, cloudcontroller.NewDocker("commanded", reference, "/bin/server"))
-		run(ctx, irene, cloudcontroller.NewDocker("with-its-own", push("1234", "/bin/server")))
+		controlplane.RunApp(ctx, irene, cloudcontroller.NewDocker("commanded", reference, "/bin/server"))
+		controlplane.RunApp(ctx, irene, cloudcontroller.NewDocker("with-its-own", push("1234", "/bin/server")))
 	}, patience)
 
 	It("may run as root where nodes have user namespaces", func(ctx context.Context) {
@@ -91,7 +92,7 @@ var _ = Describe("A docker image", func() {
 		place.Settings["apps"] = map[string]any{"user_namespaces": "on"}
 		irene := place.Start(ctx)
 		d := cloudcontroller.NewDocker("rooted", push("root"))
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		spec := place.StatefulSet(ctx, d.GUID()).Spec.Template.Spec
 		Expect(spec.HostUsers).To(HaveValue(BeFalse()))
 		Expect(spec.SecurityContext.RunAsNonRoot).To(BeNil())
@@ -99,7 +100,7 @@ var _ = Describe("A docker image", func() {
 
 	It("is left to kubelet when its registry can't be asked", func(ctx context.Context) {
 		d := cloudcontroller.NewDocker("unknown", "127.0.0.1:1/org/app")
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Expect(common.StatefulSet(ctx, d.GUID()).Spec.Template.Spec.SecurityContext.RunAsNonRoot).To(HaveValue(BeTrue()))
 	}, patience)
 })

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/appimage"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 	"github.com/irene-cf/irene/fixtures/natsserver"
 )
@@ -169,9 +170,9 @@ var _ = Describe("irene doctor", func() {
 		process := o.Start(ctx)
 		droplet := (&assembling{Platform: o.Platform, Works: works}).newDroplet()
 		d := (&assembling{}).app("modest", droplet).With("instances", 2)
-		run(ctx, process, d)
+		controlplane.RunApp(ctx, process, d)
 		Eventually(func() any { return o.Budgets(ctx, d.GUID()) }).Should(HaveLen(1))
-		Expect(process.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(process.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Eventually(o.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
 		Expect(o.Log.String()).NotTo(ContainSubstring("forbidden"))
 

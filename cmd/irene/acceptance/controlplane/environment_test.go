@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("An app's environment", func() {
@@ -20,14 +21,14 @@ var _ = Describe("An app's environment", func() {
 		for n := range 9 {
 			d.Env(fmt.Sprintf("BLOB_%d", n), strings.Repeat(fmt.Sprint(n), 100<<10))
 		}
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		values := common.Environment(ctx, d.GUID())
 		for n := range 9 {
 			Expect(values[fmt.Sprintf("BLOB_%d", n)] == strings.Repeat(fmt.Sprint(n), 100<<10)).To(BeTrue())
 		}
 		By("being harmless to repeat and to stop")
-		desire(ctx, irene, d)
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		controlplane.DesireApp(ctx, irene, d)
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 	}, patience)
 
 	It("is refused above 1 MiB in all, naming the largest variable", func(ctx context.Context) {
@@ -37,7 +38,7 @@ var _ = Describe("An app's environment", func() {
 		}
 		answer, err := irene.Desire(ctx, d)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(422))
+		Expect(answer).To(controlplane.Answered(422))
 		Expect(answer.Message()).To(SatisfyAll(HavePrefix("environment: "), ContainSubstring("LARGEST")))
 		Expect(common.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 	}, patience)
@@ -45,18 +46,18 @@ var _ = Describe("An app's environment", func() {
 	It("may have a variable just as large as Linux allows, not a byte more", func(ctx context.Context) {
 		largest := 128<<10 - 1 - len("BLOB=")
 		d := cloudcontroller.NewBuildpack("limit").Env("BLOB", strings.Repeat("x", largest))
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 
 		d = cloudcontroller.NewBuildpack("over-limit").Env("BLOB", strings.Repeat("x", largest+1))
 		answer, err := irene.Desire(ctx, d)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(422))
+		Expect(answer).To(controlplane.Answered(422))
 		Expect(answer.Message()).To(HavePrefix("environment.BLOB: "))
 	}, patience)
 
 	It("may have names that Kubernetes takes for no key", func(ctx context.Context) {
 		d := cloudcontroller.NewBuildpack("names").Env("with space", "1").Env("1st", "2").Env("a/b:c", "3").Env("..", "4").Env("dash-ed.dotted", "5")
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		values := common.Environment(ctx, d.GUID())
 		for name, value := range map[string]string{"with space": "1", "1st": "2", "a/b:c": "3", "..": "4", "dash-ed.dotted": "5"} {
 			Expect(values).To(HaveKeyWithValue(name, value))
@@ -67,7 +68,7 @@ var _ = Describe("An app's environment", func() {
 		const odd, escaped = `$$ $(PORT) $PORT $$(PORT) $(NOBODY) $`, `$$$$ $$(PORT) $$PORT $$$$(PORT) $$(NOBODY) $$`
 		d := cloudcontroller.NewBuildpack("dollars").Env("ODD", odd).Env("VCAP_APPLICATION", odd).Env("PATH", odd)
 		d["lifecycle"].(map[string]any)["buildpack_lifecycle"].(map[string]any)["start_command"] = odd
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		values := common.Environment(ctx, d.GUID())
 		Expect(values).To(HaveKeyWithValue("ODD", odd), "kubelet takes values from Secrets as they are")
 		Expect(values).To(HaveKeyWithValue("VCAP_APPLICATION", escaped))
@@ -76,19 +77,19 @@ var _ = Describe("An app's environment", func() {
 		Expect(values).To(HaveKeyWithValue("CF_INSTANCE_ADDR", "$(CF_INSTANCE_IP):8080"), "this one is to be replaced")
 
 		docker := cloudcontroller.NewDocker("dollars", "127.0.0.1:1/dollars", "/bin/echo", odd)
-		desire(ctx, irene, docker)
-		Expect(container(common.StatefulSet(ctx, docker.GUID())).Command).To(Equal([]string{"/bin/echo", escaped}))
+		controlplane.DesireApp(ctx, irene, docker)
+		Expect(controlplane.Container(common.StatefulSet(ctx, docker.GUID())).Command).To(Equal([]string{"/bin/echo", escaped}))
 	}, patience)
 
 	It("is in an immutable Secret that only the app's own template refers to, and the plain rest is readable", func(ctx context.Context) {
-		d := app("split").Env("API_KEY", "k")
-		run(ctx, irene, d)
+		d := controlplane.App("split").Env("API_KEY", "k")
+		controlplane.RunApp(ctx, irene, d)
 		secrets := common.Secrets(ctx, d.GUID())
 		Expect(secrets).To(HaveLen(1))
 		Expect(secrets[0].Immutable).To(HaveValue(BeTrue()))
 		Expect(secrets[0].Type).To(Equal(corev1.SecretTypeOpaque))
 		plain := []string{}
-		for _, variable := range container(common.StatefulSet(ctx, d.GUID())).Env {
+		for _, variable := range controlplane.Container(common.StatefulSet(ctx, d.GUID())).Env {
 			if variable.ValueFrom == nil {
 				plain = append(plain, variable.Name)
 			} else if reference := variable.ValueFrom.SecretKeyRef; reference != nil {
@@ -101,7 +102,7 @@ var _ = Describe("An app's environment", func() {
 
 	It("takes no Secret when there is nothing to hide", func(ctx context.Context) {
 		d := cloudcontroller.NewBuildpack("plain")
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Expect(common.Secrets(ctx, d.GUID())).To(BeEmpty())
 	}, patience)
 
@@ -111,8 +112,8 @@ var _ = Describe("An app's environment", func() {
 			rules = append(rules, map[string]any{"protocol": "tcp", "destinations": []string{fmt.Sprintf("10.%d.%d.0/24", n/256, n%256)},
 				"ports": []int{443}, "annotations": []string{"security_group_id:" + cloudcontroller.NewGUID()}})
 		}
-		d := app("ruled").With("egress_rules", rules)
-		run(ctx, irene, d)
+		d := controlplane.App("ruled").With("egress_rules", rules)
+		controlplane.RunApp(ctx, irene, d)
 		size := 0
 		for key, value := range common.StatefulSet(ctx, d.GUID()).Annotations {
 			size += len(key) + len(value)

@@ -79,7 +79,7 @@ func (t *telling) leader(ctx context.Context, replicas []*ireneprocess.Process) 
 	index := -1
 	Eventually(func() int {
 		for i, replica := range replicas {
-			if replica.Running() && metric(ctx, replica, "irene_leader") == 1 {
+			if replica.Running() && controlplane.Gauge(ctx, replica, "irene_leader") == 1 {
 				index = i
 			}
 		}
@@ -93,7 +93,7 @@ func (t *telling) runs(ctx context.Context, name string, instances int) cloudcon
 	GinkgoHelper()
 	d := t.nodes.App(name, instances)
 	t.cc.AddProcess(d.GUID())
-	run(ctx, t.irene, d)
+	controlplane.RunApp(ctx, t.irene, d)
 	return d
 }
 
@@ -115,9 +115,9 @@ func (t *telling) pod(ctx context.Context, d cloudcontroller.Desire, index int) 
 // crash has a pod's container die for the nth time, and run again.
 func (t *telling) crash(ctx context.Context, p *controlplane.LoopbackPod, n int) {
 	GinkgoHelper()
-	end := exited(int32(n), "Error", time.Now())
-	Expect(t.nodes.Report(ctx, p, died(n, end))).To(Succeed())
-	Expect(t.nodes.Report(ctx, p, runsAgain(n, end))).To(Succeed())
+	end := controlplane.Exited(int32(n), "Error", time.Now())
+	Expect(t.nodes.Report(ctx, p, controlplane.Crashed(n, end))).To(Succeed())
+	Expect(t.nodes.Report(ctx, p, controlplane.Restarted(n, end))).To(Succeed())
 }
 
 // crashAll is crash for all pods at the same time.

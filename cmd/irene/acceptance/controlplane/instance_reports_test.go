@@ -34,11 +34,11 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		for n := range apps {
 			d := place.nodes.App(fmt.Sprintf("crashing-%d", n), 1)
 			place.cc.AddProcess(d.GUID())
-			desire(ctx, place.irene, d)
+			controlplane.DesireApp(ctx, place.irene, d)
 			desired = append(desired, d)
 		}
 		for _, d := range desired {
-			running(ctx, place.irene, d, 1)
+			controlplane.AwaitRunning(ctx, place.irene, d, 1)
 			all = append(all, place.pod(ctx, d, 0))
 		}
 		return all
@@ -119,9 +119,9 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		}
 		node := place.Pods(ctx, pressed.GUID())[0].Spec.NodeName
 
-		Expect(place.irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
-		Expect(place.irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2"})).To(answered(200))
-		Expect(place.irene.StopInstance(ctx, restarted.GUID(), restarted.Version(), "0")).To(answered(200))
+		Expect(place.irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(controlplane.Answered(200))
+		Expect(place.irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2"})).To(controlplane.Answered(200))
+		Expect(place.irene.StopInstance(ctx, restarted.GUID(), restarted.Version(), "0")).To(controlplane.Answered(200))
 		_, err := api.AppsV1().StatefulSets(place.Namespace).Patch(ctx, place.StatefulSet(ctx, rolled.GUID()).Name, types.MergePatchType,
 			[]byte(`{"spec":{"template":{"metadata":{"annotations":{"rolled":"yes"}}}}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
@@ -139,9 +139,9 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 			}
 		}, "40s").Should(Succeed())
 		for _, d := range []cloudcontroller.Desire{scaled, restarted, evicted, pressed} {
-			running(ctx, place.irene, d, 1)
+			controlplane.AwaitRunning(ctx, place.irene, d, 1)
 		}
-		running(ctx, place.irene, rolled, 2)
+		controlplane.AwaitRunning(ctx, place.irene, rolled, 2)
 
 		place.crash(ctx, place.pod(ctx, witness, 0), 1)
 		Eventually(func() []report { return place.told(standin.AppCrashed) }).Should(HaveLen(1))
@@ -166,7 +166,7 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 		limit := place.Pods(ctx, d.GUID())[0].Spec.Containers[0].Resources.Limits.Memory().Value() >> 20
 		patient := time.Duration(place.Pods(ctx, d.GUID())[0].Spec.Containers[0].StartupProbe.FailureThreshold) * time.Second
 		now := time.Now()
-		late := exited(0, "Completed", now)
+		late := controlplane.Exited(0, "Completed", now)
 		late.StartedAt = metav1.NewTime(now.Add(-patient - time.Second))
 		_, err := api.CoreV1().Events(place.Namespace).Create(ctx, &corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{GenerateName: "wordy-", Namespace: place.Namespace},
@@ -180,20 +180,20 @@ var _ = Describe("Cloud Controller is told of instances", func() {
 			end  *corev1.ContainerStateTerminated
 			text string
 		}{
-			{exited(3, "Error", now), "exited with status 3"},
-			{exited(0, "Completed", now), "exited with status 0"},
-			{exited(137, "OOMKilled", now), fmt.Sprintf("out of memory: limit %dM", limit)},
+			{controlplane.Exited(3, "Error", now), "exited with status 3"},
+			{controlplane.Exited(0, "Completed", now), "exited with status 0"},
+			{controlplane.Exited(137, "OOMKilled", now), fmt.Sprintf("out of memory: limit %dM", limit)},
 			{late, fmt.Sprintf("failed health check: port %d refused the connection (not passed within %ds of the start)", place.nodes.Port, int(patient.Seconds()))},
 		} {
 			if want.end == late { // it did not get as far as to run
 				Expect(place.nodes.Report(ctx, pod, func(s *corev1.PodStatus) {
-					runsAgain(n, exited(137, "OOMKilled", now))(s)
+					controlplane.Restarted(n, controlplane.Exited(137, "OOMKilled", now))(s)
 					s.ContainerStatuses[0].State.Running.StartedAt = want.end.StartedAt
 					s.ContainerStatuses[0].Started, s.ContainerStatuses[0].Ready = ptr.To(false), false
-					conditions(s, false)
+					controlplane.SetReady(s, false)
 				})).To(Succeed())
 			}
-			Expect(place.nodes.Report(ctx, pod, backsOff(n+1, want.end))).To(Succeed())
+			Expect(place.nodes.Report(ctx, pod, controlplane.BackingOff(n+1, want.end))).To(Succeed())
 			Eventually(func(g Gomega) {
 				instances, err := place.irene.Instances(ctx, d.GUID(), d.Version())
 				g.Expect(err).NotTo(HaveOccurred())

@@ -23,7 +23,7 @@ var _ = Describe("An instance's state", func() {
 		GinkgoHelper()
 		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(instances).To(HaveLen(instancesOf(d)))
+		Expect(instances).To(HaveLen(controlplane.InstancesOf(d)))
 		Expect(instances[index].Index).To(Equal(index))
 		Expect(instances[index].SinceTime()).To(BeTemporally("~", time.Now(), 2*time.Minute), "since is always a time")
 		return instances[index]
@@ -44,62 +44,62 @@ var _ = Describe("An instance's state", func() {
 	}
 
 	It("is CLAIMED until its startup check has passed, and then RUNNING, ready or not", func(ctx context.Context) {
-		d := app("starting")
+		d := controlplane.App("starting")
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
-		common.ReportStatus(ctx, d, "0", waits("ContainerCreating", "", nil))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("ContainerCreating", "", nil))
 		shows(ctx, d, 0, "CLAIMED", "", time.Time{})
 		since := time.Now().Add(-20 * time.Second)
-		common.ReportStatus(ctx, d, "0", runs(since, false, false))
+		common.ReportStatus(ctx, d, "0", controlplane.Running(since, false, false))
 		shows(ctx, d, 0, "CLAIMED", "", since)
-		common.ReportStatus(ctx, d, "0", runs(since, true, false))
+		common.ReportStatus(ctx, d, "0", controlplane.Running(since, true, false))
 		shows(ctx, d, 0, "RUNNING", "", since)
-		common.ReportStatus(ctx, d, "0", runs(since, true, true))
+		common.ReportStatus(ctx, d, "0", controlplane.Running(since, true, true))
 		shows(ctx, d, 0, "RUNNING", "", since)
 	}, patience)
 
 	It("is CRASHED with the exit status while it waits to be restarted, and RUNNING again after", func(ctx context.Context) {
-		d := app("crashing")
+		d := controlplane.App("crashing")
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
 		crashed := time.Now().Add(-15 * time.Second)
-		common.ReportStatus(ctx, d, "0", waits("CrashLoopBackOff", "back-off 10s restarting failed container", ended(3, "Error", crashed)))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("CrashLoopBackOff", "back-off 10s restarting failed container", ended(3, "Error", crashed)))
 		shows(ctx, d, 0, "CRASHED", "exited with status 3", crashed)
-		common.ReportStatus(ctx, d, "0", waits("CrashLoopBackOff", "", ended(0, "Completed", crashed)))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("CrashLoopBackOff", "", ended(0, "Completed", crashed)))
 		shows(ctx, d, 0, "CRASHED", "exited with status 0", crashed)
 		restarted := time.Now().Add(-5 * time.Second)
-		common.ReportStatus(ctx, d, "0", runs(restarted, true, true))
+		common.ReportStatus(ctx, d, "0", controlplane.Running(restarted, true, true))
 		shows(ctx, d, 0, "RUNNING", "", restarted)
 	}, patience)
 
 	It("is CRASHED with the memory limit when it took too much", func(ctx context.Context) {
-		d := app("hungry").With("memory_mb", 256)
+		d := controlplane.App("hungry").With("memory_mb", 256)
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
 		crashed := time.Now().Add(-10 * time.Second)
-		common.ReportStatus(ctx, d, "0", waits("CrashLoopBackOff", "", ended(137, "OOMKilled", crashed)))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("CrashLoopBackOff", "", ended(137, "OOMKilled", crashed)))
 		shows(ctx, d, 0, "CRASHED", "out of memory: limit 256M", crashed)
 	}, patience)
 
 	It("is CRASHED with the cause, without the platform's names, when its image can't be pulled or it can't be started", func(ctx context.Context) {
-		d := app("unpullable")
+		d := controlplane.App("unpullable")
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
-		common.ReportStatus(ctx, d, "0", waits("ErrImagePull", `failed to pull and unpack image "registry.internal/d:1": registry.internal/d:1: not found`, nil))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("ErrImagePull", `failed to pull and unpack image "registry.internal/d:1": registry.internal/d:1: not found`, nil))
 		shows(ctx, d, 0, "CRASHED", "the platform can't fetch the app's image at present (not found); it tries again", time.Time{})
-		common.ReportStatus(ctx, d, "0", waits("ImagePullBackOff", `Back-off pulling image "registry.internal/d:1"`, nil))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("ImagePullBackOff", `Back-off pulling image "registry.internal/d:1"`, nil))
 		shows(ctx, d, 0, "CRASHED", "the platform can't fetch the app's image at present; it tries again", time.Time{})
-		common.ReportStatus(ctx, d, "0", waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", nil))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", nil))
 		shows(ctx, d, 0, "CRASHED", "can't be started: "+opi.ImageRunsAsRoot, time.Time{})
-		common.ReportStatus(ctx, d, "0", waits("CreateContainerConfigError", `secret "missing" not found`, nil))
+		common.ReportStatus(ctx, d, "0", controlplane.Waiting("CreateContainerConfigError", `secret "missing" not found`, nil))
 		shows(ctx, d, 0, "CRASHED", "can't be started: the platform can't set it up at present", time.Time{})
 	}, patience)
 
 	It("is UNCLAIMED from the moment when it is stopped", func(ctx context.Context) {
-		d := app("stopping").With("instances", 2)
+		d := controlplane.App("stopping").With("instances", 2)
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
 		for _, index := range []string{"0", "1"} {
-			common.ReportStatus(ctx, d, index, runs(time.Now().Add(-30*time.Second), true, true))
+			common.ReportStatus(ctx, d, index, controlplane.Running(time.Now().Add(-30*time.Second), true, true))
 		}
-		running(ctx, irene, d, 2)
+		controlplane.AwaitRunning(ctx, irene, d, 2)
 		stopped := time.Now()
-		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(200))
+		Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(controlplane.Answered(200))
 		Expect(instance(ctx, d, 1).State).To(Equal("UNCLAIMED"), "the next read knows of the stop")
 		shows(ctx, d, 1, "UNCLAIMED", "", time.Time{})
 		Expect(instance(ctx, d, 1).SinceTime()).To(BeTemporally("~", stopped, 3*time.Second))
@@ -107,13 +107,13 @@ var _ = Describe("An instance's state", func() {
 	}, patience)
 
 	It("is told for each index apart, in order", func(ctx context.Context) {
-		d := app("mixed").With("instances", 4)
+		d := controlplane.App("mixed").With("instances", 4)
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
 		since := time.Now().Add(-10 * time.Second)
-		common.ReportStatus(ctx, d, "0", runs(since, true, true))
-		common.ReportStatus(ctx, d, "1", waits("CrashLoopBackOff", "", ended(1, "Error", since)))
-		common.ReportStatus(ctx, d, "3", waits("ImagePullBackOff", "no", nil))
-		states(ctx, irene, d, "RUNNING", "CRASHED", "CLAIMED", "CRASHED")
+		common.ReportStatus(ctx, d, "0", controlplane.Running(since, true, true))
+		common.ReportStatus(ctx, d, "1", controlplane.Waiting("CrashLoopBackOff", "", ended(1, "Error", since)))
+		common.ReportStatus(ctx, d, "3", controlplane.Waiting("ImagePullBackOff", "no", nil))
+		controlplane.AwaitStates(ctx, irene, d, "RUNNING", "CRASHED", "CLAIMED", "CRASHED")
 		for index := range 4 {
 			instance(ctx, d, index)
 		}
@@ -133,9 +133,9 @@ var _ = Describe("An instance's state", func() {
 			return quota.Status.Hard
 		}).ShouldNot(BeEmpty())
 		desired := time.Now()
-		d := app("podless").With("instances", 3)
-		desire(ctx, irene, d)
-		states(ctx, irene, d, "UNCLAIMED", "UNCLAIMED", "UNCLAIMED")
+		d := controlplane.App("podless").With("instances", 3)
+		controlplane.DesireApp(ctx, irene, d)
+		controlplane.AwaitStates(ctx, irene, d, "UNCLAIMED", "UNCLAIMED", "UNCLAIMED")
 		instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(instances).To(HaveEach(WithTransform(cloudcontroller.Instance.SinceTime, BeTemporally("~", desired, 3*time.Second))))
@@ -146,7 +146,7 @@ var _ = Describe("An instance's state", func() {
 func settle(ctx context.Context, node *controlplane.SilentNode, d cloudcontroller.Desire) {
 	GinkgoHelper()
 	DeferCleanup(func(ctx context.Context) {
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Eventually(func(g Gomega) { // there is no kubelet to end the pods
 			pods := common.Pods(ctx, d.GUID())
 			for _, pod := range pods {
@@ -156,10 +156,10 @@ func settle(ctx context.Context, node *controlplane.SilentNode, d cloudcontrolle
 			g.Expect(common.StatefulSets(ctx, d.GUID())).To(BeEmpty())
 		}).Should(Succeed())
 	})
-	desire(ctx, irene, d.With("placement_tags", []string{node.Segment}))
+	controlplane.DesireApp(ctx, irene, d.With("placement_tags", []string{node.Segment}))
 	claimed := []string{}
-	for range instancesOf(d) {
+	for range controlplane.InstancesOf(d) {
 		claimed = append(claimed, "CLAIMED")
 	}
-	states(ctx, irene, d, claimed...)
+	controlplane.AwaitStates(ctx, irene, d, claimed...)
 }

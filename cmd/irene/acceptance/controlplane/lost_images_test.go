@@ -102,7 +102,7 @@ func (l *lostImages) told() (events []string) {
 func (l *lostImages) started(ctx context.Context, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
 	GinkgoHelper()
 	d := l.node.App(name, instances)
-	run(ctx, l.irene, d)
+	controlplane.RunApp(ctx, l.irene, d)
 	set := l.takes(ctx, d)
 	l.registry(set.Labels[revisionLabel], nil)
 	return d, set
@@ -111,7 +111,7 @@ func (l *lostImages) started(ctx context.Context, name string, instances int) (c
 // restarts ends an instance.
 func (l *lostImages) restarts(ctx context.Context, d cloudcontroller.Desire, index string) {
 	GinkgoHelper()
-	Expect(l.irene.StopInstance(ctx, d.GUID(), d.Version(), index)).To(answered(200))
+	Expect(l.irene.StopInstance(ctx, d.GUID(), d.Version(), index)).To(controlplane.Answered(200))
 }
 
 // stuck waits until an instance can't pull.
@@ -159,7 +159,7 @@ var _ = Describe("Images that got lost", func() {
 		lost.node.AllowPulls(imageOf(set))
 		lost.registry(set.Labels[revisionLabel], nil)
 		lost.after(time.Minute, 3)
-		running(ctx, lost.irene, d, 2)
+		controlplane.AwaitRunning(ctx, lost.irene, d, 2)
 		after := lost.PodUIDs(ctx, d.GUID())
 		Expect(after[set.Name+"-1"]).To(Equal(kept[set.Name+"-1"]))
 		Expect(after[set.Name+"-0"]).NotTo(Equal(waiting[set.Name+"-0"]))
@@ -227,7 +227,7 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 		Consistently(func() string { return imageOf(lost.StatefulSet(ctx, d.GUID())) }).Should(Equal(imageOf(set)))
 		lost.after(30*time.Second, 2)
 		Eventually(func() string { return imageOf(lost.StatefulSet(ctx, d.GUID())) }).Should(Equal(newImage(set)))
-		running(ctx, lost.irene, d, 3)
+		controlplane.AwaitRunning(ctx, lost.irene, d, 3)
 		lost.patchedStack.settled(ctx, d)
 		lost.onNew(ctx, d, 3)
 		lowest, _ := ready()
@@ -238,10 +238,10 @@ irene_lost_image_repairs_total{outcome="repaired"} 1
 	It("are none of ours when they are docker images or have names that can't be", func(ctx context.Context) {
 		docker := cloudcontroller.NewDocker("docker", "registry.example.com/app").With("placement_tags", []string{lost.node.Segment})
 		lost.node.FailPulls("registry.example.com/app")
-		desire(ctx, lost.irene, docker)
+		controlplane.DesireApp(ctx, lost.irene, docker)
 		lost.stuck(ctx, docker, 0)
 		d, _ := lost.started(ctx, "invalid", 1)
-		lost.ReportStatus(ctx, d, "0", waits("InvalidImageName", "", nil))
+		lost.ReportStatus(ctx, d, "0", controlplane.Waiting("InvalidImageName", "", nil))
 		lost.stuck(ctx, d, 0)
 		Consistently(lost.repaired).WithTimeout(2 * time.Second).Should(BeZero())
 		Expect(lost.Pods(ctx, docker.GUID())).To(HaveLen(1))
@@ -263,7 +263,7 @@ irene_lost_image_lrps 0
 		lost.registry(set.Labels[revisionLabel], nil)
 		lost.stop()
 		lost.lead()
-		running(ctx, lost.irene, d, 1)
+		controlplane.AwaitRunning(ctx, lost.irene, d, 1)
 		Expect(lost.repaired()).To(Equal(2))
 	}, patience)
 })

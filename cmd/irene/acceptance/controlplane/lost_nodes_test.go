@@ -34,12 +34,12 @@ var _ = Describe("Instances on lost nodes", func() {
 	// settled desires an app with one instance on a node.
 	settled := func(ctx context.Context, irene *ireneprocess.Process, node *controlplane.SilentNode, name string, edits ...func(cloudcontroller.Desire)) cloudcontroller.Desire {
 		GinkgoHelper()
-		d := app(name).With("placement_tags", []string{node.Segment})
+		d := controlplane.App(name).With("placement_tags", []string{node.Segment})
 		for _, edit := range edits {
 			edit(d)
 		}
-		desire(ctx, irene, d)
-		states(ctx, irene, d, "CLAIMED")
+		controlplane.DesireApp(ctx, irene, d)
+		controlplane.AwaitStates(ctx, irene, d, "CLAIMED")
 		return d
 	}
 	// ready reports that the app's instance runs, and waits for its route.
@@ -48,7 +48,7 @@ var _ = Describe("Instances on lost nodes", func() {
 		address++
 		ip := fmt.Sprintf("10.215.249.%d", address)
 		place.ReportStatus(ctx, d, "0", func(s *corev1.PodStatus) {
-			runs(time.Now().Add(-10*time.Second), true, true)(s)
+			controlplane.Running(time.Now().Add(-10*time.Second), true, true)(s)
 			s.PodIP, s.PodIPs = ip, []corev1.PodIP{{IP: ip}}
 		})
 		place.routed(ctx, d, uriOf(d), 8080, 1)
@@ -95,7 +95,7 @@ var _ = Describe("Instances on lost nodes", func() {
 		DeferCleanup(cc.Close)
 		place.Settings["cloud_controller"] = map[string]any{"url": cc.URL()}
 		leader := place.Start(ctx)
-		Eventually(func() float64 { return metric(ctx, leader, "irene_leader") }).Should(BeEquivalentTo(1))
+		Eventually(func() float64 { return controlplane.Gauge(ctx, leader, "irene_leader") }).Should(BeEquivalentTo(1))
 		lost, brief := controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api)
 		leave()
 		app := settled(ctx, leader, lost, "lost")
@@ -130,7 +130,7 @@ var _ = Describe("Instances on lost nodes", func() {
 			g.Expect(pods.Items).To(BeEmpty())
 		}).Should(Succeed())
 		ready(ctx, app)
-		states(ctx, follower, app, "RUNNING")
+		controlplane.AwaitStates(ctx, follower, app, "RUNNING")
 		Eventually(place.Events(ctx, place.StatefulSet(ctx, app.GUID()).UID)).Should(ContainElement(
 			MatchRegexp(`^instance 0 was on node ` + lost.Name + `, which has not reported for [\d.]+s: its pod was deleted by force`)))
 
@@ -141,12 +141,12 @@ var _ = Describe("Instances on lost nodes", func() {
 		Expect(cc.Received(standin.AppCrashed, "")).To(BeEmpty())
 
 		By("leaving what has volumes, and what is back")
-		states(ctx, follower, stateful, "UNKNOWN")
+		controlplane.AwaitStates(ctx, follower, stateful, "UNKNOWN")
 		Consistently(uid(ctx, stateful), "3s").Should(Equal(kept))
 		Expect(uid(ctx, spared)()).To(Equal(same))
-		Eventually(metric).WithArguments(ctx, follower, "irene_lost_nodes").Should(BeEquivalentTo(1))
+		Eventually(controlplane.Gauge).WithArguments(ctx, follower, "irene_lost_nodes").Should(BeEquivalentTo(1))
 		Eventually(func() float64 {
-			return metrics(ctx, follower)["irene_lost_node_pods_deleted_total"].GetMetric()[0].GetCounter().GetValue()
+			return controlplane.Metrics(ctx, follower)["irene_lost_node_pods_deleted_total"].GetMetric()[0].GetCounter().GetValue()
 		}).Should(BeEquivalentTo(2))
 		Eventually(place.Events(ctx, place.StatefulSet(ctx, stateful.GUID()).UID)).Should(ContainElement(ContainSubstring("its pod stays, because it has volumes")))
 
@@ -192,21 +192,21 @@ var _ = Describe("Instances on lost nodes", func() {
 		Consistently(func(g Gomega) { unchanged(g, 0, 1, 2, 3) }, 2*grace).WithPolling(200 * time.Millisecond).Should(Succeed())
 
 		for _, d := range apps {
-			states(ctx, irene, d, "UNKNOWN")
+			controlplane.AwaitStates(ctx, irene, d, "UNKNOWN")
 		}
 
 		By("letting most nodes report again")
 		for _, n := range []int{2, 3} {
 			nodes[n].KeepReady(ctx)
-			place.ReportStatus(ctx, apps[n], "0", func(s *corev1.PodStatus) { conditions(s, true) })
+			place.ReportStatus(ctx, apps[n], "0", func(s *corev1.PodStatus) { controlplane.SetReady(s, true) })
 		}
 		unrouted(apps[0], apps[1])
 		for _, n := range []int{0, 1} {
 			Eventually(uid(ctx, apps[n])).ShouldNot(Equal(before[n]))
 		}
 		unchanged(Default, 2, 3)
-		states(ctx, irene, apps[2], "RUNNING")
-		states(ctx, irene, apps[3], "RUNNING")
+		controlplane.AwaitStates(ctx, irene, apps[2], "RUNNING")
+		controlplane.AwaitStates(ctx, irene, apps[3], "RUNNING")
 	}, SpecTimeout(4*time.Minute))
 })
 

@@ -8,13 +8,15 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Names that users gave", func() {
 	DescribeTable("an app runs whatever it is called",
 		func(ctx context.Context, name string) {
-			d := app("x").With("app_name", name)
-			run(ctx, irene, d)
+			d := controlplane.App("x").With("app_name", name)
+			controlplane.RunApp(ctx, irene, d)
 			set := common.StatefulSet(ctx, d.GUID())
 			Expect(set.Name).To(MatchRegexp(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`))
 			Expect(len(set.Name)).To(BeNumerically("<=", 52))
@@ -36,23 +38,23 @@ var _ = Describe("Names that users gave", func() {
 	)
 
 	It("spaces and organizations may have blanks, other scripts and any length", func(ctx context.Context) {
-		d := app("tenant").With("space_name", "My Space – Zürich "+strings.Repeat("s", 200)).With("organization_name", "Åcme & Söhne GmbH "+strings.Repeat("o", 200))
-		run(ctx, irene, d)
+		d := controlplane.App("tenant").With("space_name", "My Space – Zürich "+strings.Repeat("s", 200)).With("organization_name", "Åcme & Söhne GmbH "+strings.Repeat("o", 200))
+		controlplane.RunApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/space_name", d["space_name"]))
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/org_name", d["organization_name"]))
 	}, patience)
 
 	It("two apps of the same name, space and organization run side by side", func(ctx context.Context) {
-		first, second := app("same-name"), app("same-name")
-		run(ctx, irene, first)
-		run(ctx, irene, second)
+		first, second := controlplane.App("same-name"), controlplane.App("same-name")
+		controlplane.RunApp(ctx, irene, first)
+		controlplane.RunApp(ctx, irene, second)
 		Expect(common.StatefulSet(ctx, first.GUID()).Name).NotTo(Equal(common.StatefulSet(ctx, second.GUID()).Name))
 	}, patience)
 
 	It("process types may be any text", func(ctx context.Context) {
-		d := app("typed").With("process_type", "nächtlicher batch/lauf: "+strings.Repeat("t", 80))
-		run(ctx, irene, d)
+		d := controlplane.App("typed").With("process_type", "nächtlicher batch/lauf: "+strings.Repeat("t", 80))
+		controlplane.RunApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations).To(HaveKeyWithValue("cloudfoundry.org/process_type", d["process_type"]))
 	}, patience)

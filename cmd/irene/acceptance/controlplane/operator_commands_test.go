@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Commands for operators", func() {
@@ -22,10 +23,10 @@ var _ = Describe("Commands for operators", func() {
 		process := place.Start(ctx)
 		o := &operated{Platform: place.Platform}
 		o.settle(nil)
-		ready := app("ready").With("instances", 2).Routes("ready.example.com", 8080)
-		waiting := app("waiting").Routes("waiting.example.com", 8080).With("placement_tags", []string{"nowhere"})
-		run(ctx, process, ready)
-		desire(ctx, process, waiting)
+		ready := controlplane.App("ready").With("instances", 2).Routes("ready.example.com", 8080)
+		waiting := controlplane.App("waiting").Routes("waiting.example.com", 8080).With("placement_tags", []string{"nowhere"})
+		controlplane.RunApp(ctx, process, ready)
+		controlplane.DesireApp(ctx, process, waiting)
 		Eventually(func() (cloudcontroller.Instance, error) {
 			instances, err := process.Instances(ctx, waiting.GUID(), waiting.Version())
 			return instances[0], err
@@ -74,7 +75,7 @@ var _ = Describe("Commands for operators", func() {
 			Expect(os.WriteFile(file, content, 0o600)).To(Succeed())
 			return file
 		}
-		held := annotation(ctx, process, ready)
+		held := controlplane.Annotation(ctx, process, ready)
 		stdout, _ = o.ends(ctx, 0, "diff", list(
 			line{"process_guid": ready.ProcessGUID(), "annotation": held, "instances": 2},
 			line{"process_guid": waiting.ProcessGUID(), "updated_at": "2020-03-23 06:51:49", "instances": 1},
@@ -96,8 +97,8 @@ var _ = Describe("Commands for operators", func() {
 		))
 
 		By("a Secret being gone")
-		d := app("secretive").Env("KEY", "value")
-		run(ctx, process, d)
+		d := controlplane.App("secretive").Env("KEY", "value")
+		controlplane.RunApp(ctx, process, d)
 		for _, name := range place.SecretNames(ctx, d.GUID()) {
 			Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		}

@@ -77,7 +77,7 @@ func (s *patchedStack) takes(ctx context.Context, d cloudcontroller.Desire) apps
 func (s *patchedStack) started(ctx context.Context, node *controlplane.ImageKubelet, name string, instances int) (cloudcontroller.Desire, appsv1.StatefulSet) {
 	GinkgoHelper()
 	d := node.App(name, instances)
-	run(ctx, irene, d)
+	controlplane.RunApp(ctx, irene, d)
 	Eventually(func() int32 { return s.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(instances))
 	return d, s.takes(ctx, d)
 }

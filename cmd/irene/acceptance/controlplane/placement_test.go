@@ -9,6 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Placement", func() {
@@ -20,8 +22,8 @@ var _ = Describe("Placement", func() {
 	}
 
 	It("waits for a node of the app's isolation segment, says why, and runs there once there is one", func(ctx context.Context) {
-		d := app("isolated").With("placement_tags", []string{"Gold Segment"}).With("instances", 2)
-		desire(ctx, irene, d)
+		d := controlplane.App("isolated").With("placement_tags", []string{"Gold Segment"}).With("instances", 2)
+		controlplane.DesireApp(ctx, irene, d)
 		Eventually(func(g Gomega) {
 			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 			g.Expect(err).NotTo(HaveOccurred())
@@ -35,18 +37,18 @@ var _ = Describe("Placement", func() {
 
 		label(ctx, "fake-1", `"Gold-Segment"`)
 		DeferCleanup(func(ctx context.Context) { label(ctx, "fake-1", "null") })
-		running(ctx, irene, d, 2)
+		controlplane.AwaitRunning(ctx, irene, d, 2)
 		Expect(common.Pods(ctx, d.GUID())).To(HaveEach(HaveField("Spec.NodeName", "fake-1")))
 
 		By("keeping apps of the shared segment away, as configured here")
-		shared := app("shared").With("instances", 4)
-		run(ctx, irene, shared)
+		shared := controlplane.App("shared").With("instances", 4)
+		controlplane.RunApp(ctx, irene, shared)
 		Expect(common.Pods(ctx, shared.GUID())).NotTo(ContainElement(HaveField("Spec.NodeName", "fake-1")))
 	}, patience)
 
 	It("spreads instances over nodes", func(ctx context.Context) {
-		d := app("spread").With("instances", 3)
-		run(ctx, irene, d)
+		d := controlplane.App("spread").With("instances", 3)
+		controlplane.RunApp(ctx, irene, d)
 		nodes := map[string]bool{}
 		for _, pod := range common.Pods(ctx, d.GUID()) {
 			nodes[pod.Spec.NodeName] = true
@@ -55,8 +57,8 @@ var _ = Describe("Placement", func() {
 	}, patience)
 
 	It("says so when no node has room", func(ctx context.Context) {
-		d := app("giant").With("memory_mb", 8<<20)
-		desire(ctx, irene, d)
+		d := controlplane.App("giant").With("memory_mb", 8<<20)
+		controlplane.DesireApp(ctx, irene, d)
 		Eventually(func(g Gomega) {
 			instances, err := irene.Instances(ctx, d.GUID(), d.Version())
 			g.Expect(err).NotTo(HaveOccurred())

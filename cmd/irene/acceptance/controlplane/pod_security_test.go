@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Restricted Pod Security", func() {
@@ -23,8 +25,8 @@ var _ = Describe("Restricted Pod Security", func() {
 	}, patience)
 
 	It("admits buildpack apps, which run as vcap without any right that they don't need", func(ctx context.Context) {
-		d := app("secure")
-		run(ctx, irene, d)
+		d := controlplane.App("secure")
+		controlplane.RunApp(ctx, irene, d)
 		pods := common.Pods(ctx, d.GUID())
 		Expect(pods).To(HaveLen(1))
 		spec := pods[0].Spec

@@ -30,9 +30,10 @@ var _ = Describe("The pull secret", func() {
 		log       *controlplane.ProcessLog
 	)
 	BeforeEach(func(ctx context.Context) {
-		made, err := api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "cf-apps-"}}, metav1.CreateOptions{})
+		var err error
+		namespace, err = controlplane.NewNamespace(ctx, api, "cf-apps-", nil)
 		Expect(err).NotTo(HaveOccurred())
-		namespace, clock, log = made.Name, testingclock.NewFakeClock(time.Now()), &controlplane.ProcessLog{}
+		clock, log = testingclock.NewFakeClock(time.Now()), &controlplane.ProcessLog{}
 		logger := lager.NewLogger("test")
 		logger.RegisterSink(lager.NewWriterSink(log, lager.DEBUG))
 		dir := GinkgoT().TempDir()

@@ -32,7 +32,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		GinkgoHelper()
 		answer, err := irene.Call(ctx, "PUT", "/apps/"+guid+"-"+version, body)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(status))
+		Expect(answer).To(controlplane.Answered(status))
 		Expect(json.Valid(answer.Body)).To(BeTrue(), string(answer.Body))
 		Expect(answer.Message()).To(HavePrefix(field + ": "))
 
@@ -45,7 +45,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 			Expect(instance.SinceTime()).NotTo(BeZero())
 		}
 		Expect(irene.List(ctx)).To(BeEmpty())
-		Expect(irene.Get(ctx, guid, version)).To(answered(404))
+		Expect(irene.Get(ctx, guid, version)).To(controlplane.Answered(404))
 		Expect(place.StatefulSets(ctx, "")).To(BeEmpty())
 		Expect(place.Secrets(ctx, "")).To(BeEmpty())
 	}
@@ -65,7 +65,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	}
 	DescribeTable("is answered with the field and the reason, and leaves nothing behind",
 		func(ctx context.Context, field string, value any, status int, named string) {
-			d := app("refused")
+			d := controlplane.App("refused")
 			guid, version := d.GUID(), d.Version()
 			if value == missing {
 				delete(d, field)
@@ -136,7 +136,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	)
 
 	It("is refused when guid and version don't fit labels", func(ctx context.Context) {
-		d := app("label").Identify(strings.Repeat("g", 64), "-")
+		d := controlplane.App("label").Identify(strings.Repeat("g", 64), "-")
 		refused(ctx, d.GUID(), d.Version(), 422, "guid", d)
 	}, patience)
 
@@ -148,13 +148,13 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	}, patience)
 
 	It("names every field that is wrong, not only the first", func(ctx context.Context) {
-		answer, err := irene.Desire(ctx, app("many").With("memory_mb", -1).With("instances", -1).With("ports", []int{0}))
+		answer, err := irene.Desire(ctx, controlplane.App("many").With("memory_mb", -1).With("instances", -1).With("ports", []int{0}))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answer.Message()).To(SatisfyAll(ContainSubstring("memory_mb: "), ContainSubstring("instances: "), ContainSubstring("ports[0]: ")))
 	}, patience)
 
 	It("is malformed when one of its faults is a malformed route, and names them all", func(ctx context.Context) {
-		d := app("many").With("memory_mb", -1).With("routes", route("not a host", 8080)).With("health_check_type", "telepathy")
+		d := controlplane.App("many").With("memory_mb", -1).With("routes", route("not a host", 8080)).With("health_check_type", "telepathy")
 		guid, version := d.GUID(), d.Version()
 		refused(ctx, guid, version, 400, "health_check_type", d)
 		answer, err := irene.Desire(ctx, d)
@@ -163,18 +163,18 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 	}, patience)
 
 	It("is forgotten once the app could be desired", func(ctx context.Context) {
-		d := app("mended")
+		d := controlplane.App("mended")
 		refused(ctx, d.GUID(), d.Version(), 422, "memory_mb", d.Clone().With("memory_mb", 0))
-		run(ctx, irene, d)
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		controlplane.RunApp(ctx, irene, d)
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
 		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	It("is forgotten once the app is stopped", func(ctx context.Context) {
-		d := app("given-up").With("memory_mb", 0)
+		d := controlplane.App("given-up").With("memory_mb", 0)
 		refused(ctx, d.GUID(), d.Version(), 422, "memory_mb", d)
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
 	}, patience)
 
@@ -183,31 +183,32 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 			return map[string]any{"protocol": protocol, "destinations": []string{destination}, "ports": []int{port}}
 		}
 		mount := map[string]any{"volume_id": "claim", "mount_dir": "/data"}
-		d := app("odd").With("egress_rules", []any{rule("tcp", "010.0.11.0/24", 443), rule("smoke", "10.0.0.1", 1), rule("tcp", "example.com", 1), rule("tcp", "10.0.0.1", 0), "no rule"}).
+		d := controlplane.App("odd").With("egress_rules", []any{rule("tcp", "010.0.11.0/24", 443), rule("smoke", "10.0.0.1", 1), rule("tcp", "example.com", 1), rule("tcp", "10.0.0.1", 0), "no rule"}).
 			With("ports", []int{8080, 8080}).With("volume_mounts", []any{mount, mount}).
-			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", 1<<40).
-			With("placement_tags", []string{""}).With("app_guid", "no label").With("space_guid", strings.Repeat("s", 64))
-		desire(ctx, irene, d)
+			With("health_check_type", "http").With("health_check_http_endpoint", "health").With("health_check_timeout_ms", -1).With("start_timeout_ms", -1).
+			With("app_guid", "no label").With("space_guid", strings.Repeat("s", 64)).With("placement_tags", []string{""})
+		controlplane.DesireApp(ctx, irene, d)
 		set := place.StatefulSet(ctx, d.GUID())
 		Expect(set.Annotations[keys.LRP]).To(SatisfyAll(ContainSubstring(`"10.0.11.0/24"`), Not(ContainSubstring("example.com")), Not(ContainSubstring("smoke"))))
+		Expect(set.Labels).To(And(HaveKeyWithValue(keys.AppGUID, ""), HaveKeyWithValue(keys.SpaceGUID, "")))
 		container := set.Spec.Template.Spec.Containers[0]
 		Expect(container.Ports).To(HaveLen(1))
 		Expect(container.VolumeMounts).To(HaveLen(1))
 		Expect(container.StartupProbe.HTTPGet.Path).To(Equal("/health"))
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
 	It("changes nothing of an app that runs", func(ctx context.Context) {
-		d := app("runs")
-		run(ctx, irene, d)
+		d := controlplane.App("runs")
+		controlplane.RunApp(ctx, irene, d)
 		before := place.StatefulSet(ctx, d.GUID())
-		Expect(irene.Desire(ctx, d.Clone().With("instances", -1))).To(answered(422))
-		Expect(irene.Desire(ctx, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("not a host", 8080))).To(answered(400))
+		Expect(irene.Desire(ctx, d.Clone().With("instances", -1))).To(controlplane.Answered(422))
+		Expect(irene.Desire(ctx, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("not a host", 8080))).To(controlplane.Answered(400))
 		Expect(place.StatefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
 		Expect(place.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
-		running(ctx, irene, d, 1)
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		controlplane.AwaitRunning(ctx, irene, d, 1)
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Eventually(place.NothingLeftOf(ctx, "")).Should(Succeed())
 	}, patience)
 
@@ -215,7 +216,7 @@ var _ = Describe("A request that can't be honoured", Ordered, ContinueOnFailure,
 		func(ctx context.Context, method, path string, status int) {
 			answer, err := irene.Call(ctx, method, path, nil)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(answer).To(answered(status))
+			Expect(answer).To(controlplane.Answered(status))
 			Expect(json.Valid(answer.Body)).To(BeTrue())
 		},
 		Entry("unknown path", patience, "GET", "/lrps", 404),

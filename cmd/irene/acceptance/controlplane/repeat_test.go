@@ -19,12 +19,12 @@ import (
 
 var _ = Describe("Desiring an app again", func() {
 	It("changes nothing when nothing changed", func(ctx context.Context) {
-		d := app("same").With("instances", 2)
-		run(ctx, irene, d)
+		d := controlplane.App("same").With("instances", 2)
+		controlplane.RunApp(ctx, irene, d)
 		Eventually(func() int { return len(common.Budgets(ctx, d.GUID())) }).Should(Equal(1))
 		set, secret, pods := common.StatefulSet(ctx, d.GUID()), common.Secrets(ctx, d.GUID())[0], common.PodUIDs(ctx, d.GUID())
 		for range 5 {
-			desire(ctx, irene, d)
+			controlplane.DesireApp(ctx, irene, d)
 		}
 		again := common.StatefulSet(ctx, d.GUID())
 		Expect(again.UID).To(Equal(set.UID))
@@ -39,8 +39,8 @@ var _ = Describe("Desiring an app again", func() {
 
 	It("is known as a repetition by every replica, since all share the key of digests", func(ctx context.Context) {
 		place := newPlatform(ctx, direct(), nil)
-		d := app("known").Env("SECRET", "s")
-		run(ctx, place.Start(ctx), d)
+		d := controlplane.App("known").Env("SECRET", "s")
+		controlplane.RunApp(ctx, place.Start(ctx), d)
 		set := place.StatefulSet(ctx, d.GUID())
 		key, err := api.CoreV1().Secrets(place.Namespace).Get(ctx, "irene-digest-key", metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
@@ -48,38 +48,38 @@ var _ = Describe("Desiring an app again", func() {
 		Expect(key.Data).To(HaveKeyWithValue("key", HaveLen(32)))
 
 		other := place.Start(ctx)
-		desire(ctx, other, d)
+		controlplane.DesireApp(ctx, other, d)
 		Expect(place.Log.String()).NotTo(ContainSubstring("template-kept"))
 
 		By("restoring the app's Secret under the name that its template refers to")
 		name := set.Annotations["irene.cloudfoundry.org/secret"]
 		Expect(api.CoreV1().Secrets(place.Namespace).Delete(ctx, name, metav1.DeleteOptions{})).To(Succeed())
 		Eventually(func() (map[string]string, error) { return other.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
-		desire(ctx, other, d)
+		controlplane.DesireApp(ctx, other, d)
 		Expect(place.SecretNames(ctx, d.GUID())).To(ConsistOf(name))
 		Expect(place.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
 	}, patience)
 
 	It("brings back an app whose StatefulSet has lost its labels", func(ctx context.Context) {
-		d := app("stripped")
-		run(ctx, irene, d)
+		d := controlplane.App("stripped")
+		controlplane.RunApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
 		_, err := api.AppsV1().StatefulSets(common.Namespace).Patch(ctx, set.Name, types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(func() (map[string]string, error) { return irene.List(ctx) }).ShouldNot(HaveKey(d.ProcessGUID()))
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 		Expect(common.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 	}, patience)
 
 	It("sets instances, routes and annotation without restarting anything", func(ctx context.Context) {
-		d := app("moved")
-		run(ctx, irene, d)
+		d := controlplane.App("moved")
+		controlplane.RunApp(ctx, irene, d)
 		before, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
-		desire(ctx, irene, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("moved.example.com", 8080))
-		running(ctx, irene, d, 2)
-		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		controlplane.DesireApp(ctx, irene, d.Clone().With("instances", 2).With("last_updated", "2.0").Routes("moved.example.com", 8080))
+		controlplane.AwaitRunning(ctx, irene, d, 2)
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
 		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
@@ -90,18 +90,18 @@ var _ = Describe("Desiring an app again", func() {
 	}, patience)
 
 	It("keeps a running app's template when the request would make another, and tells so", func(ctx context.Context) {
-		d := app("template").Env("COLOUR", "green")
-		run(ctx, irene, d)
+		d := controlplane.App("template").Env("COLOUR", "green")
+		controlplane.RunApp(ctx, irene, d)
 		before, secrets := common.StatefulSet(ctx, d.GUID()), common.SecretNames(ctx, d.GUID())
 		other := d.Clone().With("memory_mb", 512).Env("COLOUR", "red").
 			With("instances", 2).With("last_updated", "3.0").Routes("other.example.com", 8080)
-		desire(ctx, irene, other)
-		running(ctx, irene, d, 2)
+		controlplane.DesireApp(ctx, irene, other)
+		controlplane.AwaitRunning(ctx, irene, d, 2)
 		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.UID).To(Equal(before.UID))
 		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
 		Expect(after.Annotations["cloudfoundry.org/routes"]).To(MatchJSON(`[{"hostname":"other.example.com","port":8080}]`))
-		Expect(annotation(ctx, irene, d)).To(Equal("3.0"))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("3.0"))
 		Expect(common.Environment(ctx, d.GUID())).To(HaveKeyWithValue("COLOUR", "green"))
 		Expect(common.SecretNames(ctx, d.GUID())).To(Equal(secrets))
 
@@ -116,27 +116,27 @@ var _ = Describe("Desiring an app again", func() {
 	}, patience)
 
 	It("knows the app under a new name, too", func(ctx context.Context) {
-		d := app("before")
-		run(ctx, irene, d)
+		d := controlplane.App("before")
+		controlplane.RunApp(ctx, irene, d)
 		set := common.StatefulSet(ctx, d.GUID())
-		desire(ctx, irene, d.Clone().With("app_name", "after").With("last_updated", "2.0"))
+		controlplane.DesireApp(ctx, irene, d.Clone().With("app_name", "after").With("last_updated", "2.0"))
 		Expect(common.StatefulSet(ctx, d.GUID()).UID).To(Equal(set.UID))
-		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
 	}, patience)
 
 	It("makes one app of many requests at the same time on two replicas", func(ctx context.Context) {
 		place := newPlatform(ctx, direct(), nil)
 		replicas := []*ireneprocess.Process{place.Start(ctx), place.Start(ctx)}
-		d := app("crowd").With("instances", 2)
+		d := controlplane.App("crowd").With("instances", 2)
 		var requests sync.WaitGroup
 		for n := range 20 {
 			requests.Go(func() {
 				defer GinkgoRecover()
-				Expect(replicas[n%2].Desire(ctx, d)).To(answered(202))
+				Expect(replicas[n%2].Desire(ctx, d)).To(controlplane.Answered(202))
 			})
 		}
 		requests.Wait()
-		running(ctx, replicas[0], d, 2)
+		controlplane.AwaitRunning(ctx, replicas[0], d, 2)
 		place.StatefulSet(ctx, d.GUID())
 		Expect(place.Secrets(ctx, d.GUID())).To(HaveLen(1))
 		Eventually(func() int { return len(place.Budgets(ctx, d.GUID())) }).Should(Equal(1))
@@ -148,11 +148,11 @@ var _ = Describe("Desiring an app again", func() {
 		place := newPlatform(ctx, gate.Kubeconfig(), nil)
 		replicas := []*ireneprocess.Process{place.Start(ctx), place.Start(ctx)}
 		both := newMeeting(2)
-		gate.Intercept(creates("statefulsets"), func(pass func()) {
+		gate.Intercept(controlplane.Creates("statefulsets"), func(pass func()) {
 			both.attend(ctx)
 			pass()
 		})
-		d := app("first")
+		d := controlplane.App("first")
 		names := []cloudcontroller.Desire{d, d.Clone().With("app_name", "second")}
 		stopListing := make(chan struct{})
 		var listing, requests sync.WaitGroup
@@ -173,7 +173,7 @@ var _ = Describe("Desiring an app again", func() {
 		for n, name := range names {
 			requests.Go(func() {
 				defer GinkgoRecover()
-				Expect(replicas[n].Desire(ctx, name)).To(answered(202))
+				Expect(replicas[n].Desire(ctx, name)).To(controlplane.Answered(202))
 			})
 		}
 		requests.Wait()
@@ -183,7 +183,7 @@ var _ = Describe("Desiring an app again", func() {
 		close(stopListing)
 		listing.Wait()
 		for _, replica := range replicas {
-			running(ctx, replica, d, 1)
+			controlplane.AwaitRunning(ctx, replica, d, 1)
 			Expect(replica.List(ctx)).To(HaveKey(d.ProcessGUID()))
 		}
 		By("collecting the twin's Secret")

@@ -29,9 +29,9 @@ var _ = Describe("Two replicas", func() {
 
 	It("know at once what the other was told", func(ctx context.Context) {
 		for n := range 20 {
-			d := app(fmt.Sprintf("shared-%d", n)).With("instances", 2)
-			desire(ctx, one, d)
-			Expect(other.Get(ctx, d.GUID(), d.Version())).To(answered(200))
+			d := controlplane.App(fmt.Sprintf("shared-%d", n)).With("instances", 2)
+			controlplane.DesireApp(ctx, one, d)
+			Expect(other.Get(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 			Expect(other.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(2))
 			Eventually(other.List).WithContext(ctx).WithTimeout(2 * time.Second).Should(HaveKey(d.ProcessGUID()))
 			one, other = other, one
@@ -39,14 +39,14 @@ var _ = Describe("Two replicas", func() {
 	}, patience)
 
 	It("stop and update what the other started", func(ctx context.Context) {
-		d := app("crossed")
-		desire(ctx, one, d)
-		Expect(other.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(answered(200))
-		Eventually(func() string { return annotation(ctx, one, d) }).Should(Equal("2.0"))
-		desire(ctx, other, d.Clone().With("instances", 2).With("last_updated", "3.0"))
-		running(ctx, one, d, 2)
-		Expect(one.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
-		Expect(other.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		d := controlplane.App("crossed")
+		controlplane.DesireApp(ctx, one, d)
+		Expect(other.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "annotation": "2.0"})).To(controlplane.Answered(200))
+		Eventually(func() string { return controlplane.Annotation(ctx, one, d) }).Should(Equal("2.0"))
+		controlplane.DesireApp(ctx, other, d.Clone().With("instances", 2).With("last_updated", "3.0"))
+		controlplane.AwaitRunning(ctx, one, d, 2)
+		Expect(one.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
+		Expect(other.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		Eventually(other.List).WithContext(ctx).ShouldNot(HaveKey(d.ProcessGUID()))
 		Eventually(place.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
 	}, patience)
@@ -54,7 +54,7 @@ var _ = Describe("Two replicas", func() {
 	It("have one leader, whom the other follows within the time of the Lease when it is killed", func(ctx context.Context) {
 		leading := func() (leaders []*ireneprocess.Process) {
 			for _, replica := range []*ireneprocess.Process{one, other} {
-				if replica.Running() && metric(ctx, replica, "irene_leader") == 1 {
+				if replica.Running() && controlplane.Gauge(ctx, replica, "irene_leader") == 1 {
 					leaders = append(leaders, replica)
 				}
 			}
@@ -63,8 +63,8 @@ var _ = Describe("Two replicas", func() {
 		Eventually(leading).Should(HaveLen(1))
 		Consistently(leading).Should(HaveLen(1))
 		leader := leading()[0]
-		d := app("led").With("instances", 2)
-		desire(ctx, one, d)
+		d := controlplane.App("led").With("instances", 2)
+		controlplane.DesireApp(ctx, one, d)
 		Eventually(func() int { return len(place.Budgets(ctx, d.GUID())) }).Should(Equal(1))
 
 		leader.Kill()
@@ -76,12 +76,14 @@ var _ = Describe("Two replicas", func() {
 	}, patience)
 
 	It("hand over at once when the leader is stopped in order", func(ctx context.Context) {
-		Eventually(func() float64 { return metric(ctx, one, "irene_leader") + metric(ctx, other, "irene_leader") }).Should(BeEquivalentTo(1))
-		if metric(ctx, other, "irene_leader") == 1 {
+		Eventually(func() float64 {
+			return controlplane.Gauge(ctx, one, "irene_leader") + controlplane.Gauge(ctx, other, "irene_leader")
+		}).Should(BeEquivalentTo(1))
+		if controlplane.Gauge(ctx, other, "irene_leader") == 1 {
 			one, other = other, one
 		}
 		Expect(one.Stop()).To(Succeed())
-		Eventually(func() float64 { return metric(ctx, other, "irene_leader") }, "3s").Should(BeEquivalentTo(1))
+		Eventually(func() float64 { return controlplane.Gauge(ctx, other, "irene_leader") }, "3s").Should(BeEquivalentTo(1))
 	}, patience)
 
 	It("lose no request and no crash in a rolling restart under load, when callers try the other one", func(ctx context.Context) {
@@ -114,21 +116,21 @@ var _ = Describe("Two replicas", func() {
 				defer GinkgoRecover()
 				first := ""
 				for n := caller; ; n++ {
-					d := app(fmt.Sprintf("load-%d", caller)).With("instances", 1+n%2)
-					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Desire(ctx, d) })).To(answered(202))
+					d := controlplane.App(fmt.Sprintf("load-%d", caller)).With("instances", 1+n%2)
+					Expect(ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) { return c.Desire(ctx, d) })).To(controlplane.Answered(202))
 					Expect(ask(n+1, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
 						return c.Get(ctx, d.GUID(), d.Version())
-					})).To(answered(200), "whoever is asked knows what the other was told")
+					})).To(controlplane.Answered(200), "whoever is asked knows what the other was told")
 					// The other number of instances, so that budgets come and go.
 					d["instances"], d["last_updated"] = 2-n%2, fmt.Sprintf("%d.%d", caller, n)
 					Expect(ask(n+1, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
 						return c.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": d["instances"], "annotation": d["last_updated"]})
-					})).To(answered(200))
+					})).To(controlplane.Answered(200))
 					answer, err := ask(n, func(c cloudcontroller.Client) (cloudcontroller.Answer, error) {
 						return c.Call(ctx, http.MethodGet, "/apps", nil)
 					})
 					Expect(err).NotTo(HaveOccurred())
-					Expect(answer).To(answered(200))
+					Expect(answer).To(controlplane.Answered(200))
 					if first == "" {
 						first = d.ProcessGUID()
 					} else if n > caller+4 { // some writes ago, so every replica has heard of it
@@ -193,7 +195,7 @@ var _ = Describe("Two replicas", func() {
 			for _, d := range desired {
 				g.Expect(sets[d.GUID()]).To(Equal(1))
 				g.Expect(secrets[d.GUID()]).To(Equal(1))
-				g.Expect(budgets[d.GUID()]).To(Equal(instancesOf(d) > 1))
+				g.Expect(budgets[d.GUID()]).To(Equal(controlplane.InstancesOf(d) > 1))
 			}
 		}).Should(Succeed())
 	}, SpecTimeout(4*time.Minute))

@@ -46,13 +46,13 @@ var _ = Describe("Under load no request is lost or misled", func() {
 	started := func(ctx context.Context, name string, instances int) (cloudcontroller.Desire, []string) {
 		GinkgoHelper()
 		d := nodes.App(name, instances)
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		return d, place.routed(ctx, d, name+".example.com", nodes.Port, instances)
 	}
 	awaitedBy := func(ctx context.Context, heirs int) {
 		GinkgoHelper()
 		heir = nodes.AppOnFreedAddresses(tenant, heirs)
-		desire(ctx, irene, heir)
+		controlplane.DesireApp(ctx, irene, heir)
 		// On their nodes and waiting for addresses.
 		Eventually(irene.States).WithContext(ctx).WithArguments(heir.GUID(), heir.Version()).Should(HaveEach("CLAIMED"))
 	}
@@ -74,7 +74,7 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		GinkgoHelper()
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
 			"instances": instances, "routes": d["routes"], "annotation": strconv.FormatInt(time.Now().UnixNano(), 10),
-		})).To(answered(200))
+		})).To(controlplane.Answered(200))
 	}
 
 	It("when an app is scaled down from four instances to one", func(ctx context.Context) {
@@ -94,7 +94,7 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		requests := place.load(d, "stopped.example.com")
 		requests.goesOn(200)
 		for n := range 2 {
-			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), strconv.Itoa(n))).To(answered(200))
+			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), strconv.Itoa(n))).To(controlplane.Answered(200))
 			Eventually(place.routers[0].addresses).WithArguments("stopped.example.com").Should(SatisfyAll(
 				HaveLen(2), Not(Equal(before))))
 			Eventually(func() []string { return place.routers[0].addresses(tenant + ".example.com") }).Should(HaveLen(n + 1))
@@ -112,15 +112,15 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		// Another process of the same app with the same routes. Each time that all its
 		// instances are RUNNING the old one loses one and it gets one.
 		fresh := old.Clone().Identify(cloudcontroller.NewGUID(), cloudcontroller.NewGUID()).With("instances", 1)
-		desire(ctx, irene, fresh)
+		controlplane.DesireApp(ctx, irene, fresh)
 		for step := 1; step <= 3; step++ {
-			running(ctx, irene, fresh, step)
+			controlplane.AwaitRunning(ctx, irene, fresh, step)
 			scale(ctx, old, 3-step)
 			if step < 3 {
 				scale(ctx, fresh, step+1)
 			}
 		}
-		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, old.GUID(), old.Version())).To(controlplane.Answered(200))
 		inherited(before)
 		place.routed(ctx, fresh, "rolled.example.com", nodes.Port, 3)
 		requests.goesOn(200)
@@ -162,8 +162,8 @@ var _ = Describe("Under load no request is lost or misled", func() {
 		for _, node := range nodes.Nodes[:2] {
 			nodes.Cordon(ctx, node, false)
 		}
-		running(ctx, irene, two, 2)
-		running(ctx, irene, three, 3)
+		controlplane.AwaitRunning(ctx, irene, two, 2)
+		controlplane.AwaitRunning(ctx, irene, three, 3)
 		drain(nodes.Nodes[2])
 
 		place.routed(ctx, two, "two.example.com", nodes.Port, 2)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
-	"github.com/irene-cf/irene/fixtures/natsserver"
+	"github.com/irene-cf/irene/fixtures/loopback"
 	"github.com/irene-cf/irene/fixtures/router"
 )
 
@@ -23,13 +23,13 @@ var _ = Describe("Losing the replica that registers routes", func() {
 	var (
 		place *routing
 		nodes *controlplane.Kubelet
-		gates map[*ireneprocess.Process]*natsserver.Gate
+		gates map[*ireneprocess.Process]*loopback.Gate
 		// gateways lead to the API server.
 		gateways map[*ireneprocess.Process]*controlplane.Gateway
 	)
 	startReplica := func() *ireneprocess.Process {
 		GinkgoHelper()
-		gate, err := natsserver.StartGate(place.bus.URL())
+		gate, err := loopback.StartGate(place.bus.URL())
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(gate.Stop)
 		place.Settings["nats"].(map[string]any)["servers"] = []string{gate.URL()}
@@ -40,13 +40,13 @@ var _ = Describe("Losing the replica that registers routes", func() {
 		return replica
 	}
 	registers := func(ctx context.Context, replica *ireneprocess.Process) float64 {
-		return metric(ctx, replica, "irene_route_emitter_active")
+		return controlplane.Gauge(ctx, replica, "irene_route_emitter_active")
 	}
 	BeforeEach(func(ctx context.Context) {
 		place = newRouting(ctx, direct(), router.Options{RegisterInterval: 2 * time.Second, PruneThreshold: pruneThreshold, PruneInterval: time.Second})
 		place.Settings["leader_election"] = map[string]any{"lease_duration": "15s", "renew_deadline": "10s", "retry_period": "2s"}
 		nodes = controlplane.NewKubelet(ctx, api, place.Namespace, 2)
-		gates, gateways = map[*ireneprocess.Process]*natsserver.Gate{}, map[*ireneprocess.Process]*controlplane.Gateway{}
+		gates, gateways = map[*ireneprocess.Process]*loopback.Gate{}, map[*ireneprocess.Process]*controlplane.Gateway{}
 	})
 
 	DescribeTable("costs no request to an app, and an instance that gets ready a few seconds", func(ctx context.Context,
@@ -56,8 +56,8 @@ var _ = Describe("Losing the replica that registers routes", func() {
 			Expect(replica.AwaitReady(ctx)).To(Succeed())
 		}
 		stays, starts := nodes.App("stays", 2), nodes.App("starts", 1)
-		desire(ctx, registrar, stays)
-		desire(ctx, other, starts)
+		controlplane.DesireApp(ctx, registrar, stays)
+		controlplane.DesireApp(ctx, other, starts)
 		place.routed(ctx, stays, "stays.example.com", nodes.Port, 2)
 		place.routed(ctx, starts, "starts.example.com", nodes.Port, 1)
 		Eventually(func() float64 { return registers(ctx, registrar) + registers(ctx, other) }).Should(BeEquivalentTo(1))

@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/ireneprocess"
 	"github.com/irene-cf/irene/fixtures/router"
 )
@@ -56,14 +57,14 @@ var _ = Describe("The whole table", func() {
 			return times
 		}
 		d := cloudcontroller.NewBuildpack("large").With("instances", instances).With("routes", routes(40))
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		// Within a second, or as long again if the first answer came before the router had
 		// subscribed; without the second answer, it would take the refresh interval.
 		Expect(restarts(40 * instances)).To(HaveEach(BeNumerically("<", 5*time.Second)))
 
 		// The promise holds for as many as these, but routers that share their
 		// processors and a race detector with the whole suite may not keep up.
-		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "routes": routes(200), "annotation": "2.0"})).To(answered(200))
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "routes": routes(200), "annotation": "2.0"})).To(controlplane.Answered(200))
 		restarts(200 * instances)
 	}, SpecTimeout(4*time.Minute))
 })
@@ -105,25 +106,25 @@ var _ = Describe("When NATS is away", func() {
 		irene := place.Start(ctx)
 		stays, stopped, scaled, moved := named("stays", 2), named("stopped", 2), named("scaled", 3), named("moved", 1)
 		for _, d := range []cloudcontroller.Desire{stays, stopped, scaled, moved} {
-			desire(ctx, irene, d)
+			controlplane.DesireApp(ctx, irene, d)
 		}
 		for _, d := range []cloudcontroller.Desire{stays, stopped, scaled, moved} {
-			place.routed(ctx, d, uri(d["app_name"].(string)), port, instancesOf(d))
+			place.routed(ctx, d, uri(d["app_name"].(string)), port, controlplane.InstancesOf(d))
 		}
 		Eventually(routable(irene)).Should(Succeed())
 
 		place.bus.Stop()
 		Eventually(unroutable(irene)).Should(Succeed())
 		Expect(ready(irene)).To(Equal(200))
-		Eventually(metric).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeZero())
+		Eventually(controlplane.Gauge).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeZero())
 		fresh := named("fresh", 2)
-		run(ctx, irene, fresh)
-		Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
-		Expect(irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2.0"})).To(answered(200))
+		controlplane.RunApp(ctx, irene, fresh)
+		Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(controlplane.Answered(200))
+		Expect(irene.Update(ctx, scaled.GUID(), scaled.Version(), map[string]any{"instances": 1, "routes": scaled["routes"], "annotation": "2.0"})).To(controlplane.Answered(200))
 		Expect(irene.Update(ctx, moved.GUID(), moved.Version(), map[string]any{"instances": 1, "annotation": "2.0",
-			"routes": map[string]any{"cf-router": cfRoutes(9090, "elsewhere.example.com")}})).To(answered(200))
+			"routes": map[string]any{"cf-router": cfRoutes(9090, "elsewhere.example.com")}})).To(controlplane.Answered(200))
 		Eventually(place.NothingLeftOf(ctx, stopped.GUID())).Should(Succeed())
-		running(ctx, irene, scaled, 1)
+		controlplane.AwaitRunning(ctx, irene, scaled, 1)
 		Expect(irene.List(ctx)).To(HaveLen(4))
 		// The routers, too, know nothing of all that yet.
 		Expect(place.routers[0].addresses(uri("stopped"))).To(HaveLen(2))
@@ -141,7 +142,7 @@ var _ = Describe("When NATS is away", func() {
 			Expect(w.Table()).To(HaveLen(4))
 		}
 		Eventually(routable(irene)).Should(Succeed())
-		Eventually(metric).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeEquivalentTo(1))
+		Eventually(controlplane.Gauge).WithArguments(ctx, irene, "irene_route_nats_connected").Should(BeEquivalentTo(1))
 	}, patience)
 
 	It("Irene starts, serves its API, and tells routers everything when it comes", func(ctx context.Context) {
@@ -149,7 +150,7 @@ var _ = Describe("When NATS is away", func() {
 		irene := place.Start(ctx)
 		Eventually(unroutable(irene)).Should(Succeed())
 		d := named("early", 2)
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Expect(irene.List(ctx)).To(HaveKey(d.ProcessGUID()))
 		Expect(place.bus.Start()).To(Succeed())
 		place.routed(ctx, d, uri("early"), port, 2)

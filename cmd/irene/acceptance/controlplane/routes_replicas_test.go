@@ -31,7 +31,7 @@ var _ = Describe("Two replicas and the routers", func() {
 	active := func(ctx context.Context, replicas ...*ireneprocess.Process) func() float64 {
 		return func() (sum float64) {
 			for _, replica := range replicas {
-				sum += metric(ctx, replica, "irene_route_emitter_active")
+				sum += controlplane.Gauge(ctx, replica, "irene_route_emitter_active")
 			}
 			return sum
 		}
@@ -47,7 +47,7 @@ var _ = Describe("Two replicas and the routers", func() {
 	elect := func(ctx context.Context) {
 		GinkgoHelper()
 		Eventually(active(ctx, leader, follower)).Should(BeEquivalentTo(1))
-		if metric(ctx, follower, "irene_route_emitter_active") == 1 {
+		if controlplane.Gauge(ctx, follower, "irene_route_emitter_active") == 1 {
 			leader, follower = follower, leader
 		}
 	}
@@ -62,8 +62,8 @@ var _ = Describe("Two replicas and the routers", func() {
 		leader, follower = startReplica(ctx), startReplica(ctx)
 		elect(ctx)
 		first, second = cloudcontroller.NewBuildpack("first").With("instances", 3), cloudcontroller.NewBuildpack("second").With("instances", 3)
-		desire(ctx, leader, first)
-		desire(ctx, follower, second)
+		controlplane.DesireApp(ctx, leader, first)
+		controlplane.DesireApp(ctx, follower, second)
 		firstAt = place.routed(ctx, first, firstURI, port, 3)
 		secondAt = place.routed(ctx, second, secondURI, port, 3)
 	}, NodeTimeout(3*time.Minute))
@@ -81,7 +81,7 @@ var _ = Describe("Two replicas and the routers", func() {
 	// lastAt is the address of the instance with the highest index.
 	lastAt := func(ctx context.Context, d cloudcontroller.Desire) string {
 		GinkgoHelper()
-		pod, err := api.CoreV1().Pods(place.Namespace).Get(ctx, fmt.Sprintf("%s-%d", place.StatefulSet(ctx, d.GUID()).Name, instancesOf(d)-1), metav1.GetOptions{})
+		pod, err := api.CoreV1().Pods(place.Namespace).Get(ctx, fmt.Sprintf("%s-%d", place.StatefulSet(ctx, d.GUID()).Name, controlplane.InstancesOf(d)-1), metav1.GetOptions{})
 		Expect(err).NotTo(HaveOccurred())
 		return fmt.Sprintf("%s:%d", pod.Status.PodIP, port)
 	}
@@ -121,13 +121,13 @@ var _ = Describe("Two replicas and the routers", func() {
 		scale(ctx, first, 2)
 		deleted := quick(since, killed, firstURI, gone)
 		stopped := time.Now()
-		Expect(follower.Client.Stop(ctx, second.GUID(), second.Version())).To(answered(200))
+		Expect(follower.Client.Stop(ctx, second.GUID(), second.Version())).To(controlplane.Answered(200))
 		var whole time.Duration
 		for _, address := range secondAt {
 			whole = max(whole, quick(since, stopped, secondURI, address))
 		}
 		fresh := cloudcontroller.NewBuildpack("fresh")
-		run(ctx, follower, fresh)
+		controlplane.RunApp(ctx, follower, fresh)
 		place.routed(ctx, fresh, "fresh.apps.example.com", port, 1)
 		registered := time.Since(killed)
 		AddReportEntry(fmt.Sprintf("after the one that registers was killed: an instance out after %s, a stopped app %s after the request, a new one in after %s",
@@ -141,7 +141,7 @@ var _ = Describe("Two replicas and the routers", func() {
 
 	It("lose no route while the API server is away, and catch up when it is back", func(ctx context.Context) {
 		third := cloudcontroller.NewBuildpack("third").With("instances", 2)
-		desire(ctx, leader, third)
+		controlplane.DesireApp(ctx, leader, third)
 		place.routed(ctx, third, "third.apps.example.com", port, 2)
 		watch := place.guard(map[string][]string{firstURI: firstAt})
 		for _, gate := range gates {
@@ -165,7 +165,9 @@ var _ = Describe("Two replicas and the routers", func() {
 		place.routed(ctx, third, "third.apps.example.com", port, 4)
 		AddReportEntry(fmt.Sprintf("API server away for %s; caught up %s after its return", began.Sub(away).Round(time.Second), time.Since(began).Round(time.Millisecond)))
 		Eventually(active(ctx, leader, follower)).Should(BeEquivalentTo(1))
-		Eventually(func() float64 { return metric(ctx, leader, "irene_leader") + metric(ctx, follower, "irene_leader") }).Should(BeEquivalentTo(1))
+		Eventually(func() float64 {
+			return controlplane.Gauge(ctx, leader, "irene_leader") + controlplane.Gauge(ctx, follower, "irene_leader")
+		}).Should(BeEquivalentTo(1))
 		watch.missedNothing("API server away")
 		for _, w := range place.routers {
 			Expect(w.Counts().Pruned).To(BeZero())
@@ -185,9 +187,9 @@ var _ = Describe("Two replicas and the routers", func() {
 		watch := place.guard(map[string][]string{firstURI: keptFirst})
 
 		By("the other taking over, and the first falling silent")
-		Eventually(func() float64 { return metric(ctx, follower, "irene_route_emitter_active") }, "15s").Should(BeEquivalentTo(1))
+		Eventually(func() float64 { return controlplane.Gauge(ctx, follower, "irene_route_emitter_active") }, "15s").Should(BeEquivalentTo(1))
 		took := time.Since(cut)
-		Eventually(func() float64 { return metric(ctx, leader, "irene_route_emitter_active") }, "1s").Should(BeZero())
+		Eventually(func() float64 { return controlplane.Gauge(ctx, leader, "irene_route_emitter_active") }, "1s").Should(BeZero())
 		removed := time.Now()
 		scale(ctx, second, 2)
 		outAfter := quick(since, removed, secondURI, after)
@@ -204,7 +206,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		gates[leader].Reopen()
 		leader, follower = follower, leader
 		fresh := cloudcontroller.NewBuildpack("fresh")
-		desire(ctx, leader, fresh)
+		controlplane.DesireApp(ctx, leader, fresh)
 		place.routed(ctx, fresh, "fresh.apps.example.com", port, 1)
 		Eventually(follower.List).WithContext(ctx).WithTimeout(20 * time.Second).Should(HaveKey(fresh.ProcessGUID()))
 		Consistently(active(ctx, leader, follower)).Should(BeEquivalentTo(1))
@@ -252,7 +254,7 @@ var _ = Describe("Two replicas and the routers", func() {
 		Consistently(right).Should(Succeed())
 		By("falling silent with the next announcement")
 		Eventually(active(ctx, leader), "7s").Should(BeZero())
-		Eventually(metric).WithArguments(ctx, follower, "irene_route_emitter_active").Should(BeEquivalentTo(1))
+		Eventually(controlplane.Gauge).WithArguments(ctx, follower, "irene_route_emitter_active").Should(BeEquivalentTo(1))
 		right(Default)
 	},
 		Entry("with the API server", patience, false),

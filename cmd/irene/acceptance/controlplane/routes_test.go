@@ -34,7 +34,7 @@ var _ = Describe("Routers", Ordered, ContinueOnFailure, func() {
 	started := func(ctx context.Context, name string, instances int) (d cloudcontroller.Desire, uri string, addresses []string) {
 		GinkgoHelper()
 		d, uri = nodes.App(name, instances), name+".example.com"
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		return d, uri, place.routed(ctx, d, uri, nodes.Port, instances)
 	}
 	pod := func(ctx context.Context, d cloudcontroller.Desire, index int) *controlplane.LoopbackPod {
@@ -86,7 +86,7 @@ var _ = Describe("Routers", Ordered, ContinueOnFailure, func() {
 
 	It("learn no isolation segment of an app that has none, and the zone of its node", func(ctx context.Context) {
 		d := cloudcontroller.NewBuildpack("shared") // on a node of kwok
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		place.routed(ctx, d, "shared.apps.example.com", 8080, 1)
 		Expect(place.routers[0].Endpoints("shared.apps.example.com")).To(ConsistOf(SatisfyAll(
 			HaveField("IsolationSegment", ""), HaveField("AvailabilityZone", MatchRegexp(`^z\d$`)))))
@@ -115,13 +115,13 @@ var _ = Describe("Routers", Ordered, ContinueOnFailure, func() {
 		Eventually(time.Now).Should(BeTemporally(">", began.Add(time.Second)))
 		nodes.ReportReady(ctx, wavering, false)
 		Expect(place.routed(ctx, d, uri, nodes.Port, 1)).To(ConsistOf(kept.Address(nodes.Port)))
-		states(ctx, irene, d, "RUNNING", "RUNNING")
+		controlplane.AwaitStates(ctx, irene, d, "RUNNING", "RUNNING")
 	}, patience)
 
 	It("lose an app that is stopped with the request, before its pods end", func(ctx context.Context) {
 		d, uri, addresses := started(ctx, "stopped", 3)
 		since := place.routers[0].now()
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		for _, address := range addresses {
 			place.routers[0].hears(since, unregisters(uri, address))
 		}
@@ -169,11 +169,11 @@ var _ = Describe("Routers", Ordered, ContinueOnFailure, func() {
 	It("never lead to another app that gets the address of an instance", func(ctx context.Context) {
 		d, uri, addresses := started(ctx, "owner", 1)
 		heir, heirs := nodes.AppOnFreedAddresses("heir", 3), "heir.example.com"
-		desire(ctx, irene, heir)
+		controlplane.DesireApp(ctx, irene, heir)
 		inherited := []string{}
 		for range 3 {
 			left, since := addresses[0], place.routers[0].now()
-			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(answered(200))
+			Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "0")).To(controlplane.Answered(200))
 			inherited = append(inherited, left)
 			Expect(place.routed(ctx, heir, heirs, nodes.Port, len(inherited))).To(ConsistOf(inherited))
 			addresses = place.routed(ctx, d, uri, nodes.Port, 1)

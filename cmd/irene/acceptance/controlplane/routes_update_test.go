@@ -87,11 +87,11 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 	}, NodeTimeout(3*time.Minute))
 	BeforeEach(func(ctx context.Context) {
 		d = nodes.App("changed", 2).With("ports", []int{port, other})
-		desire(ctx, irene, d)
+		controlplane.DesireApp(ctx, irene, d)
 		place.routed(ctx, d, "changed.example.com", port, 2)
 	}, NodeTimeout(3*time.Minute))
 	AfterEach(func(ctx context.Context) {
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		place.unrouted("changed.example.com")
 		// The next one may have an instance of the same name.
 		Eventually(place.NothingLeftOf(ctx, d.GUID())).Should(Succeed())
@@ -101,9 +101,9 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 	neighboured := func(ctx context.Context) {
 		GinkgoHelper()
 		neighbour := nodes.App("neighbour", 1)
-		desire(ctx, irene, neighbour)
+		controlplane.DesireApp(ctx, irene, neighbour)
 		DeferCleanup(func(ctx context.Context) {
-			Expect(irene.Client.Stop(ctx, neighbour.GUID(), neighbour.Version())).To(answered(200))
+			Expect(irene.Client.Stop(ctx, neighbour.GUID(), neighbour.Version())).To(controlplane.Answered(200))
 			place.unrouted("neighbour.example.com")
 		})
 		place.routed(ctx, neighbour, "neighbour.example.com", port, 1)
@@ -112,7 +112,7 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		GinkgoHelper()
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
 			"instances": 2, "routes": routes, "annotation": fmt.Sprint(time.Now().UnixNano()),
-		})).To(answered(200))
+		})).To(controlplane.Answered(200))
 	}
 	http := func(lists ...[]any) map[string]any {
 		return map[string]any{"cf-router": append([]any{}, slices.Concat(lists...)...)}
@@ -211,7 +211,7 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		moves("silver", silver, gold)
 		moves("gold", gold, silver)
 
-		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(controlplane.Answered(200))
 		for _, w := range append([]*witness{gold, silver, both}, place.routers...) {
 			Eventually(w.addresses).WithArguments(uri).Should(BeEmpty())
 		}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Secret values", func() {
@@ -32,26 +33,26 @@ var _ = Describe("Secret values", func() {
 		By("desiring, repeating, changing, updating, refusing")
 		d := cloudcontroller.NewBuildpack("secretive").With("instances", 2).
 			Env("VCAP_SERVICES", `{"mysql":[{"credentials":{"password":"`+marker+`"}}]}`).Env("DATABASE_URL", marker).Env("MY_KEY", marker)
-		Expect(note(irene.Desire(ctx, d))).To(answered(202))
-		Expect(note(irene.Desire(ctx, d))).To(answered(202))
-		Expect(note(irene.Desire(ctx, d.Clone().Env("OTHER", marker).With("last_updated", "2.0")))).To(answered(202))
-		Expect(note(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3}))).To(answered(200))
+		Expect(note(irene.Desire(ctx, d))).To(controlplane.Answered(202))
+		Expect(note(irene.Desire(ctx, d))).To(controlplane.Answered(202))
+		Expect(note(irene.Desire(ctx, d.Clone().Env("OTHER", marker).With("last_updated", "2.0")))).To(controlplane.Answered(202))
+		Expect(note(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 3}))).To(controlplane.Answered(200))
 		docker := cloudcontroller.NewDocker("private", "127.0.0.1:1/private/app").Env("TOKEN", marker)
 		lifecycle := docker["lifecycle"].(map[string]any)["docker_lifecycle"].(map[string]any)
 		lifecycle["registry_username"], lifecycle["registry_password"] = "user-"+marker, "password-"+marker
-		Expect(note(irene.Desire(ctx, docker))).To(answered(202))
+		Expect(note(irene.Desire(ctx, docker))).To(controlplane.Answered(202))
 		for _, bad := range []cloudcontroller.Desire{
-			app("refused").Env("HUGE", marker+strings.Repeat("x", 130<<10)),
-			app("refused").Env("NUL", marker+"\x00"),
-			app("refused").Env("BAD=NAME", marker),
-			app("refused").Env("KEY", marker).With("memory_mb", -1),
+			controlplane.App("refused").Env("HUGE", marker+strings.Repeat("x", 130<<10)),
+			controlplane.App("refused").Env("NUL", marker+"\x00"),
+			controlplane.App("refused").Env("BAD=NAME", marker),
+			controlplane.App("refused").Env("KEY", marker).With("memory_mb", -1),
 		} {
-			Expect(note(irene.Desire(ctx, bad))).To(answered(422))
+			Expect(note(irene.Desire(ctx, bad))).To(controlplane.Answered(422))
 			note(irene.Call(ctx, "GET", "/apps/"+bad.GUID()+"/"+bad.Version()+"/instances", nil))
 		}
-		Expect(note(irene.Call(ctx, "PUT", "/apps/a-b", `{"guid":"a","version":"b","environment":{"A":["`+marker+`"]}}`))).To(answered(400))
-		Expect(note(irene.Call(ctx, "PUT", "/apps/a-b", `{"environment":{"A":"`+marker))).To(answered(400))
-		running(ctx, irene, d, 3)
+		Expect(note(irene.Call(ctx, "PUT", "/apps/a-b", `{"guid":"a","version":"b","environment":{"A":["`+marker+`"]}}`))).To(controlplane.Answered(400))
+		Expect(note(irene.Call(ctx, "PUT", "/apps/a-b", `{"environment":{"A":"`+marker))).To(controlplane.Answered(400))
+		controlplane.AwaitRunning(ctx, irene, d, 3)
 		note(irene.Call(ctx, "GET", "/apps", nil))
 		note(irene.Get(ctx, d.GUID(), d.Version()))
 		note(irene.Call(ctx, "GET", "/apps/"+d.GUID()+"/"+d.Version()+"/instances", nil))
@@ -99,7 +100,7 @@ var _ = Describe("Secret values", func() {
 		d := cloudcontroller.NewDocker("private", "127.0.0.1:1/private/app")
 		lifecycle := d["lifecycle"].(map[string]any)["docker_lifecycle"].(map[string]any)
 		lifecycle["registry_username"], lifecycle["registry_password"] = "user", "pass"
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		secrets := common.Secrets(ctx, d.GUID())
 		Expect(secrets).To(HaveLen(1))
 		Expect(string(secrets[0].Type)).To(Equal("kubernetes.io/dockerconfigjson"))

@@ -37,15 +37,15 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 			d := started(ctx, "busy", 1)
 			ready := node.WatchReady(d)
 			surged := func() bool { return stack.replicas(ctx, d)() == 2 }
-			wait := meanwhile(ctx, surged, func() { Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(answered(200)) })
+			wait := meanwhile(ctx, surged, func() { Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(controlplane.Answered(200)) })
 			stack.rolls(ctx, outcome)
 			wait()
 			stack.onNew(ctx, d, instances)
-			running(ctx, irene, d, instances)
+			controlplane.AwaitRunning(ctx, irene, d, instances)
 			if lowest, _ := ready(); instances > 0 {
 				Expect(lowest).To(Equal(1))
 			}
-			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
 		},
 		Entry("a route", patience, map[string]any{"instances": 1, "annotation": "2.0", "routes": map[string]any{"cf-router": []any{}}}, 1, control.RollDone),
 		Entry("more instances", patience, map[string]any{"instances": 3, "annotation": "2.0"}, 3, control.RollDone),
@@ -69,7 +69,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{
 					"instances": 1, "annotation": fmt.Sprint(updates), "routes": map[string]any{"cf-router": []any{
 						map[string]any{"hostname": fmt.Sprintf("r%d.example.com", updates), "port": 8080}}},
-				})).To(answered(200))
+				})).To(controlplane.Answered(200))
 			}
 		})
 		stack.rolls(ctx, control.RollDone)
@@ -79,7 +79,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 		stack.onNew(ctx, d, 1)
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{1, 2}))
-		Expect(annotation(ctx, irene, d)).To(Equal(fmt.Sprint(updates)))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(fmt.Sprint(updates)))
 		Expect(common.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/routes"]).To(ContainSubstring(fmt.Sprintf("r%d.example.com", updates)))
 	}, patience)
 
@@ -89,7 +89,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				d := started(ctx, fmt.Sprintf("shrinking-%d-%d", instances, replaced), instances)
 				ready := node.WatchReady(d)
 				wait := meanwhile(ctx, stack.replaced(ctx, d, replaced), func() {
-					Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 1})).To(answered(200))
+					Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 1})).To(controlplane.Answered(200))
 					Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
 				})
 				stack.rolls(ctx, control.RollDone)
@@ -97,7 +97,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				stack.onNew(ctx, d, 1)
 				lowest, _ := ready()
 				Expect(lowest).To(Equal(1), "%d of %d replaced", replaced, instances)
-				running(ctx, irene, d, 1)
+				controlplane.AwaitRunning(ctx, irene, d, 1)
 			}
 		}
 	}, SpecTimeout(4*time.Minute))
@@ -111,7 +111,7 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 			_, err := stack.roll(killed)
 			Expect(err).To(MatchError(ContainSubstring("killed")))
 			wait()
-			Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0"})).To(answered(200))
+			Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0"})).To(controlplane.Answered(200))
 			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(instances))
 			// Of an app without instances nothing is left to do, which irene may have
 			// noticed already.
@@ -121,11 +121,11 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 				Expect(lrps).To(ConsistOf(HaveField("Outcome", control.RollDone)))
 			}
 			stack.onNew(ctx, d, instances)
-			running(ctx, irene, d, instances)
+			controlplane.AwaitRunning(ctx, irene, d, instances)
 			if lowest, _ := ready(); instances > 0 {
 				Expect(lowest).To(Equal(1))
 			}
-			Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
 		}
 	}, SpecTimeout(4*time.Minute))
 
@@ -134,9 +134,9 @@ var _ = Describe("Rolling a stack while Cloud Controller asks for something", fu
 		stopped := started(ctx, "stopped", 1)
 		ready := node.WatchReady(again)
 		waits := []func(){
-			meanwhile(ctx, func() bool { return stack.replicas(ctx, again)() == 2 }, func() { desire(ctx, irene, again.With("annotation", "2.0")) }),
+			meanwhile(ctx, func() bool { return stack.replicas(ctx, again)() == 2 }, func() { controlplane.DesireApp(ctx, irene, again.With("annotation", "2.0")) }),
 			meanwhile(ctx, func() bool { return stack.replicas(ctx, stopped)() == 2 }, func() {
-				Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(answered(200))
+				Expect(irene.Client.Stop(ctx, stopped.GUID(), stopped.Version())).To(controlplane.Answered(200))
 			}),
 		}
 		stack.rolls(ctx, control.RollDone, control.RollOvertaken)
@@ -161,7 +161,7 @@ var _ = Describe("Rolling a stack under load", func() {
 		for _, instances := range []int{1, 3} {
 			name := fmt.Sprintf("rolled-%d", instances)
 			d := nodes.App(name, instances)
-			desire(ctx, irene, d)
+			controlplane.DesireApp(ctx, irene, d)
 			place.routed(ctx, d, name+".example.com", nodes.Port, instances)
 			stack.takes(ctx, d)
 			apps, loads = append(apps, d), append(loads, place.load(d, name+".example.com"))
@@ -176,7 +176,7 @@ var _ = Describe("Rolling a stack under load", func() {
 				Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": instances, "annotation": "2.0",
 					"routes": map[string]any{"cf-router": []any{
 						map[string]any{"hostname": name, "port": nodes.Port}, map[string]any{"hostname": "also-" + name, "port": nodes.Port},
-					}}})).To(answered(200))
+					}}})).To(controlplane.Answered(200))
 			})
 			defer wait()
 		}

@@ -49,7 +49,7 @@ var _ = Describe("Rolling a stack", func() {
 			Expect(set.Annotations).To(HaveKeyWithValue(surgeAnnotation, "1"))
 			for set.Annotations[surgeAnnotation] != "" {
 				Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1), "the second is nobody's business")
-				Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(answered(400))
+				Expect(irene.StopInstance(ctx, d.GUID(), d.Version(), "1")).To(controlplane.Answered(400))
 				Expect(common.Budgets(ctx, d.GUID())).To(BeEmpty())
 				set = common.StatefulSet(ctx, d.GUID())
 			}
@@ -64,7 +64,7 @@ var _ = Describe("Rolling a stack", func() {
 		stack.onNew(ctx, d, 1)
 		lowest, most := ready()
 		Expect([]int{lowest, most}).To(Equal([]int{1, 2}))
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 
 		after := common.StatefulSet(ctx, d.GUID())
 		Expect(after.Annotations[lrpAnnotation]).To(MatchJSON(strings.Replace(before.Annotations[lrpAnnotation],
@@ -113,7 +113,7 @@ var _ = Describe("Rolling a stack", func() {
 		lowest, _ = readyTriple()
 		Expect(lowest).To(Equal(2))
 		Eventually(common.PodUIDs).WithContext(ctx).WithArguments(single.GUID()).Should(Equal(kept), "the old instance was left alone")
-		running(ctx, irene, triple, 3)
+		controlplane.AwaitRunning(ctx, irene, triple, 3)
 	}, SpecTimeout(3*time.Minute))
 
 	It("stops after a failure when it is asked to", func(ctx context.Context) {
@@ -132,15 +132,15 @@ var _ = Describe("Rolling a stack", func() {
 
 	It("moves what does not run without waiting, and what has volumes without a second instance", func(ctx context.Context) {
 		zero, _ := started(ctx, "zero", 1)
-		Expect(irene.Update(ctx, zero.GUID(), zero.Version(), map[string]any{"instances": 0})).To(answered(200))
+		Expect(irene.Update(ctx, zero.GUID(), zero.Version(), map[string]any{"instances": 0})).To(controlplane.Answered(200))
 		Eventually(func() int { return len(common.Pods(ctx, zero.GUID())) }).Should(BeZero())
 
 		crashing := node.App("crashing", 2)
-		desire(ctx, irene, crashing)
-		running(ctx, irene, crashing, 2)
+		controlplane.DesireApp(ctx, irene, crashing)
+		controlplane.AwaitRunning(ctx, irene, crashing, 2)
 		crashingSet := stack.takes(ctx, crashing)
 		for _, index := range []string{"0", "1"} {
-			common.ReportStatus(ctx, crashing, index, waits("CrashLoopBackOff", "", &corev1.ContainerStateTerminated{ExitCode: 1}))
+			common.ReportStatus(ctx, crashing, index, controlplane.Waiting("CrashLoopBackOff", "", &corev1.ContainerStateTerminated{ExitCode: 1}))
 		}
 		Eventually(func() int32 { return common.StatefulSet(ctx, crashing.GUID()).Status.ReadyReplicas }).Should(BeZero())
 		node.FailReadiness(newImage(crashingSet))
@@ -159,7 +159,7 @@ var _ = Describe("Rolling a stack", func() {
 			return render.AppImage{Stack: lrp.RootFS.Stack, Revision: "ba9876543210"}, nil
 		}
 		d := node.App("database", 1).With("volume_mounts", []any{map[string]any{"volume_id": boundClaim(ctx, common.Namespace), "mount_dir": "/data"}})
-		run(ctx, irene, d)
+		controlplane.RunApp(ctx, irene, d)
 		Eventually(func() int32 { return common.StatefulSet(ctx, d.GUID()).Status.ReadyReplicas }).Should(BeEquivalentTo(1))
 		stack.takes(ctx, d)
 		ready := node.WatchReady(d)

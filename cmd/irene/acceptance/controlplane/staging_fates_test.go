@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/stager/steps"
 )
 
@@ -38,7 +39,7 @@ func deletedWith(propagation metav1.DeletionPropagation) func(ctx context.Contex
 		Expect(api.BatchV1().Jobs(b.home.Namespace).Delete(ctx, b.jobName(), metav1.DeleteOptions{PropagationPolicy: &propagation})).To(Succeed())
 		// No kubelet says that the pod has ended, for which a deletion in the foreground waits.
 		now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}
-		Expect(api.CoreV1().Pods(b.home.Namespace).DeleteCollection(ctx, now, of(b.GUID))).To(Succeed())
+		Expect(api.CoreV1().Pods(b.home.Namespace).DeleteCollection(ctx, now, controlplane.SelectGUID(b.GUID))).To(Succeed())
 	}
 }
 
@@ -84,7 +85,7 @@ var fates = []fate{
 				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager", LastTransitionTime: metav1.Now(),
 			})
 		})
-		Expect(api.CoreV1().Pods(b.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, of(b.GUID))).To(Succeed())
+		Expect(api.CoreV1().Pods(b.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, controlplane.SelectGUID(b.GUID))).To(Succeed())
 	}, state: standin.Failed, id: "StagingError", message: "its node was lost"},
 	{name: "no room", wanted: standin.Build{DiskMB: 200 << 20}, state: standin.Failed, id: "InsufficientResources", message: "Insufficient ephemeral-storage"},
 	{name: "no image", wanted: standin.Build{Image: "127.0.0.1:1/nothing:1"}, state: standin.Failed, id: "StagingError", message: "The image can't be used"},

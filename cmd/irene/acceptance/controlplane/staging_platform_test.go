@@ -104,7 +104,7 @@ func stageMessage(answer cloudcontroller.Answer) string {
 // stage sends the request and wants it accepted.
 func stage(ctx context.Context, irene *ireneprocess.Process, b build) {
 	GinkgoHelper()
-	Expect(irene.Call(ctx, http.MethodPost, b.path(), b)).To(answered(http.StatusAccepted))
+	Expect(irene.Call(ctx, http.MethodPost, b.path(), b)).To(controlplane.Answered(http.StatusAccepted))
 }
 
 // refuses wants a build refused, and nothing of it in Kubernetes.
@@ -112,7 +112,7 @@ func (s *staging) refuses(ctx context.Context, b build, status int) string {
 	GinkgoHelper()
 	answer, err := s.irene.Call(ctx, http.MethodPost, b.path(), b)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(answer).To(answered(status))
+	Expect(answer).To(controlplane.Answered(status))
 	Expect(s.jobs(ctx, b)).To(BeEmpty())
 	Expect(s.Secrets(ctx, b.guid())).To(BeEmpty())
 	return stageMessage(answer)

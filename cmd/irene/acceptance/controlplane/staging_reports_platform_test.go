@@ -94,7 +94,7 @@ func (r *reporting) insists(ctx context.Context, method, path string, body any, 
 		client := r.irene.Client
 		r.away.Unlock()
 		return client.Call(ctx, method, path, body)
-	}).Should(answered(status))
+	}).Should(controlplane.Answered(status))
 }
 
 // reported is a build that Cloud Controller waits for.
@@ -155,7 +155,7 @@ func (b *reported) report(ctx context.Context, change func(*corev1.PodStatus)) {
 	GinkgoHelper()
 	pods := api.CoreV1().Pods(b.home.Namespace)
 	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		list, err := pods.List(ctx, of(b.GUID))
+		list, err := pods.List(ctx, controlplane.SelectGUID(b.GUID))
 		if err != nil {
 			return err
 		}

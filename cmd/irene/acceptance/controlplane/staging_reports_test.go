@@ -17,6 +17,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("What became of a build", func() {
@@ -184,7 +185,7 @@ var _ = Describe("What became of a build", func() {
 		Expect(b.received()).To(HaveLen(1))
 		Expect(b.received()[0].URI).To(HaveSuffix("start=true"))
 		Expect(place.StatefulSet(ctx, desired.GUID()).Name).To(HavePrefix("started"))
-		Expect(place.irene.Client.Stop(ctx, desired.GUID(), desired.Version())).To(answered(200))
+		Expect(place.irene.Client.Stop(ctx, desired.GUID(), desired.Version())).To(controlplane.Answered(200))
 		Expect(place.Log.String()).NotTo(ContainSubstring("callback-hunter2"))
 	}, patience)
 })

@@ -126,7 +126,7 @@ var _ = Describe("Staging an app", func() {
 		Expect(place.refuses(ctx, newBuild(usualBuild).variable("CF_STACK", "windows2019"), 422)).To(
 			And(HavePrefix("environment.CF_STACK: "), ContainSubstring(`there is no stack "windows2019"`)))
 		Expect(place.refuses(ctx, newBuild(usualBuild).variable("BIG", strings.Repeat("x", 1<<17)), 422)).To(HavePrefix("environment.BIG: "))
-		Expect(place.irene.Call(ctx, http.MethodPut, newBuild(usualBuild).path()+"/completed", "{}")).To(answered(http.StatusGone))
+		Expect(place.irene.Call(ctx, http.MethodPut, newBuild(usualBuild).path()+"/completed", "{}")).To(controlplane.Answered(http.StatusGone))
 	}, patience)
 
 	It("answers 503 and leaves nothing while the registry is away", func(ctx context.Context) {
@@ -143,7 +143,7 @@ var _ = Describe("Canceling a build", func() {
 
 	cancel := func(ctx context.Context, b build) {
 		GinkgoHelper()
-		Expect(place.irene.Call(ctx, http.MethodDelete, b.path(), nil)).To(answered(http.StatusNoContent))
+		Expect(place.irene.Call(ctx, http.MethodDelete, b.path(), nil)).To(controlplane.Answered(http.StatusNoContent))
 	}
 
 	It("takes its pod away, and keeps its record", func(ctx context.Context) {
@@ -168,7 +168,7 @@ var _ = Describe("Canceling a build", func() {
 	}, patience)
 
 	It("is a 404 for one that there is not", func(ctx context.Context) {
-		Expect(place.irene.Call(ctx, http.MethodDelete, newBuild(usualBuild).path(), nil)).To(answered(http.StatusNotFound))
+		Expect(place.irene.Call(ctx, http.MethodDelete, newBuild(usualBuild).path(), nil)).To(controlplane.Answered(http.StatusNotFound))
 	}, patience)
 })
 
@@ -204,7 +204,7 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 	It("is accepted once the Job exists, although the answer that says so got lost", func(ctx context.Context) {
 		b := newBuild(usualBuild)
 		var lost sync.Once
-		gate.Intercept(creates("jobs"), func(pass func()) {
+		gate.Intercept(controlplane.Creates("jobs"), func(pass func()) {
 			pass()
 			lost.Do(func() { panic(http.ErrAbortHandler) })
 		})
@@ -214,7 +214,7 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 
 	It("survives a moment's trouble", func(ctx context.Context) {
 		b := newBuild(usualBuild)
-		gate.Fail(creates("jobs"), gate.AtFirst(2, status(503)))
+		gate.Fail(controlplane.Creates("jobs"), gate.AtFirst(2, controlplane.AnswerStatus(503)))
 		stage(ctx, place.irene, b)
 		place.job(ctx, b)
 	}, patience)
@@ -225,10 +225,10 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 			place.Platform.Settings["stager"] = map[string]any{"request_patience": "2s"}
 			place.irene = place.Start(ctx)
 			b := newBuild(usualBuild)
-			gate.Fail(silenced, silent)
+			gate.Fail(silenced, controlplane.NeverAnswer)
 			answer, err := place.irene.Call(ctx, http.MethodPost, b.path(), b)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(answer).To(answered(http.StatusServiceUnavailable))
+			Expect(answer).To(controlplane.Answered(http.StatusServiceUnavailable))
 			Expect(stageMessage(answer)).To(ContainSubstring("within 2s"))
 			gate.Heal()
 			for range 2 {
@@ -238,14 +238,14 @@ var _ = Describe("Staging while the API server is in trouble", func() {
 			Expect(place.Secrets(ctx, b.guid())).To(HaveLen(2))
 		},
 		Entry("for everything", patience, func(r *http.Request) bool { return !r.URL.Query().Has("watch") }),
-		Entry("for the Secrets", patience, creates("secrets")),
-		Entry("for the Job", patience, creates("jobs")),
+		Entry("for the Secrets", patience, controlplane.Creates("secrets")),
+		Entry("for the Job", patience, controlplane.Creates("jobs")),
 	)
 
 	It("is refused when the Job can't be made, and leaves Secrets that are collected", func(ctx context.Context) {
 		b := newBuild(usualBuild)
-		gate.Fail(creates("jobs"), status(500))
-		Expect(place.irene.Call(ctx, http.MethodPost, b.path(), b)).To(answered(http.StatusServiceUnavailable))
+		gate.Fail(controlplane.Creates("jobs"), controlplane.AnswerStatus(500))
+		Expect(place.irene.Call(ctx, http.MethodPost, b.path(), b)).To(controlplane.Answered(http.StatusServiceUnavailable))
 		Expect(place.jobs(ctx, b)).To(BeEmpty())
 		gate.Heal()
 		place.irene.Kill()
@@ -260,7 +260,7 @@ var _ = Describe("A platform without a registry of its own", func() {
 		b := newBuild(usualBuild)
 		answer, err := irene.Call(ctx, http.MethodPost, b.path(), b)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(http.StatusUnprocessableEntity))
+		Expect(answer).To(controlplane.Answered(http.StatusUnprocessableEntity))
 		Expect(stageMessage(answer)).To(Equal("this platform does not stage apps"))
 	}, patience)
 })

@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 // taskFate is one end of a task, and what Cloud Controller must hear of it.
@@ -30,7 +32,7 @@ type taskFate struct {
 func (t *task) removed(ctx context.Context) {
 	GinkgoHelper()
 	now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}
-	Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, now, of(t.guid))).To(Succeed())
+	Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, now, controlplane.SelectGUID(t.guid))).To(Succeed())
 }
 
 func taskDeletedWith(propagation metav1.DeletionPropagation) func(ctx context.Context, t *task) {
@@ -63,7 +65,7 @@ var taskFates = []taskFate{
 		t.home.insists(ctx, http.MethodDelete, t.path(), nil, http.StatusNoContent)
 	}, failed: true, reason: "task was cancelled"},
 	{name: "pod deleted", play: func(ctx context.Context, t *task) {
-		Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, of(t.guid))).To(Succeed())
+		Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, controlplane.SelectGUID(t.guid))).To(Succeed())
 		t.exits(ctx, 143, "Error")
 	}, failed: true, reason: "somebody deleted its pod"},
 	{name: "deleted", deleted: true, play: taskDeletedWith(metav1.DeletePropagationBackground), failed: true, reason: "somebody deleted its Job"},
@@ -75,7 +77,7 @@ var taskFates = []taskFate{
 				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByTaintManager", LastTransitionTime: metav1.Now(),
 			})
 		})
-		Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, of(t.guid))).To(Succeed())
+		Expect(api.CoreV1().Pods(t.home.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, controlplane.SelectGUID(t.guid))).To(Succeed())
 	}, failed: true, reason: "its node was lost"},
 	{name: "no room", unplaced: true, failed: true, reason: "There was no room to run the task within 4 s"},
 }

@@ -88,7 +88,7 @@ func (p *tasking) insists(ctx context.Context, method, path string, body any, st
 		client := p.irene.Client
 		p.away.Unlock()
 		return client.Call(ctx, method, path, body)
-	}).WithTimeout(longest).Should(answered(status))
+	}).WithTimeout(longest).Should(controlplane.Answered(status))
 }
 
 // task is a task that Cloud Controller waits for.
@@ -136,7 +136,7 @@ func (t *task) jobName() string { return "task-" + t.guid }
 // asked wants the request to be accepted.
 func (t *task) asked(ctx context.Context, irene *ireneprocess.Process) {
 	GinkgoHelper()
-	Expect(irene.Call(ctx, http.MethodPost, t.path(), t.request)).To(answered(http.StatusAccepted))
+	Expect(irene.Call(ctx, http.MethodPost, t.path(), t.request)).To(controlplane.Answered(http.StatusAccepted))
 }
 
 // runs asks for the task and waits until its pod is on the node.
@@ -162,7 +162,7 @@ func (t *task) placed(ctx context.Context) corev1.Pod {
 
 func (t *task) jobs(ctx context.Context) []batchv1.Job {
 	GinkgoHelper()
-	list, err := api.BatchV1().Jobs(t.home.Namespace).List(ctx, of(t.guid))
+	list, err := api.BatchV1().Jobs(t.home.Namespace).List(ctx, controlplane.SelectGUID(t.guid))
 	Expect(err).NotTo(HaveOccurred())
 	return list.Items
 }
@@ -181,7 +181,7 @@ func (t *task) report(ctx context.Context, change func(*corev1.PodStatus)) {
 	GinkgoHelper()
 	pods := api.CoreV1().Pods(t.home.Namespace)
 	Expect(retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		list, err := pods.List(ctx, of(t.guid))
+		list, err := pods.List(ctx, controlplane.SelectGUID(t.guid))
 		if err != nil || len(list.Items) == 0 {
 			return err // it was canceled
 		}
@@ -257,7 +257,7 @@ func listed(ctx context.Context, irene *ireneprocess.Process) []string {
 	GinkgoHelper()
 	answer, err := irene.Call(ctx, http.MethodGet, "/tasks", nil)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(answer).To(answered(http.StatusOK))
+	Expect(answer).To(controlplane.Answered(http.StatusOK))
 	var tasks []struct{ GUID string }
 	Expect(json.Unmarshal(answer.Body, &tasks)).To(Succeed())
 	guids := []string{}

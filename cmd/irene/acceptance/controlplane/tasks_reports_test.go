@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("What became of a task", func() {
@@ -112,14 +113,14 @@ var _ = Describe("What became of a task", func() {
 		for _, each := range []*task{t, quick} {
 			each.asked(ctx, place.irene)
 			Expect(listed(ctx, other)).To(ContainElement(each.guid), "at once, on the other replica")
-			Expect(other.Call(ctx, http.MethodGet, each.path(), nil)).To(answered(http.StatusOK))
+			Expect(other.Call(ctx, http.MethodGet, each.path(), nil)).To(controlplane.Answered(http.StatusOK))
 		}
 		t.placed(ctx)
 		t.exits(ctx, 0, "Completed")
 		Eventually(t.received).ShouldNot(BeEmpty())
 		Consistently(func(g Gomega) {
 			g.Expect(listed(ctx, place.irene)).To(ContainElements(t.guid, quick.guid))
-			g.Expect(place.irene.Call(ctx, http.MethodGet, t.path(), nil)).To(answered(http.StatusOK))
+			g.Expect(place.irene.Call(ctx, http.MethodGet, t.path(), nil)).To(controlplane.Answered(http.StatusOK))
 		}).Should(Succeed())
 
 		By("until Cloud Controller, which has recovered, has answered the next irene")
@@ -129,9 +130,9 @@ var _ = Describe("What became of a task", func() {
 		Eventually(func() []string { return listed(ctx, place.irene) }).Should(ConsistOf(quick.guid))
 		answer, err := place.irene.Call(ctx, http.MethodGet, t.path(), nil)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(answer).To(answered(http.StatusNotFound))
+		Expect(answer).To(controlplane.Answered(http.StatusNotFound))
 		Expect(stageMessage(answer)).To(ContainSubstring(t.guid))
-		Expect(place.irene.Call(ctx, http.MethodDelete, t.path(), nil)).To(answered(http.StatusNotFound))
+		Expect(place.irene.Call(ctx, http.MethodDelete, t.path(), nil)).To(controlplane.Answered(http.StatusNotFound))
 	}, patience)
 
 	It("is heard once of each of 500 that come at once", func(ctx context.Context) {

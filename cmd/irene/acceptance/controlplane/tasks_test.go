@@ -112,7 +112,7 @@ var _ = Describe("Running a task", func() {
 			GinkgoHelper()
 			answer, err := place.irene.Call(ctx, http.MethodPost, t.path(), t.request)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(answer).To(answered(status))
+			Expect(answer).To(controlplane.Answered(status))
 			Expect(t.jobs(ctx)).To(BeEmpty())
 			Expect(place.Secrets(ctx, t.guid)).To(BeEmpty())
 			return stageMessage(answer)
@@ -122,14 +122,14 @@ var _ = Describe("Running a task", func() {
 		t := place.newTask(buildpackTask)
 		t.request["lifecycle"] = nil
 		Expect(refused(t, 400)).To(HavePrefix("lifecycle: "))
-		Expect(place.irene.Call(ctx, http.MethodPost, "/tasks/"+strings.Repeat("x", 64), place.newTask(buildpackTask).request)).To(answered(http.StatusUnprocessableEntity))
+		Expect(place.irene.Call(ctx, http.MethodPost, "/tasks/"+strings.Repeat("x", 64), place.newTask(buildpackTask).request)).To(controlplane.Answered(http.StatusUnprocessableEntity))
 	}, patience)
 
 	It("is stopped when it is canceled, and can be canceled again", func(ctx context.Context) {
 		t := place.runs(ctx)
 		cancel := func(status int) {
 			GinkgoHelper()
-			Expect(place.irene.Call(ctx, http.MethodDelete, t.path(), nil)).To(answered(status))
+			Expect(place.irene.Call(ctx, http.MethodDelete, t.path(), nil)).To(controlplane.Answered(status))
 		}
 		cancel(http.StatusNoContent)
 		Expect(t.ended()).To(And(HaveField("Failed", true), HaveField("FailureReason", "task was cancelled")))
@@ -142,7 +142,7 @@ var _ = Describe("Running a task", func() {
 		cancel(http.StatusNotFound)
 		t.asked(ctx, place.irene)
 		Expect(t.job(ctx).Spec.Suspend).To(HaveValue(BeTrue()), "a late repeat of the request does not run it")
-		Expect(place.irene.Call(ctx, http.MethodDelete, place.newTask(buildpackTask).path(), nil)).To(answered(http.StatusNotFound))
+		Expect(place.irene.Call(ctx, http.MethodDelete, place.newTask(buildpackTask).path(), nil)).To(controlplane.Answered(http.StatusNotFound))
 		Expect(t.received()).To(HaveLen(1))
 	}, patience)
 })
@@ -160,7 +160,7 @@ var _ = Describe("Tasks while the API server is in trouble", func() {
 	It("are accepted once the Job exists, although the answer that says so got lost", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
 		var lost sync.Once
-		gate.Intercept(creates("jobs"), func(pass func()) {
+		gate.Intercept(controlplane.Creates("jobs"), func(pass func()) {
 			pass()
 			lost.Do(func() { panic(http.ErrAbortHandler) })
 		})
@@ -171,9 +171,9 @@ var _ = Describe("Tasks while the API server is in trouble", func() {
 	It("are not listed in part, nor taken for gone", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
 		t.asked(ctx, place.irene)
-		gate.Fail(calls(http.MethodGet, "jobs"), status(503))
+		gate.Fail(controlplane.Calls(http.MethodGet, "jobs"), controlplane.AnswerStatus(503))
 		for _, path := range []string{"/tasks", t.path()} {
-			Expect(place.irene.Call(ctx, http.MethodGet, path, nil)).To(answered(http.StatusServiceUnavailable))
+			Expect(place.irene.Call(ctx, http.MethodGet, path, nil)).To(controlplane.Answered(http.StatusServiceUnavailable))
 		}
 		gate.Heal()
 		Expect(listed(ctx, place.irene)).To(ConsistOf(t.guid))
@@ -181,8 +181,8 @@ var _ = Describe("Tasks while the API server is in trouble", func() {
 
 	It("are refused when the Job can't be made", func(ctx context.Context) {
 		t := place.newTask(buildpackTask)
-		gate.Fail(creates("jobs"), status(500))
-		Expect(place.irene.Call(ctx, http.MethodPost, t.path(), t.request)).To(answered(http.StatusServiceUnavailable))
+		gate.Fail(controlplane.Creates("jobs"), controlplane.AnswerStatus(500))
+		Expect(place.irene.Call(ctx, http.MethodPost, t.path(), t.request)).To(controlplane.Answered(http.StatusServiceUnavailable))
 		Expect(t.jobs(ctx)).To(BeEmpty())
 		Expect(listed(ctx, place.irene)).To(BeEmpty())
 	}, patience)

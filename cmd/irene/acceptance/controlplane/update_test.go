@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/controlplane"
 )
 
 var _ = Describe("Updating an app", func() {
@@ -22,7 +23,7 @@ var _ = Describe("Updating an app", func() {
 	}
 	update := func(ctx context.Context, d cloudcontroller.Desire, update map[string]any) {
 		GinkgoHelper()
-		Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(answered(200))
+		Expect(irene.Update(ctx, d.GUID(), d.Version(), update)).To(controlplane.Answered(200))
 	}
 	route := func(hostname string, port any, more ...any) map[string]any {
 		route := map[string]any{"hostname": hostname, "port": port}
@@ -44,57 +45,57 @@ var _ = Describe("Updating an app", func() {
 	}
 
 	It("scales from 1 to 3 to 1 and restarts no instance that stays", func(ctx context.Context) {
-		d := app("scaled")
-		run(ctx, irene, d)
+		d := controlplane.App("scaled")
+		controlplane.RunApp(ctx, irene, d)
 		first := common.PodUIDs(ctx, d.GUID())
 		update(ctx, d, map[string]any{"instances": 3, "routes": routes("scaled.example.com"), "annotation": "2.0"})
-		running(ctx, irene, d, 3)
+		controlplane.AwaitRunning(ctx, irene, d, 3)
 		for name, uid := range first {
 			Expect(common.PodUIDs(ctx, d.GUID())).To(HaveKeyWithValue(name, uid))
 		}
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("scaled.example.com"), "annotation": "3.0"})
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(1))
 		Eventually(common.PodUIDs).WithContext(ctx).WithArguments(d.GUID()).Should(Equal(first))
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 	}, patience)
 
 	It("is seen by the very next read", func(ctx context.Context) {
-		d := app("read")
-		desire(ctx, irene, d)
+		d := controlplane.App("read")
+		controlplane.DesireApp(ctx, irene, d)
 		for n := range 20 {
 			instances := 1 + n%3
 			text := string(rune('a' + n))
 			update(ctx, d, map[string]any{"instances": instances, "annotation": text})
-			Expect(annotation(ctx, irene, d)).To(Equal(text))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(text))
 			Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(HaveLen(instances))
 		}
 	}, patience)
 
 	It("scales to 0 and keeps the app listed", func(ctx context.Context) {
-		d := app("zero")
-		run(ctx, irene, d)
+		d := controlplane.App("zero")
+		controlplane.RunApp(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 0, "routes": routes(), "annotation": "2.0"})
 		Eventually(func() int { return len(common.Pods(ctx, d.GUID())) }).Should(BeZero())
 		Expect(irene.Instances(ctx, d.GUID(), d.Version())).To(BeEmpty())
-		Expect(annotation(ctx, irene, d)).To(Equal("2.0"))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("2.0"))
 		update(ctx, d, map[string]any{"instances": 1})
-		running(ctx, irene, d, 1)
+		controlplane.AwaitRunning(ctx, irene, d, 1)
 	}, patience)
 
 	It("replaces routes, and empties them with an empty list", func(ctx context.Context) {
-		d := app("routed")
-		desire(ctx, irene, d)
+		d := controlplane.App("routed")
+		controlplane.DesireApp(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("a.example.com", "b.example.com/path")})
 		Expect(routesOf(ctx, d)).To(MatchJSON(`[{"hostname":"a.example.com","port":8080},{"hostname":"b.example.com/path","port":8080}]`))
 		Expect(common.StatefulSet(ctx, d.GUID()).Annotations["cloudfoundry.org/application_uris"]).To(MatchJSON(routesOf(ctx, d)))
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes()})
 		Expect(routesOf(ctx, d)).To(MatchJSON(`[]`))
-		Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]), "it was not spoken of")
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(d["last_updated"]), "it was not spoken of")
 	}, patience)
 
 	It("leaves routes and annotation as they are when they are absent", func(ctx context.Context) {
-		d := app("kept").Routes("kept.example.com", 8080)
-		desire(ctx, irene, d)
+		d := controlplane.App("kept").Routes("kept.example.com", 8080)
+		controlplane.DesireApp(ctx, irene, d)
 		before := routesOf(ctx, d)
 		for _, partial := range []map[string]any{
 			{"instances": 2},
@@ -106,13 +107,13 @@ var _ = Describe("Updating an app", func() {
 		} {
 			update(ctx, d, partial)
 			Expect(routesOf(ctx, d)).To(Equal(before))
-			Expect(annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
+			Expect(controlplane.Annotation(ctx, irene, d)).To(Equal(d["last_updated"]))
 		}
 	}, patience)
 
 	It("replaces internal routes and HTTP routes each by themselves, restarting nothing", func(ctx context.Context) {
-		d := app("internal").Routes("internal.example.com", 8080)
-		run(ctx, irene, d)
+		d := controlplane.App("internal").Routes("internal.example.com", 8080)
+		controlplane.RunApp(ctx, irene, d)
 		before, pods := common.StatefulSet(ctx, d.GUID()), common.PodUIDs(ctx, d.GUID())
 		Expect(before.Annotations).NotTo(HaveKey("irene.cloudfoundry.org/internal-routes"))
 		for _, step := range []struct {
@@ -138,8 +139,8 @@ var _ = Describe("Updating an app", func() {
 	}, patience)
 
 	It("keeps all that Diego's form says of a route, and takes it away again", func(ctx context.Context) {
-		d := app("attributes")
-		desire(ctx, irene, d)
+		d := controlplane.App("attributes")
+		controlplane.DesireApp(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 1, "routes": route("full.example.com", 8080, "protocol", "http2", "route_service_url", "https://service.example.com/path",
 			"isolation_segment", "segment", "options", map[string]any{"loadbalancing": "hash", "hash_balance": 1.25, "on": true})})
 		const full = `[{"hostname":"full.example.com","port":8080,"protocol":"http2","route_service_url":"https://service.example.com/path",
@@ -155,8 +156,8 @@ var _ = Describe("Updating an app", func() {
 		for n := range 4000 {
 			rules = append(rules, map[string]any{"protocol": "tcp", "destinations": []string{fmt.Sprintf("10.0.%d.%d", n/250, n%250)}, "ports": []int{443}})
 		}
-		d := app("crowded").With("egress_rules", rules)
-		desire(ctx, irene, d)
+		d := controlplane.App("crowded").With("egress_rules", rules)
+		controlplane.DesireApp(ctx, irene, d)
 		many := func(count int) map[string]any {
 			hostnames := make([]string, count)
 			for n := range hostnames {
@@ -166,38 +167,38 @@ var _ = Describe("Updating an app", func() {
 		}
 		update(ctx, d, map[string]any{"instances": 1, "routes": many(1000)})
 		before := common.StatefulSet(ctx, d.GUID())
-		refused := SatisfyAll(answered(422), HaveField("Message()", HavePrefix("routes: ")))
+		refused := SatisfyAll(controlplane.Answered(422), HaveField("Message()", HavePrefix("routes: ")))
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "routes": many(5000)})).To(refused)
 		Expect(irene.Desire(ctx, d.Clone().With("routes", many(5000)))).To(refused)
-		Expect(irene.Desire(ctx, app("too-crowded").With("routes", many(5000)))).To(refused)
+		Expect(irene.Desire(ctx, controlplane.App("too-crowded").With("routes", many(5000)))).To(refused)
 		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		update(ctx, d, map[string]any{"instances": 1, "routes": many(1)})
 	}, patience)
 
 	It("does not pretend to serve TCP routes", func(ctx context.Context) {
-		d := app("tcp")
-		desire(ctx, irene, d)
+		d := controlplane.App("tcp")
+		controlplane.DesireApp(ctx, irene, d)
 		before := common.StatefulSet(ctx, d.GUID())
 		tcp := map[string]any{"tcp-router": []any{map[string]any{"router_group_guid": "group", "external_port": 1024, "container_port": 8080}}}
-		refused := SatisfyAll(answered(422), HaveField("Message()", Equal("routes.tcp-router: TCP routes are not supported")))
+		refused := SatisfyAll(controlplane.Answered(422), HaveField("Message()", Equal("routes.tcp-router: TCP routes are not supported")))
 		Expect(irene.Update(ctx, d.GUID(), d.Version(), map[string]any{"instances": 2, "routes": tcp})).To(refused)
 		Expect(irene.Desire(ctx, d.Clone().With("routes", tcp))).To(refused)
-		Expect(irene.Desire(ctx, app("tcp-too").With("routes", tcp))).To(refused)
+		Expect(irene.Desire(ctx, controlplane.App("tcp-too").With("routes", tcp))).To(refused)
 		Expect(common.StatefulSet(ctx, d.GUID()).Generation).To(Equal(before.Generation))
 		Expect(common.StatefulSet(ctx, d.GUID()).Annotations).To(Equal(before.Annotations))
 		update(ctx, d, map[string]any{"instances": 1, "routes": map[string]any{"tcp-router": []any{}}})
 	}, patience)
 
 	It("takes an earlier annotation: the last writer wins", func(ctx context.Context) {
-		d := app("corrected").With("last_updated", "1529064800.987654321")
-		desire(ctx, irene, d)
+		d := controlplane.App("corrected").With("last_updated", "1529064800.987654321")
+		controlplane.DesireApp(ctx, irene, d)
 		update(ctx, d, map[string]any{"instances": 1, "annotation": "1529064800.9"})
-		Expect(annotation(ctx, irene, d)).To(Equal("1529064800.9"))
+		Expect(controlplane.Annotation(ctx, irene, d)).To(Equal("1529064800.9"))
 	}, patience)
 
 	It("does not touch the template, nor the Secret", func(ctx context.Context) {
-		d := app("untouched")
-		run(ctx, irene, d)
+		d := controlplane.App("untouched")
+		controlplane.RunApp(ctx, irene, d)
 		before, secrets := common.StatefulSet(ctx, d.GUID()), common.SecretNames(ctx, d.GUID())
 		update(ctx, d, map[string]any{"instances": 1, "routes": routes("x.example.com"), "annotation": "9.0"})
 		after := common.StatefulSet(ctx, d.GUID())
@@ -208,13 +209,13 @@ var _ = Describe("Updating an app", func() {
 
 	It("answers 404 for an app that is not there", func(ctx context.Context) {
 		Expect(irene.Update(ctx, cloudcontroller.NewGUID(), cloudcontroller.NewGUID(), map[string]any{"instances": 1})).
-			To(SatisfyAll(answered(404), HaveField("Message()", ContainSubstring("not found"))))
+			To(SatisfyAll(controlplane.Answered(404), HaveField("Message()", ContainSubstring("not found"))))
 	}, patience)
 
 	DescribeTable("refuses what is incomplete or wrong, and changes nothing",
 		func(ctx context.Context, status int, field string, members map[string]any) {
-			d := app("guarded").With("instances", 2)
-			desire(ctx, irene, d)
+			d := controlplane.App("guarded").With("instances", 2)
+			controlplane.DesireApp(ctx, irene, d)
 			before := common.StatefulSet(ctx, d.GUID())
 			body := map[string]any{"guid": d.GUID(), "version": d.Version()}
 			for name, value := range members {
@@ -222,7 +223,7 @@ var _ = Describe("Updating an app", func() {
 			}
 			answer, err := irene.Call(ctx, "POST", "/apps/"+d.ProcessGUID(), body)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(answer).To(answered(status))
+			Expect(answer).To(controlplane.Answered(status))
 			Expect(answer.Message()).To(HavePrefix(field + ": "))
 			after := common.StatefulSet(ctx, d.GUID())
 			Expect(after.Generation).To(Equal(before.Generation))
