@@ -172,6 +172,8 @@ var _ = Describe("Instances on lost nodes", func() {
 			ready(ctx, apps[n])
 			before = append(before, uid(ctx, apps[n])())
 		}
+		// With two more, most nodes are lost until the second one reports again.
+		nodes = append(nodes, controlplane.NewSilentNode(ctx, api), controlplane.NewSilentNode(ctx, api))
 		for _, node := range nodes {
 			Eventually(node.Readiness(ctx), noticed).Should(Equal(corev1.ConditionUnknown))
 		}
