@@ -209,6 +209,32 @@ func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Asse
 	return assembled, nil
 }
 
+// Find returns what the image of a request is built on, and whether it is in the registry. It
+// starts no work. Errors are those of Assemble.
+func (a *Assembler) Find(ctx context.Context, request AssemblyRequest) (image Assembled, found bool, err error) {
+	doing := "find the image of droplet " + request.Droplet.Checksum.Value
+	if err := a.check(request); err != nil {
+		return Assembled{}, false, fmt.Errorf("%s: %w", doing, err)
+	}
+	if known, ok := a.known(request); ok {
+		return known, true, nil
+	}
+	stack, err := a.stackOf(ctx, request)
+	if err != nil {
+		return Assembled{}, false, fmt.Errorf("%s: %w", doing, err)
+	}
+	target := a.target(request, stack)
+	digest, found, err := a.registry.head(ctx, target)
+	if err != nil {
+		return Assembled{}, false, fmt.Errorf("%s: %w", doing, err)
+	}
+	image = Assembled{Repository: target.RepositoryStr(), Tag: target.TagStr(), Digest: digest, Stack: stack}
+	if found {
+		a.images.Add(requestKey(request), knownImage{image, time.Now()})
+	}
+	return image, found, nil
+}
+
 // Repair is Assemble for an image that nodes can't pull: nothing is taken for granted,
 // neither what is remembered nor that a manifest's blobs are where it is. What is
 // missing is put there again.

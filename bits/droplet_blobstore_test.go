@@ -28,7 +28,7 @@ func elsewhere(t *testing.T) (cc *standin.Server, d testDroplet) {
 	return cc, d
 }
 
-// Each of these is in docs/registry.md.
+// Each of these is in docs/configuration.md.
 func TestDropletsOfAnotherFoundationAreFetched(t *testing.T) {
 	cc, d := elsewhere(t)
 	const blobstore = "/admin/cc-droplets/{partition}/{droplet_guid}/{hash}"

@@ -10,11 +10,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +26,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -223,12 +227,15 @@ func TestCancelledDownloads(t *testing.T) {
 	g.Expect(store.asked.Load()).To(Equal(int32(1)))
 }
 
-// cloudController answers with a redirect to a blobstore, and asks for a client
-// certificate, as Cloud Controller does. Both record what they are shown. Its droplet has
-// no SHA-256 (the one of package standin has).
+// cloudController is the stand-in, which compares checksums, behind a server that asks for
+// a client certificate, as Cloud Controller's nginx does, and with its blobstore at another
+// address. Both record what they are shown.
 type cloudController struct {
 	*httptest.Server
-	store       *httptest.Server
+	behind *standin.Server
+	store  *httptest.Server
+	// signed is the path and query of the last redirect.
+	signed      atomic.Value
 	blobs       *blobstore
 	ca          string
 	certificate string
@@ -238,9 +245,19 @@ type cloudController struct {
 	paths       chan string
 }
 
-func newCloudController(t *testing.T, content []byte) *cloudController {
+// newCloudController has the droplet as the one that a process runs, without a SHA-256.
+func newCloudController(t *testing.T, process string, d testDroplet) *cloudController {
 	t.Helper()
-	cc := &cloudController{blobs: &blobstore{content: content, etag: `"1"`, ranges: true}, paths: make(chan string, 10)}
+	cc := &cloudController{blobs: &blobstore{content: d.content, etag: `"1"`, ranges: true}, paths: make(chan string, 10)}
+	var err error
+	cc.behind, err = standin.Start(standin.Options{})
+	check(t, err)
+	t.Cleanup(func() { check(t, cc.behind.Close()) })
+	_, err = cc.behind.AddDroplet(process, d.reader())
+	check(t, err)
+	cc.behind.ForgetSHA256(process)
+	behind, err := url.Parse(cc.behind.URL())
+	check(t, err)
 	cc.certificate, cc.key = clientCertificate(t)
 	start := func(handler http.HandlerFunc, ask tls.ClientAuthType) *httptest.Server {
 		server := httptest.NewUnstartedServer(handler)
@@ -254,18 +271,34 @@ func newCloudController(t *testing.T, content []byte) *cloudController {
 		if len(request.TLS.PeerCertificates) > 0 || request.Header.Get("Authorization") != "" || request.Header.Get("Referer") != "" {
 			cc.leaked.Add(1)
 		}
-		if request.URL.Query().Get("signature") != "secret" {
+		if request.URL.RequestURI() != cc.signed.Load() {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		cc.blobs.ServeHTTP(w, request)
 	}, tls.RequestClientCert)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(request *httputil.ProxyRequest) { request.SetURL(behind) },
+		ModifyResponse: func(response *http.Response) error {
+			location, err := response.Location()
+			if errors.Is(err, http.ErrNoLocation) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			cc.signed.Store(location.RequestURI())
+			response.Header.Set("Location", cc.store.URL+location.RequestURI())
+			return nil
+		},
+		ErrorLog: silent,
+	}
 	cc.Server = start(func(w http.ResponseWriter, request *http.Request) {
 		if _, password, _ := request.BasicAuth(); len(request.TLS.PeerCertificates) > 0 && password == "secret" {
 			cc.shown.Add(1)
 		}
 		cc.paths <- request.URL.Path
-		http.Redirect(w, request, cc.store.URL+"/blob?signature=secret", http.StatusFound)
+		proxy.ServeHTTP(w, request)
 	}, tls.RequireAnyClientCert)
 	cc.ca = writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cc.Certificate().Raw})))
 	return cc
@@ -294,7 +327,7 @@ func (cc *cloudController) options(t *testing.T) HTTPSourceOptions {
 func TestCloudControllerAsTheSourceOfOldDroplets(t *testing.T) {
 	g := NewWithT(t)
 	d := dropletOf(t, "abcdef-guid", 300_000)
-	cc := newCloudController(t, d.content)
+	cc := newCloudController(t, "the-process", d)
 	cc.blobs.cut = []int{100_000}
 	source := sourceOf(t, cc.options(t))
 	c := newCloud(t, withSource(source))
@@ -306,6 +339,13 @@ func TestCloudControllerAsTheSourceOfOldDroplets(t *testing.T) {
 	g.Expect(cc.leaked.Load()).To(BeZero(), "and to nobody else")
 	g.Expect(cc.blobs.header[1].Get("Range")).To(Equal("bytes=100000-"))
 	g.Expect(cc.blobs.header[1].Get("If-Range")).To(Equal(`"1"`))
+
+	// It hands out the droplet that the process runs now, by its own checksum.
+	_, err = cc.behind.AddDroplet("the-process", dropletOf(t, "another", 1000).reader())
+	g.Expect(err).NotTo(HaveOccurred())
+	cc.behind.ForgetSHA256("the-process")
+	_, err = source.Open(t.Context(), d.Droplet, "the-process")
+	g.Expect(err).To(failWith(opi.ErrRefused, "by their SHA-256 only"))
 
 	// Without a certificate Cloud Controller doesn't talk.
 	o := cc.options(t)

@@ -13,6 +13,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/outbound"
 	"github.com/irene-cf/irene/platform"
 )
@@ -139,8 +140,8 @@ var ErrBadURL = errors.New("the URL is not an http or https URL")
 
 // parseURL never quotes the URL.
 func parseURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := opi.ParseHTTPURL(text)
+	if err != nil {
 		return nil, ErrBadURL
 	}
 	return u, nil

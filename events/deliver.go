@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/reconcile"
 )
 
 // misconfiguredPause is how long a person has to mend what Cloud Controller does not
@@ -33,7 +34,7 @@ func (r *run) deliver(ctx context.Context, name string) (again time.Duration, er
 	if err != nil || job.UID != d.uid || !ours(job) || answered(job) {
 		// The next state brings back what must be: a namesake that is new.
 		r.pending.done(name)
-		r.states.queue.Add(name)
+		r.states.Add(name)
 		return 0, nil
 	}
 	if err := r.stopPods(ctx, job); err != nil {
@@ -94,10 +95,10 @@ func (r *run) send(ctx context.Context, job *batchv1.Job) (mark string, err erro
 		return statusMark(answer, time.Now()), nil
 	case Misconfigured:
 		err = fmt.Errorf("send the outcome of Job %s: %s: Cloud Controller does not accept Irene's certificate or password, or is not what answers there", job.Name, answer)
-		return "", postponed{error: err, after: max(misconfiguredPause, answer.RetryAfter)}
+		return "", reconcile.Postpone(err, max(misconfiguredPause, answer.RetryAfter))
 	default:
 		err = fmt.Errorf("send the outcome of Job %s: %s", job.Name, answer)
-		return "", postponed{error: err, after: answer.RetryAfter}
+		return "", reconcile.Postpone(err, answer.RetryAfter)
 	}
 }
 

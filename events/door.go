@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -39,5 +40,5 @@ func (u unknownDoor) EncodeReport(opi.InstanceReport) (string, []byte, error) {
 
 func (u unknownDoor) err() error {
 	err := fmt.Errorf("it was asked for through the door %q, which this Irene does not have", u.door)
-	return postponed{error: err, after: misconfiguredPause}
+	return reconcile.Postpone(err, misconfiguredPause)
 }

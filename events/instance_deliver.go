@@ -8,6 +8,7 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -113,10 +114,10 @@ func (r *InstanceReports) tell(ctx context.Context, id opi.LRPIdentifier, report
 	case Misconfigured:
 		err = fmt.Errorf("report %s of instance %d of LRP %s: %s: Cloud Controller does not accept Irene's certificate, or is not what answers there",
 			event.Kind, event.Index, id, answer)
-		return postponed{error: err, after: max(misconfiguredPause, answer.RetryAfter)}
+		return reconcile.Postpone(err, max(misconfiguredPause, answer.RetryAfter))
 	default:
 		err = fmt.Errorf("report %s of instance %d of LRP %s: %s", event.Kind, event.Index, id, answer)
-		return postponed{error: err, after: answer.RetryAfter}
+		return reconcile.Postpone(err, answer.RetryAfter)
 	}
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -149,7 +150,7 @@ func (r *InstanceReports) settled(id opi.LRPIdentifier, report *instanceReport) 
 	queue := r.lrps[id]
 	queue.done(report)
 	if len(queue.reports) > 0 {
-		r.deliveries.queue.Add(id)
+		r.deliveries.Add(id)
 	}
 	r.tidy(id, queue)
 }

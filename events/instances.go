@@ -10,8 +10,9 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
 
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -65,7 +66,7 @@ type InstanceReports struct {
 
 	mutex sync.Mutex
 	// observations and deliveries are nil while it does not run.
-	observations, deliveries *lane[opi.LRPIdentifier]
+	observations, deliveries *reconcile.Loop[opi.LRPIdentifier]
 	lrps                     map[opi.LRPIdentifier]*reportQueue
 }
 
@@ -104,7 +105,7 @@ func (r *InstanceReports) Changed(id opi.LRPIdentifier) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if r.observations != nil {
-		r.observations.queue.Add(id)
+		r.observations.Add(id)
 	}
 }
 
@@ -120,7 +121,7 @@ func (r *InstanceReports) Rescheduled(record opi.InstanceRecord) error {
 	}
 	queue := r.queueOf(record.LRPIdentifier)
 	queue.moves(queue.instance(record), record.Rescheduled, r.reports())
-	r.deliveries.queue.Add(record.LRPIdentifier)
+	r.deliveries.Add(record.LRPIdentifier)
 	return nil
 }
 
@@ -140,28 +141,27 @@ func (r *InstanceReports) Observe(id opi.LRPIdentifier) error {
 // with another's does no harm beyond reports that are sent twice. After it has returned,
 // nothing of it runs, and it may be called again.
 func (r *InstanceReports) Run(ctx context.Context) error {
-	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
-		return r.options.Instances.Synced(), nil
-	})
-	if err != nil {
+	if !cache.WaitForCacheSync(ctx.Done(), r.options.Instances.Synced) {
 		return nil // ctx ended first
 	}
-	failed := r.metrics.failures.Inc
-	observations := newLane(laneOptions[opi.LRPIdentifier]{logger: r.logger.Session("observation"), kind: "process_guid", failed: failed, work: r.observe})
-	deliveries := newLane(laneOptions[opi.LRPIdentifier]{
-		logger: r.logger.Session("delivery"), kind: "process_guid", failed: failed, work: r.deliver, patient: true,
-	})
+	observations := work[opi.LRPIdentifier]{
+		logger: r.logger.Session("observation"), kind: "process_guid", workers: r.options.Workers, reconcile: r.observe, failed: r.metrics.failures.Inc,
+	}.loop()
+	deliveries := work[opi.LRPIdentifier]{
+		logger: r.logger.Session("delivery"), kind: "process_guid", workers: r.options.Workers, reconcile: r.deliver, failed: r.metrics.failures.Inc,
+		patient: true,
+	}.loop()
 	r.set(observations, deliveries)
 	for _, id := range r.options.Instances.Identities() {
-		observations.queue.Add(id)
+		observations.Add(id)
 	}
-	workOn(ctx, r.options.Workers, observations, deliveries)
+	runLoops(ctx, observations, deliveries)
 	r.set(nil, nil)
 	return nil
 }
 
 // set begins anew.
-func (r *InstanceReports) set(observations, deliveries *lane[opi.LRPIdentifier]) {
+func (r *InstanceReports) set(observations, deliveries *reconcile.Loop[opi.LRPIdentifier]) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.observations, r.deliveries = observations, deliveries
@@ -209,7 +209,7 @@ func (r *InstanceReports) takeIn(id opi.LRPIdentifier) {
 			lager.Data{"process_guid": id.ProcessGUID(), "reports": dropped})
 	}
 	if len(queue.reports) > 0 {
-		r.deliveries.queue.Add(id)
+		r.deliveries.Add(id)
 	}
 	r.tidy(id, queue)
 }

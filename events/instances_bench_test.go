@@ -73,7 +73,7 @@ func BenchmarkCrashLoops(b *testing.B) {
 		close(away)
 		r.mutex.Lock()
 		for _, id := range ids {
-			r.deliveries.queue.Add(id)
+			r.deliveries.Add(id)
 		}
 		r.mutex.Unlock()
 		began := time.Now()

@@ -131,7 +131,7 @@ func TestCrashesDoNotUseUpTheBackOff(t *testing.T) {
 	attempts, passed := len(w.cc.Received(standin.AppCrashed, "")), time.Since(began)
 	// Pauses are at least half of 1, 2, 4 … s, however slow this machine is.
 	most := 1
-	for pause := shortestBackOff / 2; pause <= passed; pause *= 2 {
+	for pause := firstPause / 2; pause <= passed; pause *= 2 {
 		most++
 		passed -= pause
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/reconcile"
 )
 
 const (
@@ -105,15 +106,17 @@ func (j *Jobs) Run(ctx context.Context) error {
 	}
 	defer j.pending.clear()
 	failed := func(step string) func() { return j.metrics.failures.WithLabelValues(step).Inc }
-	r.states = newLane(laneOptions[string]{logger: j.logger.Session("state"), kind: "job", failed: failed("decide"), work: r.state})
-	r.deliveries = newLane(laneOptions[string]{
-		logger: j.logger.Session("delivery"), kind: "job", failed: failed("deliver"), work: r.deliver, patient: true,
-	})
+	changed := func(job string) { r.states.Add(job) }
 	var err error
-	r.watched, err = watch(j.options.Kubernetes, j.options.Namespace, j.selector, r.states.queue.Add, r.states.queue.Add)
-	if err != nil {
+	if r.watched, err = watch(j.options.Kubernetes, j.options.Namespace, j.selector, changed, changed); err != nil {
 		return fmt.Errorf("report Jobs: %w", err)
 	}
+	r.states = work[string]{
+		logger: j.logger.Session("state"), kind: "job", workers: j.options.Workers, reconcile: r.state, failed: failed("decide"),
+	}.loop()
+	r.deliveries = work[string]{
+		logger: j.logger.Session("delivery"), kind: "job", workers: j.options.Workers, reconcile: r.deliver, failed: failed("deliver"), patient: true,
+	}.loop()
 
 	j.byState.show(r.watched)
 	defer j.byState.show(nil)
@@ -124,7 +127,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	defer stopWatching()
 	r.factory.WaitForCacheSyncWithContext(ctx)
 
-	workOn(ctx, j.options.Workers, r.states, r.deliveries)
+	runLoops(ctx, r.states, r.deliveries)
 	return nil
 }
 
@@ -143,5 +146,5 @@ type run struct {
 
 	// states decides and cleans up, deliveries sends and marks. They are apart, so that
 	// a Cloud Controller that doesn't answer holds up nothing but deliveries.
-	states, deliveries *lane[string]
+	states, deliveries *reconcile.Loop[string]
 }

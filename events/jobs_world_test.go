@@ -102,7 +102,7 @@ func newWorld(t *testing.T, g *WithT, config *rest.Config) *world {
 	return w
 }
 
-// build makes a Job as stager does, with the Secret first. edit may be nil.
+// build makes a Job as package builds does, with the Secret first. edit may be nil.
 func (w *world) build(edit func(*batchv1.Job)) string {
 	w.t.Helper()
 	build, _, err := w.cc.NewBuild(standin.Build{Image: "registry.example/image"})

@@ -54,7 +54,7 @@ func (r *run) toDeliver(job *batchv1.Job) {
 		since = time.Now()
 	}
 	if r.pending.begin(job.Name, delivery{uid: job.UID, kind: job.Labels[keys.SourceType], since: since}) {
-		r.deliveries.queue.Add(job.Name)
+		r.deliveries.Add(job.Name)
 	}
 }
 

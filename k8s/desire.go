@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -28,8 +29,23 @@ import (
 // An LRP that exists is brought to the desired instances, routes and annotation;
 // its template stays, even if the request would make another one.
 func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP) error {
+	return l.desireWith(ctx, lrp, l.resolveImage)
+}
+
+// Accept does what Desire does, but waits for no image: an LRP whose image is not in the
+// registry exists without replicas until package control has put it there. Instances shows
+// why that fails.
+func (l *LRPs) Accept(ctx context.Context, lrp opi.LRP) error {
+	return l.desireWith(ctx, lrp, l.findImage)
+}
+
+// resolver returns what must be known of an LRP's image, and whether the image is yet to be
+// put into the registry.
+type resolver func(context.Context, opi.LRP) (image render.ResolvedImage, awaited bool, err error)
+
+func (l *LRPs) desireWith(ctx context.Context, lrp opi.LRP, resolve resolver) error {
 	for range attempts {
-		err := l.desire(ctx, lrp)
+		err := l.desire(ctx, lrp, resolve)
 		if !errors.Is(err, live.ErrChanged) {
 			return err
 		}
@@ -37,15 +53,15 @@ func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP) error {
 	return fmt.Errorf("desire LRP %s: %w, and again after each of %d attempts: %w", lrp, live.ErrChanged, attempts, opi.ErrUnavailable)
 }
 
-func (l *LRPs) desire(ctx context.Context, lrp opi.LRP) error {
+func (l *LRPs) desire(ctx context.Context, lrp opi.LRP, resolve resolver) error {
 	existing, err := l.findToDesire(ctx, lrp.LRPIdentifier)
 	switch {
 	case err == nil:
-		return l.desireAgain(ctx, existing, lrp)
+		return l.desireAgain(ctx, existing, lrp, resolve)
 	case !errors.Is(err, opi.ErrNotFound):
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
-	return l.create(ctx, lrp)
+	return l.create(ctx, lrp, resolve)
 }
 
 // busyWatch is how recently the watch of StatefulSets must have told something for a
@@ -64,8 +80,8 @@ func (l *LRPs) findToDesire(ctx context.Context, id opi.LRPIdentifier) (view.LRP
 	return l.find(ctx, id)
 }
 
-func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
-	image, err := l.resolveImage(ctx, lrp)
+func (l *LRPs) create(ctx context.Context, lrp opi.LRP, resolve resolver) error {
+	image, awaited, err := resolve(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
 	}
@@ -76,6 +92,11 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
 	secret, statefulSet, err := l.settings.LRP(lrp, image, lrp.OriginalRequest, key)
 	if err != nil {
 		return fmt.Errorf("desire LRP %s: %w", lrp, err)
+	}
+	if awaited {
+		if err := awaitImage(statefulSet, lrp.Instances); err != nil {
+			return fmt.Errorf("desire LRP %s: %w", lrp, err)
+		}
 	}
 	if secret != nil {
 		if err := l.writeSecret(ctx, secret); err != nil {
@@ -93,6 +114,17 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP) error {
 	default:
 		return fmt.Errorf("desire LRP %s: create StatefulSet %s: %w", lrp, statefulSet.Name, apierror.Classify(err))
 	}
+}
+
+// awaitImage makes a StatefulSet one without replicas until its image is in the registry.
+func awaitImage(set *appsv1.StatefulSet, instances int) error {
+	text, err := view.AwaitedImage{Instances: instances}.Encode()
+	if err != nil {
+		return err
+	}
+	set.Annotations[keys.AwaitedImage] = text
+	set.Spec.Replicas = ptr.To(int32(0))
+	return nil
 }
 
 // nameTaken decides what it means that the StatefulSet's name is taken: mostly that
@@ -173,14 +205,14 @@ func (l *LRPs) writeSecret(ctx context.Context, secret *corev1.Secret) error {
 }
 
 // desireAgain handles a request for an LRP that exists.
-func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP) error {
+func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, resolve resolver) error {
 	if l.view.SecretMissing(existing) {
 		gone, err := l.secretGone(ctx, existing)
 		if err != nil {
 			return fmt.Errorf("desire LRP %s: %w", lrp, err)
 		}
 		if gone {
-			return l.restore(ctx, existing, lrp)
+			return l.restore(ctx, existing, lrp, resolve)
 		}
 	}
 	key, err := l.digestKey(ctx)
@@ -272,8 +304,8 @@ func (l *LRPs) secretGone(ctx context.Context, existing view.LRP) (bool, error) 
 // restore mends an LRP whose Secret is gone. If the request has the same secret
 // values the Secret is written again; otherwise the LRP can't run as it was desired
 // and is made anew.
-func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP) error {
-	image, err := l.resolveImage(ctx, lrp)
+func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP, resolve resolver) error {
+	image, _, err := resolve(ctx, lrp)
 	if err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
@@ -297,5 +329,5 @@ func (l *LRPs) restore(ctx context.Context, existing view.LRP, lrp opi.LRP) erro
 	if err := l.sets.Delete(ctx, existing); err != nil {
 		return fmt.Errorf("restore LRP %s: %w", lrp, err)
 	}
-	return l.create(ctx, lrp)
+	return l.create(ctx, lrp, resolve)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 
@@ -17,6 +18,9 @@ type AppImages interface {
 	// what it is built on. Errors wrap opi.ErrRefused where there can't be one, and
 	// opi.ErrUnavailable where it may succeed later.
 	Assemble(ctx context.Context, lrp opi.LRP) (render.AppImage, error)
+	// Find returns what the image of the LRP's droplet is built on, and whether it is in the
+	// registry. It starts no work on one that isn't. Errors are those of Assemble.
+	Find(ctx context.Context, lrp opi.LRP) (image render.AppImage, found bool, err error)
 }
 
 // ImageUsers finds out which user a docker image runs as, and whether it has a command.
@@ -29,17 +33,52 @@ type ImageUsers interface {
 
 // resolveImage makes sure of a droplet's image, and finds out which user a docker image
 // runs as where that matters.
-func (l *LRPs) resolveImage(ctx context.Context, lrp opi.LRP) (render.ResolvedImage, error) {
+func (l *LRPs) resolveImage(ctx context.Context, lrp opi.LRP) (_ render.ResolvedImage, awaited bool, _ error) {
 	// What can't run needs no image.
 	if err := l.settings.Check(lrp); err != nil {
-		return render.ResolvedImage{}, err
+		return render.ResolvedImage{}, false, err
 	}
 	if lrp.Droplet != nil {
 		image, err := l.images.Assemble(ctx, lrp)
-		return render.ResolvedImage{AppImage: image}, err
+		return render.ResolvedImage{AppImage: image}, false, err
 	}
 	user, err := l.imageUser(ctx, lrp)
-	return render.ResolvedImage{User: user}, err
+	return render.ResolvedImage{User: user}, false, err
+}
+
+const (
+	// findPatience bounds the search for an image that may be in the registry already.
+	findPatience = time.Second
+	// userPatience bounds the search for the user of a docker image. Without an answer
+	// kubelet decides.
+	userPatience = 4 * time.Second
+)
+
+// findImage does what resolveImage does, but neither waits for an image to be assembled nor
+// fails because the registry is away.
+func (l *LRPs) findImage(ctx context.Context, lrp opi.LRP) (_ render.ResolvedImage, awaited bool, _ error) {
+	if err := l.settings.Check(lrp); err != nil {
+		return render.ResolvedImage{}, false, err
+	}
+	if lrp.Droplet == nil {
+		ctx, cancel := context.WithTimeout(ctx, userPatience)
+		defer cancel()
+		user, err := l.imageUser(ctx, lrp)
+		return render.ResolvedImage{User: user}, false, err
+	}
+	limited, cancel := context.WithTimeout(ctx, findPatience)
+	defer cancel()
+	image, found, err := l.images.Find(limited, lrp)
+	switch {
+	case ctx.Err() != nil:
+		return render.ResolvedImage{}, false, fmt.Errorf("find the app's image: %w: %w", opi.ErrUnavailable, ctx.Err())
+	case errors.Is(err, opi.ErrRefused), len(opi.FieldErrors(err)) > 0:
+		return render.ResolvedImage{}, false, err
+	case err != nil:
+		l.logger.Session("desire").Info("image-not-found-out", lager.Data{"process_guid": lrp.ProcessGUID(), "reason": err.Error()})
+		return render.ResolvedImage{AppImage: render.AppImage{Stack: lrp.RootFS.Stack}}, true, nil
+	}
+	return render.ResolvedImage{AppImage: image}, !found, nil
 }
 
 // imageUser leaves an image that can't be asked about to kubelet, which refuses root.
@@ -64,5 +103,6 @@ func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (render.ImageUser, er
 // ResolveTaskImage does for a task what Desire does first for an LRP: it makes sure of a
 // droplet's image, and finds out which user a docker image runs as where that matters.
 func (l *LRPs) ResolveTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, error) {
-	return l.resolveImage(ctx, render.TaskLRP(task))
+	image, _, err := l.resolveImage(ctx, render.TaskLRP(task))
+	return image, err
 }

@@ -49,7 +49,19 @@ func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdat
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
 	change := live.Patch{Metadata: live.Metadata{UID: existing.UID, Annotations: annotations}}
-	if update.Instances != nil {
+	switch {
+	case update.Instances == nil:
+	case existing.Awaited != nil:
+		// The controller that waits for the image sets replicas to this number.
+		awaited := *existing.Awaited
+		awaited.Instances = *update.Instances
+		text, err := awaited.Encode()
+		if err != nil {
+			return err
+		}
+		annotations[keys.AwaitedImage] = &text
+		change.Metadata.ResourceVersion = existing.ResourceVersion
+	default:
 		change.SetReplicas(*update.Instances, surgeFor(existing, *update.Instances))
 		if *update.Instances == 1 {
 			change.Metadata.ResourceVersion = existing.ResourceVersion

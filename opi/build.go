@@ -3,7 +3,6 @@ package opi
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -145,8 +144,7 @@ func validateCallback(callback string) error { return validateURL("completionCal
 
 // validateURL never quotes the URL, which may carry credentials.
 func validateURL(field, text string) error {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+	if _, err := ParseHTTPURL(text); err != nil {
 		return Invalid(field, "is not an http or https URL")
 	}
 	return nil

@@ -2,6 +2,7 @@ package opi_test
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,88 @@ func TestNormalizeChecks(t *testing.T) {
 	check.Path = "/health"
 	g.Expect(got.Checks).To(Equal(opi.Checks{Startup: check, Liveness: check, StartTimeout: 24 * time.Hour}))
 	g.Expect(fieldsOf(err)).To(ConsistOf("checks.startup.path", "checks.liveness.path", "checks.startTimeout"))
+}
+
+func TestNormalizeNegativeStartTimeout(t *testing.T) {
+	g := NewWithT(t)
+	lrp := valid()
+	lrp.Checks.StartTimeout = -time.Second
+	got, err := lrp.Normalize()
+	g.Expect(got).To(Equal(valid()))
+	g.Expect(fieldsOf(err)).To(ConsistOf("checks.startTimeout"))
+}
+
+func TestNormalizePlacementTags(t *testing.T) {
+	for name, c := range map[string]struct {
+		tags, want []string
+		odd        []string
+	}{
+		"none":     {nil, nil, nil},
+		"segments": {[]string{"a", "b"}, []string{"a", "b"}, nil},
+		"empty":    {[]string{""}, nil, []string{"placementTags[0]"}},
+		"among":    {[]string{"a", "", "b"}, []string{"a", "b"}, []string{"placementTags[1]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			lrp := valid()
+			lrp.PlacementTags = c.tags
+			got, err := lrp.Normalize()
+			g.Expect(got.PlacementTags).To(Equal(c.want))
+			g.Expect(got.Validate()).To(Succeed())
+			g.Expect(fieldsOf(err)).To(Equal(c.odd))
+		})
+	}
+}
+
+func TestNormalizeRouteServices(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                    "",
+		"https://S.example/A": "https://S.example/A",
+		"HTTPS://S.example/A": "https://S.example/A",
+		"Https://s.example":   "https://s.example",
+		"HTTP://s.example":    "HTTP://s.example", // for Validate to refuse
+		"HTTPS:":              "HTTPS:",
+		"https://":            "https://",
+		"HTTPS:\\s.example":   "HTTPS:\\s.example",
+	} {
+		g := NewWithT(t)
+		routes := []opi.HTTPRoute{{Hostname: "a", Port: 1}, {Hostname: "b", Port: 1, RouteServiceURL: url}}
+		before := slices.Clone(routes)
+		wanted := []opi.HTTPRoute{{Hostname: "a", Port: 1}, {Hostname: "b", Port: 1, RouteServiceURL: want}}
+		lrp := valid()
+		lrp.Routes.HTTP = routes
+		got, err := lrp.Normalize()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got.Routes.HTTP).To(Equal(wanted))
+		update := opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: &routes}}.Normalize()
+		g.Expect(*update.Routes.HTTP).To(Equal(wanted))
+		g.Expect(routes).To(Equal(before))
+	}
+	g := NewWithT(t)
+	g.Expect(opi.LRPUpdate{}.Normalize()).To(Equal(opi.LRPUpdate{}))
+	none := opi.LRPUpdate{Routes: opi.RoutesUpdate{HTTP: &[]opi.HTTPRoute{}}}.Normalize()
+	g.Expect(none.Routes.HTTP).To(HaveValue(BeEmpty()))
+}
+
+func TestNormalizeOwners(t *testing.T) {
+	g := NewWithT(t)
+	good, odd := opi.Owner{GUID: "guid", Name: "name"}, opi.Owner{GUID: "a/b", Name: "name"}
+	left := opi.Owner{Name: "name"}
+
+	lrp := valid()
+	lrp.App, lrp.Space, lrp.Organization = odd, good, opi.Owner{GUID: strings.Repeat("o", 64), Name: "name"}
+	gotLRP, err := lrp.Normalize()
+	g.Expect(fieldsOf(err)).To(ConsistOf("app.guid", "organization.guid"))
+	g.Expect([]opi.Owner{gotLRP.App, gotLRP.Space, gotLRP.Organization}).To(Equal([]opi.Owner{left, good, left}))
+	g.Expect(gotLRP.Validate()).To(Succeed())
+
+	gotTask, err := opi.Task{App: good, Space: odd}.Normalize()
+	g.Expect(fieldsOf(err)).To(ConsistOf("space.guid"))
+	g.Expect(gotTask).To(Equal(opi.Task{App: good, Space: left}))
+
+	gotBuild, err := opi.Build{App: good, Organization: odd}.Normalize()
+	g.Expect(fieldsOf(err)).To(ConsistOf("organization.guid"))
+	g.Expect(gotBuild).To(Equal(opi.Build{App: good, Organization: left}))
 }
 
 func TestNormalizeKeepsTheRest(t *testing.T) {

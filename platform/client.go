@@ -11,8 +11,8 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 
-	"github.com/irene-cf/irene/certificates"
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/reload"
 )
 
 const (
@@ -65,7 +65,7 @@ type Options struct {
 // Client sends requests to a service. It is safe for concurrent use.
 type Client struct {
 	options    Options
-	transports *certificates.Kept[*http.Transport]
+	transports *reload.Value[*http.Transport]
 }
 
 // New reads the files and returns a client that has not connected yet. Errors name the
@@ -77,7 +77,7 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = lager.NewLogger("platform")
 	}
-	transports, err := certificates.Load(certificates.Source[*http.Transport]{
+	transports, err := reload.Load(reload.Source[*http.Transport]{
 		Read: o.Files.read,
 		Make: func(content [][]byte) (*http.Transport, error) {
 			config, err := o.Files.config(content)
@@ -89,6 +89,7 @@ func New(o Options) (*Client, error) {
 			return transport, nil
 		},
 		Retire: (*http.Transport).CloseIdleConnections,
+		Kind:   "certificates",
 		Logger: o.Logger.Session("certificates"),
 		Now:    o.now,
 	})

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/irene-cf/irene/certificates"
 	"github.com/irene-cf/irene/outbound"
+	"github.com/irene-cf/irene/reload"
 	"github.com/irene-cf/irene/stager/steps/steptest"
 )
 
@@ -59,7 +59,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	now, logger := time.Now(), lagertest.NewTestLogger("test")
 	client := newClient(t, Options{Files: filesOf(first), Logger: logger, now: func() time.Time { return now }})
 	post := func(to string) error {
-		now = now.Add(certificates.CheckInterval)
+		now = now.Add(reload.CheckInterval)
 		_, err := send(t.Context(), client, http.MethodPost, to, nil)
 		return err
 	}

@@ -15,7 +15,7 @@
 //
 //   - Files are read again when their content changes, with the next request. Changed files
 //     get new connections; requests in flight end on the old ones. Files that can't be used
-//     leave the last good ones in use, and that is logged once (package certificates).
+//     leave the last good ones in use, and that is logged once (package reload).
 //   - [Client.Do] follows no redirect, and its errors hold neither method nor URL, because
 //     URLs may hold passwords and signatures. [Client.RoundTrip] fits libraries that bring
 //     their own http.Client.

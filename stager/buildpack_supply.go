@@ -5,10 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager/buildpacks"
@@ -65,25 +62,14 @@ func (s supply) fetchKey() string {
 	return strings.TrimSuffix(fetchFile, ".json") + "-" + hex.EncodeToString(sum.Sum(nil))[:12] + ".json"
 }
 
-// mount adds the images to the pod and to the container that runs the buildpacks, each
-// where fetch would have unpacked it. Kubelet keeps them as it keeps other images.
-func (s supply) mount(pod *corev1.PodSpec, build *corev1.Container) {
-	var images []string
+// mounts returns the images, each where fetch would have unpacked its buildpack.
+func (s supply) mounts() []Mount {
+	var mounts []Mount
 	for i, buildpack := range s.mounted {
-		at := slices.Index(images, s.images[i])
-		if at < 0 {
-			at, images = len(images), append(images, s.images[i])
-			pod.Volumes = append(pod.Volumes, corev1.Volume{Name: buildpackVolume(at), VolumeSource: corev1.VolumeSource{
-				Image: &corev1.ImageVolumeSource{Reference: s.images[i], PullPolicy: corev1.PullIfNotPresent},
-			}})
-		}
-		build.VolumeMounts = append(build.VolumeMounts, corev1.VolumeMount{
-			Name: buildpackVolume(at), MountPath: path.Join(buildWorkspace, steps.BuildpackPath(buildpack.Key)), ReadOnly: true,
-		})
+		mounts = append(mounts, Mount{Image: s.images[i], Path: path.Join(buildWorkspace, steps.BuildpackPath(buildpack.Key))})
 	}
+	return mounts
 }
-
-func buildpackVolume(number int) string { return fmt.Sprintf("buildpack-%d", number) }
 
 func namesOf(buildpacks []opi.Buildpack) []string {
 	names := make([]string, 0, len(buildpacks))

@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/opi"
 )
 
-// failure is why a build has failed.
-type failure struct {
+// Failure is why a build has failed. As JSON it is written on the Job of a build that was
+// canceled.
+type Failure struct {
 	// Reason is one word, for metrics and logs. A step's own reasons are those of
 	// package steps.
 	Reason string `json:"reason"`
@@ -20,45 +19,37 @@ type failure struct {
 	Message string `json:"message"`
 }
 
-func failed(reason, id, format string, args ...any) *failure {
-	return &failure{Reason: reason, ID: id, Message: fmt.Sprintf(format, args...)}
+// Failed returns a Failure with a formatted message.
+func Failed(reason, id, format string, args ...any) *Failure {
+	return &Failure{Reason: reason, ID: id, Message: fmt.Sprintf(format, args...)}
 }
 
-func canceled() failure { return *failed("canceled", opi.StagingError, "Staging was canceled") }
+// Canceled returns the failure of a build that was canceled.
+func Canceled() Failure { return *Failed("canceled", opi.StagingError, "Staging was canceled") }
 
-func deleted() *failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}, job.Pod{}) }
-
-func timedOut(deadline time.Duration) *failure {
-	return failed("timeout", opi.StagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(deadline))
-}
-
-func outOfMemory(limitMiB int64) *failure {
-	return failed("memory", opi.StagingError, "Staging ran out of memory: limit %dM. Give the app more memory, or make its build need less", limitMiB)
+func outOfMemory(limitMiB int64) *Failure {
+	return Failed("memory", opi.StagingError, "Staging ran out of memory: limit %dM. Give the app more memory, or make its build need less", limitMiB)
 }
 
 // stuckAfterKill is for a step that succeeded although one of its processes was killed.
 // kubelet takes the init container for failed all the same and starts no other, but it
 // does not end the pod (isInitContainerFailed in pkg/kubelet/kuberuntime/helpers.go).
-func stuckAfterKill(step string, limitMiB int64) *failure {
-	return failed("memory", opi.StagingError, "A process was killed in step %s because the memory limit of %dM was exceeded, and staging can't go on after that. "+
+func stuckAfterKill(step string, limitMiB int64) *Failure {
+	return Failed("memory", opi.StagingError, "A process was killed in step %s because the memory limit of %dM was exceeded, and staging can't go on after that. "+
 		"Give the app more memory, or make its build need less", step, limitMiB)
 }
 
-func outOfDisk(limitMiB int64) *failure {
-	return failed("disk", opi.StagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", limitMiB)
-}
-
-// outcome returns the failure as the outcome of a build.
-func (f failure) outcome(guid string) *opi.Outcome {
+// Outcome returns the failure as the outcome of a build.
+func (f Failure) Outcome(guid string) *opi.Outcome {
 	return opi.BuildFailed(guid, f.Reason, f.ID, f.Message)
 }
 
 // success returns the outcome of a build with a result, or the failure instead if the result
 // is too large to be kept.
-func success(guid string, result json.RawMessage, tooLarge *failure) (*opi.Outcome, error) {
+func success(guid string, result json.RawMessage, tooLarge *Failure) (*opi.Outcome, error) {
 	outcome, err := opi.BuildSucceeded(guid, result)
 	if errors.Is(err, opi.ErrOutcomeTooLarge) {
-		return tooLarge.outcome(guid), nil
+		return tooLarge.Outcome(guid), nil
 	}
 	return outcome, err
 }

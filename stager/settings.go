@@ -1,66 +1,31 @@
 package stager
 
-import (
-	"time"
+import "github.com/irene-cf/irene/opi"
 
-	"github.com/irene-cf/irene/k8s/render"
-)
-
-// Defaults of Settings.
+// Defaults of [Settings].
 const (
-	// DefaultDeadline is what Cloud Controller gives a build; five minutes later it gives
-	// it up.
-	DefaultDeadline = 15 * time.Minute
-	// DefaultSchedulingPatience is that of Cloud Controller beyond the deadline.
-	DefaultSchedulingPatience = 5 * time.Minute
-	// DefaultPullPatience outlives a short outage of the registry: kubelet tries after
-	// 10, 30, 70 and 150 s.
-	DefaultPullPatience = 3 * time.Minute
-	// DefaultDockerPatience is how long the registry of a docker image is asked.
-	DefaultDockerPatience = time.Minute
-	// DefaultCPURequestMilli lets many builds wait for downloads on one node. They use
-	// what nobody else wants.
-	DefaultCPURequestMilli = 100
 	// DefaultDiskMiB is Cloud Controller's own default.
 	DefaultDiskMiB = 4096
-	// DefaultRequestPatience leaves half of the 60 s that Cloud Controller waits for an
-	// answer (contract 0.3).
-	DefaultRequestPatience = 30 * time.Second
 	// DefaultParallelDownloads is how many things one build fetches at a time.
 	DefaultParallelDownloads = 4
 )
 
 // Settings are the operator's, and never change while Irene runs.
 type Settings struct {
-	// Namespace is where builds run.
-	Namespace string
-	// ServiceAccount is the pods' account, "" for the namespace's default. No token is
-	// mounted either way.
-	ServiceAccount string
-	// PullSecret is the name of an image pull secret in the namespace; "" for none.
-	PullSecret string
-	// Registry is where pods put droplets.
+	// Registry is where builds put droplets.
 	Registry Registry
-	// Deadline bounds a build from the moment that a node has taken its pod. Longer than
-	// Cloud Controller's own it makes no sense.
-	Deadline time.Duration
-	// SchedulingPatience is how long a build may wait for a node with room.
-	SchedulingPatience time.Duration
-	// PullPatience is how long a node may fail to pull one of the pod's images.
-	PullPatience time.Duration
-	// DockerPatience is how long a docker image's registry may fail to answer.
-	DockerPatience time.Duration
-	// LostNodeGrace is how long a node may be unreachable before its builds are lost.
-	LostNodeGrace time.Duration
-	// CPURequestMilli is what a build is counted with when a node is looked for, in
-	// thousandths of a CPU.
-	CPURequestMilli int64
 	// DefaultDiskMiB holds for builds that come without a disk limit.
 	DefaultDiskMiB int64
 	// ParallelDownloads is how many things one build fetches at a time.
 	ParallelDownloads int
-	// Placement chooses nodes as for apps. Builds come without isolation segment.
-	Placement render.PlacementSettings
+}
+
+// DiskMiB returns the disk limit of a build.
+func (s Settings) DiskMiB(build opi.Build) int64 {
+	if build.Limits.DiskMiB == 0 {
+		return s.DefaultDiskMiB
+	}
+	return build.Limits.DiskMiB
 }
 
 // Registry is the registry as pods reach it.
@@ -73,8 +38,7 @@ type Registry struct {
 	PlainHTTP bool
 }
 
-// Credentials are what a pod's fetch and push show, as files' contents; nil where there
-// is none.
+// Credentials used by the fetch and push steps, as files' contents; nil if unset.
 type Credentials struct {
 	// Certificate and Key are shown to Cloud Controller, its uploader and the
 	// blobstore, whose authorities Authorities are, all in PEM.
@@ -84,14 +48,14 @@ type Credentials struct {
 	RegistryUsername, RegistryPassword, RegistryAuthorities []byte
 }
 
-// PodImages are what a pod is made of, as kubelet pulls it. They never change their
-// meaning.
+// PodImages are the images of a build's pod, as kubelet pulls them. They never change
+// their meaning.
 type PodImages struct {
 	// Stack is the name of the stack that Build has.
 	Stack string
 	// Build has the stack and the staging program, Tool that program alone.
 	Build, Tool string
 	// Buildpacks are the images of buildpacks that the build mounts, by digest; those
-	// that are not here it fetches. Keys are buildpacks.Checksum.
+	// that are not here it fetches. Keys are those of [buildpacks.Checksum].
 	Buildpacks map[string]string
 }

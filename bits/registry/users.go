@@ -6,19 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/reload"
 )
-
-// passwordCheckInterval is how often, at most, the files are looked at.
-const passwordCheckInterval = time.Second
 
 // User may use the registry by HTTP basic authentication.
 type User struct {
@@ -48,17 +43,9 @@ func (u User) fault() (field, reason string) {
 
 // users admits requests by name and password.
 type users struct {
-	listed []User
-	logger lager.Logger
-	clock  clock.PassiveClock
-
-	mu      sync.Mutex
-	checked time.Time
-	// passwords are what each user's file held when it was last good.
-	passwords [][]string
-	// faults is what was last wrong with each file, kept so that it is logged once.
-	faults  []string
-	granted []grant
+	clock clock.PassiveClock
+	// granted has each user's passwords, as its file has them.
+	granted []*reload.Value[[]grant]
 }
 
 // grant is one good pair of name and password. Digests compare in constant time.
@@ -78,38 +65,53 @@ type access struct {
 }
 
 func readUsers(listed []User, logger lager.Logger, clock clock.PassiveClock) (*users, error) {
-	u := &users{listed: listed, logger: logger.Session("users"), clock: clock, checked: clock.Now(),
-		passwords: make([][]string, len(listed)), faults: make([]string, len(listed))}
+	u := &users{clock: clock}
+	logger = logger.Session("users")
 	var faults []error
 	for i, user := range listed {
-		passwords, err := credential.ReadAll(user.PasswordFile)
+		granted, err := reload.Load(reload.Source[[]grant]{
+			Read:   user.passwords,
+			Make:   user.grant,
+			Kind:   "passwords",
+			Logger: logger.WithData(lager.Data{"user": user.Name}),
+			Now:    clock.Now,
+		})
 		if err != nil {
 			faults = append(faults, fmt.Errorf("Users[%d].PasswordFile: %w", i, err))
 		}
-		u.passwords[i] = passwords
+		u.granted = append(u.granted, granted)
 	}
-	faults = append(faults, u.grant())
 	return u, errors.Join(faults...)
 }
 
-// grant turns all users' passwords into grants.
-func (u *users) grant() error {
-	var granted []grant
-	for i, user := range u.listed {
-		for _, password := range u.passwords[i] {
-			good := grant{digest: pairDigest(user.Name, password), readOnly: user.ReadOnly}
-			if !user.ReadOnly {
-				key, err := credential.NewBuildKey(user.Name, password)
-				if err != nil {
-					return fmt.Errorf("Users[%d].PasswordFile: %w", i, err)
-				}
-				good.builds = &key
-			}
-			granted = append(granted, good)
-		}
+// passwords reads the user's file.
+func (u User) passwords() ([][]byte, error) {
+	values, err := credential.ReadAll(u.PasswordFile)
+	if err != nil {
+		return nil, err
 	}
-	u.granted = granted
-	return nil
+	passwords := make([][]byte, 0, len(values))
+	for _, value := range values {
+		passwords = append(passwords, []byte(value))
+	}
+	return passwords, nil
+}
+
+// grant turns the user's passwords into grants.
+func (u User) grant(passwords [][]byte) ([]grant, error) {
+	var granted []grant
+	for _, password := range passwords {
+		good := grant{digest: pairDigest(u.Name, string(password)), readOnly: u.ReadOnly}
+		if !u.ReadOnly {
+			key, err := credential.NewBuildKey(u.Name, string(password))
+			if err != nil {
+				return nil, err
+			}
+			good.builds = &key
+		}
+		granted = append(granted, good)
+	}
+	return granted, nil
 }
 
 // pairDigest is unique, as names have no colon.
@@ -117,39 +119,13 @@ func pairDigest(name, password string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(name + ":" + password))
 }
 
-// current reads changed files into use.
+// current returns the grants of all users.
 func (u *users) current() []grant {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if now := u.clock.Now(); now.Sub(u.checked) >= passwordCheckInterval {
-		u.checked = now
-		u.refresh()
+	var granted []grant
+	for _, user := range u.granted {
+		granted = append(granted, user.Current()...)
 	}
-	return u.granted
-}
-
-func (u *users) refresh() {
-	changed := false
-	for i, user := range u.listed {
-		passwords, err := credential.ReadAll(user.PasswordFile)
-		if err != nil {
-			if u.faults[i] != err.Error() {
-				u.faults[i] = err.Error()
-				u.logger.Error("reload-failed", err, lager.Data{"user": user.Name, "consequence": "the passwords read before stay in use"})
-			}
-			continue
-		}
-		u.faults[i] = ""
-		if !slices.Equal(passwords, u.passwords[i]) {
-			u.passwords[i], changed = passwords, true
-			u.logger.Info("reloaded", lager.Data{"user": user.Name})
-		}
-	}
-	if changed {
-		if err := u.grant(); err != nil {
-			u.logger.Error("reload-failed", err, lager.Data{"consequence": "the passwords read before stay in use"})
-		}
-	}
+	return granted
 }
 
 var (

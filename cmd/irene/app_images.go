@@ -28,6 +28,12 @@ func (f fixedImages) Assemble(_ context.Context, lrp opi.LRP) (render.AppImage, 
 	return render.AppImage{Revision: f.revision}, nil
 }
 
+// Find implements k8s.AppImages.
+func (f fixedImages) Find(ctx context.Context, lrp opi.LRP) (render.AppImage, bool, error) {
+	image, err := f.Assemble(ctx, lrp)
+	return image, err == nil, err
+}
+
 // assembledImages puts the images of droplets together in the registry.
 type assembledImages struct {
 	registry  *bits.Registry
@@ -38,6 +44,13 @@ type assembledImages struct {
 // Assemble implements k8s.AppImages.
 func (a assembledImages) Assemble(ctx context.Context, lrp opi.LRP) (render.AppImage, error) {
 	return appImage(a.assembler.Assemble(ctx, assemblyRequest(lrp)))
+}
+
+// Find implements k8s.AppImages.
+func (a assembledImages) Find(ctx context.Context, lrp opi.LRP) (render.AppImage, bool, error) {
+	assembled, found, err := a.assembler.Find(ctx, assemblyRequest(lrp))
+	image, err := appImage(assembled, err)
+	return image, found, err
 }
 
 // Repair implements control.ImageRepair.
@@ -70,8 +83,15 @@ func (c Configuration) imagesFeature() feature {
 			}
 			a.images = a.assembled
 			a.background = append(a.background, a.assembled.stacks.Run, a.assembled.assembler.Run)
-			lost := control.NewLostImages(control.LostImagesOptions{Options: a.control, Images: a.assembled, Registry: a.apps.Registry})
-			a.leading = append(a.leading, lost.Run)
+			lost := control.NewLostImages(control.LostImagesOptions{
+				View: a.view, StatefulSets: a.statefulSets, Pods: a.clients.Typed.CoreV1(), Events: a.recorder,
+				Images: a.assembled, Registry: a.apps.Registry, Logger: a.logger, Registerer: a.registry,
+			})
+			awaited := control.NewAwaitedImages(control.AwaitedImagesOptions{
+				View: a.view, StatefulSets: a.statefulSets, Events: a.recorder,
+				Images: a.assembled, Registry: a.apps.Registry, Logger: a.logger, Registerer: a.registry,
+			})
+			a.leading = append(a.leading, lost.Run, awaited.Run)
 			return nil
 		},
 	}

@@ -53,9 +53,8 @@ func (c Configuration) viewFeature() feature {
 				return nil
 			})
 			broadcaster := record.NewBroadcaster()
-			a.control = controlOptions(c, a.clients, a.view, a.logger)
-			a.control.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"})
-			a.control.Registerer = a.registry
+			a.statefulSets = newStatefulSets(c, a.clients, a.view)
+			a.recorder = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "irene"})
 			a.background = append(a.background, a.view.Run, func(ctx context.Context) error {
 				sink := broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.clients.Typed.CoreV1().Events(apps)})
 				<-ctx.Done()
@@ -73,8 +72,8 @@ func (c Configuration) lrpsFeature() feature {
 	return feature{
 		assemble: func(a *assembly) error {
 			a.lrps = k8s.New(k8s.Options{
-				Client: a.clients.Typed, Metadata: a.clients.Metadata, View: a.view, StatefulSets: a.control.StatefulSets,
-				Settings: a.apps, Images: a.images, Users: imageUsers{a.users}, Events: a.control.Events, Logger: a.logger,
+				Client: a.clients.Typed, Metadata: a.clients.Metadata, View: a.view, StatefulSets: a.statefulSets,
+				Settings: a.apps, Images: a.images, Users: imageUsers{a.users}, Events: a.recorder, Logger: a.logger,
 			})
 			return nil
 		},
@@ -89,12 +88,20 @@ func (c Configuration) controllersFeature() feature {
 			{resource: "namespaces", namespace: c.Kubernetes.Namespace, verbs: verbs("get"), without: "deleting the app namespace may wait up to 5 minutes for instances that were over their disk limit"},
 		},
 		assemble: func(a *assembly) error {
-			companions := control.NewCompanions(control.CompanionsOptions{Options: a.control, OrphanMinAge: c.Apps.OrphanMinAge.Duration})
-			lostNodes := control.NewLostNodes(control.LostNodesOptions{
-				Options: a.control, Grace: c.Kubernetes.LostNodeGrace.Duration,
-				PodsWithClaims: c.Kubernetes.ReplacePodsWithClaims, Rescheduled: a.rescheduled,
+			core := a.clients.Typed.CoreV1()
+			companions := control.NewCompanions(control.CompanionsOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, StatefulSets: a.statefulSets, Pods: core, Secrets: core,
+				Budgets: a.clients.Typed.PolicyV1(), OrphanMinAge: c.Apps.OrphanMinAge.Duration, Logger: a.logger, Registerer: a.registry,
 			})
-			crashBackoff := control.NewCrashBackoff(control.CrashBackoffOptions{Options: a.control, Observe: a.observe})
+			lostNodes := control.NewLostNodes(control.LostNodesOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, Nodes: core, Pods: core, Events: a.recorder,
+				Grace: c.Kubernetes.LostNodeGrace.Duration, PodsWithClaims: c.Kubernetes.ReplacePodsWithClaims, Rescheduled: a.rescheduled,
+				Logger: a.logger, Registerer: a.registry,
+			})
+			crashBackoff := control.NewCrashBackoff(control.CrashBackoffOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, StatefulSets: a.statefulSets, Pods: core, Namespaces: core, Events: a.recorder,
+				Observe: a.observe, Logger: a.logger, Registerer: a.registry,
+			})
 			a.leading = append(a.leading, companions.Run, lostNodes.Run, crashBackoff.Run)
 			return nil
 		},
@@ -137,16 +144,9 @@ func newView(config Configuration, clients k8s.Clients, logger lager.Logger, met
 	})
 }
 
-// controlOptions returns what all controllers work with, without Events and metrics.
-func controlOptions(config Configuration, clients k8s.Clients, appsView *view.View, logger lager.Logger) control.Options {
-	namespace := config.Kubernetes.Namespace
-	return control.Options{
-		Namespace:    namespace,
-		Client:       clients.Typed,
-		View:         appsView,
-		StatefulSets: live.New(live.Options{Client: clients.Typed.AppsV1(), View: appsView, Namespace: namespace}),
-		Logger:       logger,
-	}
+// newStatefulSets returns the StatefulSets of the app namespace. They write through to the view.
+func newStatefulSets(config Configuration, clients k8s.Clients, appsView *view.View) *live.StatefulSets {
+	return live.New(live.Options{Client: clients.Typed.AppsV1(), View: appsView, Namespace: config.Kubernetes.Namespace})
 }
 
 // renderSettings are the settings for what LRPs and tasks become.

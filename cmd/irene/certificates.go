@@ -10,20 +10,20 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 
-	"github.com/irene-cf/irene/certificates"
+	"github.com/irene-cf/irene/reload"
 )
 
 // serverCertificates are a listener's TLS settings as the files say at the moment, looked
 // up when a client connects. Without an authority clients need no certificate.
 type serverCertificates struct {
-	*certificates.Kept[*tls.Config]
+	*reload.Value[*tls.Config]
 	files TLS
 }
 
 // loadCertificates reads the files for the first time; all faults are reported
 // together, each with its key. now is time.Now outside tests.
 func loadCertificates(files TLS, logger lager.Logger, now func() time.Time) (*serverCertificates, error) {
-	kept, err := certificates.Load(certificates.Source[*tls.Config]{
+	value, err := reload.Load(reload.Source[*tls.Config]{
 		Read: files.read,
 		Make: func(content [][]byte) (*tls.Config, error) {
 			return files.tlsConfig(content[0], content[1], content[2])
@@ -31,13 +31,14 @@ func loadCertificates(files TLS, logger lager.Logger, now func() time.Time) (*se
 		Details: func(config *tls.Config) lager.Data {
 			return lager.Data{"valid-until": config.Certificates[0].Leaf.NotAfter.UTC().Format(time.RFC3339)}
 		},
+		Kind:   "certificates",
 		Logger: logger.Session("certificates"),
 		Now:    now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &serverCertificates{Kept: kept, files: files}, nil
+	return &serverCertificates{Value: value, files: files}, nil
 }
 
 // tlsConfig is what a listener needs: it asks for the current settings at each

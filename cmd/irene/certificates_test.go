@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 
-	"github.com/irene-cf/irene/certificates"
+	"github.com/irene-cf/irene/reload"
 )
 
 var hello = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +88,7 @@ func TestRotatedFilesCountWithoutRestart(t *testing.T) {
 	folder.write(after, after)
 	g.Expect(ask(before, before)).To(Succeed(), "looked at once a second at most")
 
-	time.advance(certificates.CheckInterval)
+	time.advance(reload.CheckInterval)
 	g.Expect(ask(after, after)).To(Succeed())
 	g.Expect(ask(before, after)).NotTo(Succeed(), "the old server certificate is gone")
 	g.Expect(ask(after, before)).NotTo(Succeed(), "the old client authority is gone")
@@ -117,7 +117,7 @@ func TestWithoutAnAuthorityClientsNeedNoCertificate(t *testing.T) {
 	}
 	g.Expect(ask(before)).To(Equal("hello"))
 	folder.write(after, after)
-	time.advance(certificates.CheckInterval)
+	time.advance(reload.CheckInterval)
 	g.Expect(ask(after)).To(Equal("hello"))
 }
 
@@ -147,7 +147,7 @@ func TestUnusableFilesKeepTheOldOnes(t *testing.T) {
 
 			spoil(folder)
 			for range 3 {
-				time.advance(certificates.CheckInterval)
+				time.advance(reload.CheckInterval)
 				g.Expect(certs.Current()).To(BeIdenticalTo(old))
 			}
 			g.Expect(log).To(gbytes.Say(`reload-failed`))

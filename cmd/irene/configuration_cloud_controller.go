@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,8 +51,7 @@ func defaultCloudController() CloudController {
 }
 
 func (c CloudController) validate(wrong *faults) {
-	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+	if u, err := opi.ParseHTTPURL(c.URL); c.URL != "" && (err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		wrong.add("cloud_controller.url", "must be like https://cloud-controller.example:9023")
 	}
 	wrong.pair("cloud_controller", "certificate_file", "key_file", c.CertificateFile, c.KeyFile)
@@ -85,7 +83,10 @@ func (c Configuration) cloudControllerFeature() feature {
 				a.logger.Info("instances-are-not-reported", lager.Data{"reason": "cloud_controller.url is empty"})
 				return nil
 			}
-			reports, rescheduled, err := newInstanceReports(c, control.NewInstanceRecords(a.control), client, a.logger, a.registry)
+			records := control.NewInstanceRecords(control.InstanceRecordsOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, Pods: a.clients.Typed.CoreV1(),
+			})
+			reports, rescheduled, err := newInstanceReports(c, records, client, a.logger, a.registry)
 			if err != nil {
 				return err
 			}

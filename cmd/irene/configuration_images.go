@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/droplet"
+	"github.com/irene-cf/irene/opi"
 )
 
 // Registry is where app images are.
@@ -212,9 +212,9 @@ func (d Droplets) validate(wrong *faults) {
 		if address == "" {
 			continue
 		}
-		u, err := url.Parse(address)
+		u, err := opi.ParseHTTPURL(address)
 		switch {
-		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
+		case err != nil || u.User != nil:
 			// The value is not shown: it may hold a password.
 			wrong.add("droplets.source."+key, "must begin with https://host/ (or http://), without a user; droplets.source.url_file may have one")
 		case u.Scheme == "http" && !source.PlainHTTP:

@@ -6,6 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/irene-cf/irene/k8s/builds"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/stager"
 )
 
@@ -57,12 +59,12 @@ func defaultStaging() Staging {
 	return Staging{
 		Enabled:            true,
 		ImageVolumes:       Off,
-		RequestPatience:    Duration{Duration: stager.DefaultRequestPatience},
-		Deadline:           Duration{Duration: stager.DefaultDeadline},
-		SchedulingPatience: Duration{Duration: stager.DefaultSchedulingPatience},
-		PullPatience:       Duration{Duration: stager.DefaultPullPatience},
-		DockerPatience:     Duration{Duration: stager.DefaultDockerPatience},
-		CPURequest:         resource.NewMilliQuantity(stager.DefaultCPURequestMilli, resource.DecimalSI).String(),
+		RequestPatience:    Duration{Duration: builds.DefaultRequestPatience},
+		Deadline:           Duration{Duration: builds.DefaultDeadline},
+		SchedulingPatience: Duration{Duration: job.DefaultSchedulingPatience},
+		PullPatience:       Duration{Duration: job.DefaultPullPatience},
+		DockerPatience:     Duration{Duration: builds.DefaultDockerPatience},
+		CPURequest:         resource.NewMilliQuantity(builds.DefaultCPURequestMilli, resource.DecimalSI).String(),
 		DefaultDiskMB:      stager.DefaultDiskMiB,
 		ParallelDownloads:  stager.DefaultParallelDownloads,
 	}

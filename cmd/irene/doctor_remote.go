@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/irene-cf/irene/bits"
+	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/platform"
 )
 
@@ -50,8 +50,8 @@ const most = 4 << 10
 // try asks a server for its front page, whatever the answer: what counts is that both
 // sides accept each other.
 func (f tlsFiles) try(ctx context.Context, e examination, address string) finding {
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http" {
+	parsed, err := opi.ParseHTTPURL(address)
+	if err != nil {
 		return failed(f.section, fmt.Errorf("%q is no address such as https://cloud-controller.example:9023", withoutSecrets(address)), "correct it")
 	}
 	check := f.section + " " + parsed.Scheme + "://" + parsed.Host

@@ -6,11 +6,12 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/events"
 	"github.com/irene-cf/irene/k8s"
-	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
@@ -50,7 +51,10 @@ type assembly struct {
 	requests *platform.Metrics
 	apps     render.Settings
 	view     *view.View
-	control  control.Options
+	// statefulSets are those of the app namespace.
+	statefulSets *live.StatefulSets
+	// recorder writes Events.
+	recorder record.EventRecorder
 
 	images k8s.AppImages
 	// assembled has the parts of images; it is empty while others make images.

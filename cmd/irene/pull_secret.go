@@ -2,6 +2,7 @@ package main
 
 import (
 	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/control"
@@ -15,7 +16,7 @@ func (c Configuration) pullSecretFeature() feature {
 	return feature{
 		permissions: []permission{{resource: "secrets", namespace: c.Kubernetes.Namespace, verbs: verbs("update")}},
 		assemble: func(a *assembly) error {
-			pullSecret, err := newPullSecret(c, a.clients, a.logger)
+			pullSecret, err := newPullSecret(c, a.clients, a.logger, a.registry)
 			if err != nil {
 				return err
 			}
@@ -25,14 +26,15 @@ func (c Configuration) pullSecretFeature() feature {
 	}
 }
 
-func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger) (*control.PullSecret, error) {
+func newPullSecret(config Configuration, clients k8s.Clients, logger lager.Logger, metrics prometheus.Registerer) (*control.PullSecret, error) {
 	return control.NewPullSecret(control.PullSecretOptions{
-		Client:       clients.Typed,
+		Secrets:      clients.Typed.CoreV1(),
 		Namespace:    config.Kubernetes.Namespace,
 		Name:         config.Registry.PullSecret,
 		PullAddress:  config.Registry.PullAddress,
 		UsernameFile: config.Registry.PullUsernameFile,
 		PasswordFile: config.Registry.PullPasswordFile,
 		Logger:       logger,
+		Registerer:   metrics,
 	})
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/k8s"
-	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
+	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -109,10 +110,13 @@ func readCredentials(usernameFile, passwordFile string) (*opi.RegistryCredential
 // at what is live.
 type stackParts struct {
 	stacks *bits.Stacks
-	// clients and shared are what commands about running LRPs work with, apps how LRPs run.
-	clients k8s.Clients
-	shared  control.Options
-	apps    render.Settings
+	logger lager.Logger
+	// clients, view and statefulSets are what commands about running LRPs work with, apps how
+	// LRPs run.
+	clients      k8s.Clients
+	view         *view.View
+	statefulSets *live.StatefulSets
+	apps         render.Settings
 }
 
 func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
@@ -132,6 +136,9 @@ func newStackParts(config Configuration, logs io.Writer) (stackParts, error) {
 	if err != nil {
 		return stackParts{}, err
 	}
-	shared := controlOptions(config, clients, newView(config, clients, logger, nil), logger)
-	return stackParts{stacks: stacks, clients: clients, shared: shared, apps: renderSettings(config)}, nil
+	appsView := newView(config, clients, logger, nil)
+	return stackParts{
+		stacks: stacks, logger: logger, clients: clients, view: appsView, statefulSets: newStatefulSets(config, clients, appsView),
+		apps: renderSettings(config),
+	}, nil
 }

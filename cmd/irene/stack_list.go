@@ -38,7 +38,7 @@ func listStacks(ctx context.Context, flags *flag.FlagSet, args []string, stdout 
 	if err != nil {
 		return err
 	}
-	usage, err := k8s.StackUsage(ctx, p.clients.Metadata, p.shared.Namespace)
+	usage, err := k8s.StackUsage(ctx, p.clients.Metadata, p.apps.Namespace)
 	if err != nil {
 		return err
 	}

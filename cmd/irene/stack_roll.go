@@ -34,7 +34,7 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 	if err != nil {
 		return err
 	}
-	assembler, err := newAssembler(config, p.stacks, nil, p.shared.Logger)
+	assembler, err := newAssembler(config, p.stacks, nil, p.logger)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,8 @@ func rollStack(ctx context.Context, flags *flag.FlagSet, args []string, stdout i
 
 	fmt.Fprintf(stdout, "rolling stack %s to revision %s\n", *stack, current.Revision)
 	result, err := control.NewStackRoll(control.StackRollOptions{
-		Options: p.shared, Images: assembledImages{stacks: p.stacks, assembler: assembler}, Registry: p.apps.Registry,
+		View: p.view, StatefulSets: p.statefulSets, Pods: p.clients.Typed.CoreV1(), Events: p.clients.Typed.CoreV1(), Logger: p.logger,
+		Images: assembledImages{stacks: p.stacks, assembler: assembler}, Registry: p.apps.Registry,
 		Stack: *stack, Revision: current.Revision, Parallel: *parallel, Pause: *pause, Patience: *patience,
 		StopOnFailure: *stop, Progress: func(lrp control.RolledLRP) { fmt.Fprintln(stdout, rolledLine(lrp)) },
 	}).Run(ctx)

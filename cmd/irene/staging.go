@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/irene-cf/irene/bits"
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/builds"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
@@ -39,7 +40,7 @@ func (c Configuration) stagingFeature() feature {
 			if mounted != nil {
 				a.background = append(a.background, mounted.Run)
 			}
-			made, err := newStager(c, a.clients, a.assembled, mounted, a.users, a.apps, a.logger, a.registry)
+			made, err := newBuilds(c, a.jobDependencies(), a.assembled, mounted, a.users, a.apps)
 			if err != nil {
 				return err
 			}
@@ -68,9 +69,9 @@ func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 	return fmt.Errorf("build %q: %w", guid, opi.ErrNotFound)
 }
 
-// newStager stages apps on stacks that are in the registry. mounted is nil where builds
+// newBuilds stages apps on stacks that are in the registry. mounted is nil where builds
 // fetch all buildpacks.
-func newStager(config Configuration, clients k8s.Clients, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, apps render.Settings, logger lager.Logger, metrics prometheus.Registerer) (*stager.Stager, error) {
+func newBuilds(config Configuration, jobs job.Dependencies, images assembledImages, mounted *buildpacks.Images, users *bits.ImageUsers, apps render.Settings) (*builds.Builds, error) {
 	path, err := besideIrene(config.Staging.ProgramFile, "irene-stage")
 	if err != nil {
 		return nil, fmt.Errorf("stager.program_file: %w", err)
@@ -87,9 +88,10 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if err != nil {
 		return nil, err
 	}
-	options := stager.Options{
-		Settings: settings,
-		Credentials: stager.CredentialFiles{
+	options := builds.Options{
+		Dependencies: jobs,
+		Settings:     settings,
+		Credentials: builds.CredentialFiles{
 			Certificate:         config.Staging.CertificateFile,
 			Key:                 config.Staging.KeyFile,
 			Authorities:         config.Staging.CAFile,
@@ -99,16 +101,11 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 			BuildPassword:       config.Registry.BuildPasswordFile,
 			RegistryAuthorities: config.Registry.CAFile,
 		},
-		OrphanMinAge:    config.Apps.OrphanMinAge.Duration,
 		RequestPatience: config.Staging.RequestPatience.Duration,
-		Client:          clients.Typed,
-		Metadata:        clients.Metadata,
 		Images:          podImages{images: stagingImages, pullAddress: config.Registry.PullAddress},
 		Results:         buildResults{images.registry},
 		Registry:        images.registry,
 		Configs:         imageConfigs{users},
-		Logger:          logger,
-		Registerer:      metrics,
 	}
 	if !apps.UserNamespaces {
 		options.Users = imageUsers{users}
@@ -116,47 +113,51 @@ func newStager(config Configuration, clients k8s.Clients, images assembledImages
 	if mounted != nil {
 		options.Buildpacks = buildpackImages{images: mounted, pullAddress: config.Registry.PullAddress}
 	}
-	made, err := stager.New(options)
+	made, err := builds.New(options)
 	if err != nil {
 		return nil, fmt.Errorf("stager: %w", err)
 	}
 	return made, nil
 }
 
-func stagingSettings(config Configuration, apps render.Settings) (stager.Settings, error) {
+func stagingSettings(config Configuration, apps render.Settings) (builds.Settings, error) {
 	staging := config.Staging
 	request, err := resource.ParseQuantity(staging.CPURequest)
 	if err != nil {
-		return stager.Settings{}, fmt.Errorf("stager.cpu_request: %w", err)
+		return builds.Settings{}, fmt.Errorf("stager.cpu_request: %w", err)
 	}
 	address := staging.RegistryAddress
 	if address == "" {
 		address = config.Registry.Address
 	}
-	return stager.Settings{
-		Namespace:          config.Kubernetes.Namespace,
-		ServiceAccount:     staging.ServiceAccount,
-		PullSecret:         config.Registry.PullSecret,
-		Registry:           stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
-		Deadline:           staging.Deadline.Duration,
-		SchedulingPatience: staging.SchedulingPatience.Duration,
-		PullPatience:       staging.PullPatience.Duration,
-		DockerPatience:     staging.DockerPatience.Duration,
-		LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
-		CPURequestMilli:    request.MilliValue(),
-		DefaultDiskMiB:     staging.DefaultDiskMB,
-		ParallelDownloads:  staging.ParallelDownloads,
-		Placement:          apps.Placement,
+	return builds.Settings{
+		Namespace:      config.Kubernetes.Namespace,
+		ServiceAccount: staging.ServiceAccount,
+		PullSecret:     config.Registry.PullSecret,
+		Steps: stager.Settings{
+			Registry:          stager.Registry{Address: address, Prefix: config.Registry.Prefix, PlainHTTP: config.Registry.PlainHTTP},
+			DefaultDiskMiB:    staging.DefaultDiskMB,
+			ParallelDownloads: staging.ParallelDownloads,
+		},
+		Limits: job.Limits{
+			Deadline:           staging.Deadline.Duration,
+			SchedulingPatience: staging.SchedulingPatience.Duration,
+			PullPatience:       staging.PullPatience.Duration,
+			LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
+		},
+		DockerPatience:  staging.DockerPatience.Duration,
+		CPURequestMilli: request.MilliValue(),
+		Placement:       apps.Placement,
 	}, nil
 }
 
-// podImages brings the registry's images to the stager as nodes pull them.
+// podImages brings the registry's images to builds as nodes pull them.
 type podImages struct {
 	images      *bits.StagingImages
 	pullAddress string
 }
 
-// Ensure implements stager.Images.
+// Ensure implements builds.Images.
 func (p podImages) Ensure(ctx context.Context, stack string) (stager.PodImages, error) {
 	made, err := p.images.Ensure(ctx, stack)
 	if err != nil {
@@ -187,13 +188,13 @@ func newBuildpackImages(config Configuration, registry *bits.Registry, logger la
 	})
 }
 
-// buildpackImages brings buildpacks' images to the stager as nodes pull them.
+// buildpackImages brings buildpacks' images to builds as nodes pull them.
 type buildpackImages struct {
 	images      *buildpacks.Images
 	pullAddress string
 }
 
-// Find implements stager.BuildpackImages.
+// Find implements builds.BuildpackImages.
 func (b buildpackImages) Find(ctx context.Context, wanted []opi.Buildpack) map[string]string {
 	found := b.images.Find(ctx, wanted)
 	for checksum, reference := range found {
@@ -205,7 +206,7 @@ func (b buildpackImages) Find(ctx context.Context, wanted []opi.Buildpack) map[s
 // buildResults reads and tags what builds have put into the registry.
 type buildResults struct{ registry *bits.Registry }
 
-// Result implements stager.Results.
+// Result implements builds.Results.
 func (r buildResults) Result(ctx context.Context, digest string) ([]byte, error) {
 	hash, err := v1.NewHash(digest)
 	if err != nil {
@@ -214,7 +215,7 @@ func (r buildResults) Result(ctx context.Context, digest string) ([]byte, error)
 	return r.registry.Result(ctx, hash)
 }
 
-// Tag implements stager.Results.
+// Tag implements builds.Results.
 func (r buildResults) Tag(ctx context.Context, droplet steps.OutcomeDroplet) error {
 	manifest, err := v1.NewHash(droplet.Manifest)
 	if err != nil {
@@ -226,7 +227,7 @@ func (r buildResults) Tag(ctx context.Context, droplet steps.OutcomeDroplet) err
 // imageConfigs asks the registries of docker images.
 type imageConfigs struct{ registry *bits.ImageUsers }
 
-// Config implements stager.ImageConfigs.
+// Config implements builds.ImageConfigs.
 func (i imageConfigs) Config(ctx context.Context, image opi.Image) (stager.ImageConfig, error) {
 	config, err := i.registry.Config(ctx, image)
 	if err != nil {

@@ -3,10 +3,7 @@ package main
 import (
 	"time"
 
-	"code.cloudfoundry.org/lager/v3"
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/tasks"
 )
@@ -24,8 +21,8 @@ type Tasks struct {
 
 func defaultTasks() Tasks {
 	return Tasks{
-		SchedulingPatience: Duration{Duration: tasks.DefaultSchedulingPatience},
-		PullPatience:       Duration{Duration: tasks.DefaultPullPatience},
+		SchedulingPatience: Duration{Duration: job.DefaultSchedulingPatience},
+		PullPatience:       Duration{Duration: job.DefaultPullPatience},
 	}
 }
 
@@ -42,7 +39,19 @@ func (c Configuration) tasksFeature() feature {
 			{group: "batch", resource: "jobs", namespace: c.Kubernetes.Namespace, verbs: verbs("get list watch create patch delete")},
 		},
 		assemble: func(a *assembly) error {
-			made := newTasks(c, a.clients, a.lrps, a.logger, a.registry)
+			made := tasks.New(tasks.Options{
+				Dependencies: a.jobDependencies(),
+				Settings: tasks.Settings{
+					Translation: renderSettings(c),
+					Limits: job.Limits{
+						Deadline:           c.Tasks.Deadline.Duration,
+						SchedulingPatience: c.Tasks.SchedulingPatience.Duration,
+						PullPatience:       c.Tasks.PullPatience.Duration,
+						LostNodeGrace:      c.Kubernetes.LostNodeGrace.Duration,
+					},
+				},
+				Images: a.lrps,
+			})
 			a.tasks, a.deciders[keys.SourceTypeTask] = made, made
 			a.leading = append(a.leading, made.Sweep)
 			return nil
@@ -50,21 +59,13 @@ func (c Configuration) tasksFeature() feature {
 	}
 }
 
-// newTasks runs tasks by the rules and in the images of their apps.
-func newTasks(config Configuration, clients k8s.Clients, lrps *k8s.LRPs, logger lager.Logger, metrics prometheus.Registerer) *tasks.Tasks {
-	return tasks.New(tasks.Options{
-		Settings: tasks.Settings{
-			Translation:        renderSettings(config),
-			Deadline:           config.Tasks.Deadline.Duration,
-			SchedulingPatience: config.Tasks.SchedulingPatience.Duration,
-			PullPatience:       config.Tasks.PullPatience.Duration,
-			LostNodeGrace:      config.Kubernetes.LostNodeGrace.Duration,
-		},
-		OrphanMinAge: config.Apps.OrphanMinAge.Duration,
-		Client:       clients.Typed,
-		Metadata:     clients.Metadata,
-		Images:       lrps,
-		Logger:       logger,
-		Registerer:   metrics,
-	})
+// jobDependencies returns what tasks and builds work with.
+func (a *assembly) jobDependencies() job.Dependencies {
+	return job.Dependencies{
+		Client:       a.clients.Typed,
+		Metadata:     a.clients.Metadata,
+		OrphanMinAge: a.config.Apps.OrphanMinAge.Duration,
+		Logger:       a.logger,
+		Registerer:   a.registry,
+	}
 }

@@ -26,9 +26,9 @@ import (
 	"github.com/irene-cf/irene/bits"
 	"github.com/irene-cf/irene/bits/registry"
 	"github.com/irene-cf/irene/credential"
+	"github.com/irene-cf/irene/k8s/builds"
 	"github.com/irene-cf/irene/k8s/control"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/stager"
 )
 
 // installation is what the chart renders with irene's own registry and its own values:
@@ -167,7 +167,7 @@ type clients struct {
 	address string
 	options bits.RegistryOptions
 	pull    control.PullSecretOptions
-	staging stager.CredentialFiles
+	staging builds.CredentialFiles
 	// running has logged in before the rotation.
 	running *bits.Registry
 	nodes   *fake.Clientset
@@ -193,9 +193,9 @@ func (i *installation) newClients(ctx context.Context, address string) *clients 
 	file := func(name string) string { return i.path("irene", name) }
 	c := &clients{i: i, address: address, nodes: fake.NewClientset()}
 	c.options = bits.RegistryOptions{Address: address, UsernameFile: file(config.Registry.UsernameFile), PasswordFile: file(config.Registry.PasswordFile)}
-	c.staging = stager.CredentialFiles{RegistryUsername: c.options.UsernameFile, RegistryPassword: c.options.PasswordFile}
+	c.staging = builds.CredentialFiles{RegistryUsername: c.options.UsernameFile, RegistryPassword: c.options.PasswordFile}
 	c.pull = control.PullSecretOptions{
-		Client: c.nodes, Namespace: "cf-apps", Name: config.Registry.PullSecret, PullAddress: address,
+		Secrets: c.nodes.CoreV1(), Namespace: "cf-apps", Name: config.Registry.PullSecret, PullAddress: address,
 		UsernameFile: file(config.Registry.PullUsernameFile), PasswordFile: file(config.Registry.PullPasswordFile),
 		Interval: 20 * time.Millisecond, Logger: lager.NewLogger("test"),
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
@@ -19,8 +20,16 @@ import (
 
 // reconcileBudget gives LRPs of two and more instances a budget and takes it from
 // the others, whose only instance could otherwise never be drained.
-func (c *Companions) reconcileBudget(ctx context.Context, lrp view.LRP) error {
-	budgets := c.options.Client.PolicyV1().PodDisruptionBudgets(lrp.Namespace)
+func (c *Companions) reconcileBudget(ctx context.Context, i identity) (reconcile.Result, error) {
+	lrp, exists := i.owner()
+	if !exists {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{}, c.budgetOf(ctx, lrp)
+}
+
+func (c *Companions) budgetOf(ctx context.Context, lrp view.LRP) error {
+	budgets := c.options.Budgets.PodDisruptionBudgets(lrp.Namespace)
 	present, exists := c.options.View.Budget(lrp.Name)
 	if exists && present.Deleting {
 		return nil // its deletion brings us back
@@ -66,7 +75,7 @@ func (c *Companions) reconcileBudget(ctx context.Context, lrp view.LRP) error {
 // adoptBudget puts right a budget that the view does not show: mostly one that it is
 // about to show, else one that has lost the label by which the view selects.
 func (c *Companions) adoptBudget(ctx context.Context, wanted *policyv1.PodDisruptionBudget) error {
-	budgets := c.options.Client.PolicyV1().PodDisruptionBudgets(wanted.Namespace)
+	budgets := c.options.Budgets.PodDisruptionBudgets(wanted.Namespace)
 	live, err := budgets.Get(ctx, wanted.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("adopt PodDisruptionBudget %s: %w", wanted.Name, apierror.Classify(err))

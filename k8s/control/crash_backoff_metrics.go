@@ -1,16 +1,12 @@
 package control
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/irene-cf/irene/k8s/view"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 type crashBackoffMetrics struct {
 	crashes, failures prometheus.Counter
 }
 
-func newCrashBackoffMetrics(appsView *view.View, registerer prometheus.Registerer) crashBackoffMetrics {
+func newCrashBackoffMetrics(appsView heldBackPods, registerer prometheus.Registerer) crashBackoffMetrics {
 	m := crashBackoffMetrics{
 		crashes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "irene_disk_crashes_total",

@@ -6,8 +6,6 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/irene-cf/irene/k8s/view"
 )
 
 // namespaceInterval is how often the namespace is looked at while instances wait.
@@ -33,7 +31,7 @@ func (b *CrashBackoff) watchNamespace(ctx context.Context) {
 
 func (b *CrashBackoff) lookAtNamespace(ctx context.Context) {
 	name := b.options.Namespace
-	namespace, err := b.options.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	namespace, err := b.options.Namespaces.Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return // if it can't be read, its deletion waits until the back-offs are over
 	}
@@ -43,12 +41,12 @@ func (b *CrashBackoff) lookAtNamespace(ctx context.Context) {
 	}
 	b.logger.Info("namespace-is-being-deleted", lager.Data{"namespace": name})
 	for _, id := range b.options.View.DiskIdentities() {
-		b.loop.enqueue(id, 0)
+		b.loop.enqueue(id)
 	}
 }
 
 // waitingInstances counts the instances that wait for their back-off.
-func waitingInstances(appsView *view.View) (count int) {
+func waitingInstances(appsView heldBackPods) (count int) {
 	for _, id := range appsView.DiskIdentities() {
 		for _, pod := range appsView.HeldBack(id) {
 			if pod.OverDisk() {

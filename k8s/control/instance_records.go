@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -18,11 +21,34 @@ import (
 
 // InstanceRecords says what has happened to instances, for whoever tells others, and
 // keeps what was told on their pods.
-type InstanceRecords struct{ options Options }
+type InstanceRecords struct{ options InstanceRecordsOptions }
+
+// InstanceRecordsOptions are what InstanceRecords works with.
+type InstanceRecordsOptions struct {
+	// Namespace is the apps'.
+	Namespace string
+	View      InstanceRecordsView
+	Pods      coreclient.PodsGetter
+	// Clock is the real one when nil.
+	Clock clock.PassiveClock
+}
+
+// InstanceRecordsView shows instances and what has happened to them.
+type InstanceRecordsView interface {
+	Synced() bool
+	Subscribe(func(view.Change))
+	Identities() []opi.LRPIdentifier
+	LRP(opi.LRPIdentifier) (view.LRP, bool)
+	Records(view.LRP) []opi.InstanceRecord
+	FromLivePod(*corev1.Pod) view.Pod
+}
 
 // NewInstanceRecords reads from the view.
-func NewInstanceRecords(options Options) InstanceRecords {
-	return InstanceRecords{options.withDefaults()}
+func NewInstanceRecords(options InstanceRecordsOptions) InstanceRecords {
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
+	return InstanceRecords{options}
 }
 
 // Subscribe has changed called after something changed that may change the records of an
@@ -53,7 +79,7 @@ func (r InstanceRecords) Records(id opi.LRPIdentifier) []opi.InstanceRecord {
 // Told asks the API server what is written down as told of an instance. The error wraps
 // opi.ErrNotFound when the instance is gone.
 func (r InstanceRecords) Told(ctx context.Context, instance opi.InstanceRecord) (opi.InstanceTold, error) {
-	pod, err := r.options.Client.CoreV1().Pods(r.options.Namespace).Get(ctx, instance.Object, metav1.GetOptions{})
+	pod, err := r.options.Pods.Pods(r.options.Namespace).Get(ctx, instance.Object, metav1.GetOptions{})
 	if err != nil {
 		return opi.InstanceTold{}, fmt.Errorf("read pod %s: %w", instance.Object, goneOr(err))
 	}
@@ -76,7 +102,7 @@ func (r InstanceRecords) Mark(ctx context.Context, instance opi.InstanceRecord, 
 	if err != nil {
 		return fmt.Errorf("encode a patch: %w", err)
 	}
-	_, err = r.options.Client.CoreV1().Pods(r.options.Namespace).Patch(ctx, instance.Object, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = r.options.Pods.Pods(r.options.Namespace).Patch(ctx, instance.Object, types.MergePatchType, patch, metav1.PatchOptions{})
 	switch {
 	case apierrors.IsConflict(err): // the name belongs to another pod now
 		return fmt.Errorf("patch pod %s: %w: %w", instance.Object, opi.ErrNotFound, err)

@@ -3,15 +3,20 @@ package control
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
@@ -62,7 +67,8 @@ type LostImages struct {
 	options LostImagesOptions
 	logger  lager.Logger
 	metrics lostImageMetrics
-	loop    reconcileLoop[opi.LRPIdentifier]
+	steps   *reconcile.Steps[*lostImage]
+	loop    leaderLoop[opi.LRPIdentifier]
 
 	mutex sync.Mutex
 	// cases are the LRPs whose pods wait, or did and have not run since. Each case
@@ -87,26 +93,63 @@ type imageCase struct {
 
 // LostImagesOptions are what LostImages works with.
 type LostImagesOptions struct {
-	Options
+	// View must not be running yet when LostImages is made.
+	View         LostImagesView
+	StatefulSets LostImagesStatefulSets
+	Pods         coreclient.PodsGetter
+	// Events shows people with kubectl what was done.
+	Events record.EventRecorder
 	// Images repairs, and Registry names the images as kubelet pulls them.
 	Images   ImageRepair
 	Registry render.RegistrySettings
 	// Workers bounds how many images are repaired at the same time; 4 when 0.
 	Workers int
+	Logger  lager.Logger
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+	// Clock is the source of the time and of timers; the real one when nil.
+	Clock clock.WithTicker
+}
+
+// LostImagesView shows LostImages the LRPs and their pods, and takes note of the pods that it
+// deletes.
+type LostImagesView interface {
+	Synced() bool
+	Subscribe(func(view.Change))
+	Identities() []opi.LRPIdentifier
+	LRP(opi.LRPIdentifier) (view.LRP, bool)
+	Pods(owner types.UID) []view.Pod
+	FromLive(*appsv1.StatefulSet) view.LRP
+	NoteDeletedPod(types.UID)
+}
+
+// LostImagesStatefulSets are the StatefulSets of LRPs at the API server.
+type LostImagesStatefulSets interface {
+	Get(ctx context.Context, name string, uid types.UID) (*appsv1.StatefulSet, error)
+	Change(ctx context.Context, set *appsv1.StatefulSet, change func(*appsv1.StatefulSet) (*live.Patch, error)) error
 }
 
 // NewLostImages subscribes to the view.
 func NewLostImages(options LostImagesOptions) *LostImages {
-	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 4)
+	options.Workers = cmp.Or(options.Workers, 4)
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
+	}
 	l := &LostImages{
 		options: options,
 		logger:  options.Logger.Session("lost-images"),
 		cases:   map[opi.LRPIdentifier]*imageCase{},
 	}
 	l.metrics = newLostImageMetrics(l, options.Registerer)
+	l.steps = reconcile.NewSteps("lost-images", options.Registerer,
+		reconcile.Step[*lostImage]{Name: "find-waiting-pods", Run: l.findWaitingPods},
+		reconcile.Step[*lostImage]{Name: "assemble-image", Run: l.assembleImage},
+		reconcile.Step[*lostImage]{Name: "replace-pods", Run: l.replacePods},
+		reconcile.Step[*lostImage]{Name: "move-lrp", Run: l.moveLRP},
+	)
 	options.View.Subscribe(func(change view.Change) {
 		if change.Resource == view.Pods || change.Resource == view.StatefulSets {
-			l.loop.enqueue(change.LRP, 0)
+			l.loop.enqueue(change.LRP)
 		}
 	})
 	return l
@@ -119,54 +162,22 @@ func (l *LostImages) Run(ctx context.Context) error {
 	// What another leader does meanwhile is not known.
 	l.closeAll()
 	defer l.closeAll()
-	l.loop.run(ctx, reconciling[opi.LRPIdentifier]{
-		workers:   l.options.Workers,
-		clock:     l.options.Clock,
-		synced:    l.options.View.Synced,
-		all:       l.options.View.Identities,
-		reconcile: l.reconcile,
-		failed: func(id opi.LRPIdentifier, err error) {
+	l.loop.run(ctx, l.options.View, l.options.View.Identities, reconcile.Options[opi.LRPIdentifier]{
+		Reconcile: func(ctx context.Context, id opi.LRPIdentifier) (time.Duration, error) {
+			again, err := l.steps.Run(ctx, &lostImage{id: id})
+			if err != nil {
+				err = fmt.Errorf("repair image of LRP %s: %w", id, err)
+			}
+			return again, err
+		},
+		Failed: func(id opi.LRPIdentifier, err error, _ time.Duration) {
 			l.metrics.failures.Inc()
 			l.logger.Error("reconcile-failed", err, lager.Data{"process_guid": id.ProcessGUID()})
 		},
+		Workers: l.options.Workers,
+		Clock:   l.options.Clock,
 	})
 	return nil
-}
-
-// reconcile does for one LRP what is due, and says when to look again; 0 is not before
-// its pods change.
-func (l *LostImages) reconcile(ctx context.Context, id opi.LRPIdentifier) (again time.Duration, err error) {
-	lrp, known := l.options.View.LRP(id)
-	if !known {
-		l.close(id)
-		return 0, nil
-	}
-	waiting, pulled := pullState(lrp, l.options.View.Pods(lrp.UID))
-	if pulled {
-		l.close(id)
-	}
-	if len(waiting) == 0 {
-		return 0, nil
-	}
-	open := l.open(lrp)
-	if open.foreign {
-		return 0, nil
-	}
-	if rest := open.next.Sub(l.options.Clock.Now()); rest > 0 {
-		return rest, nil
-	}
-	switch err = l.repair(ctx, lrp, waiting, open); {
-	case errors.Is(err, live.ErrStopped):
-		return 0, nil
-	case errors.Is(err, render.ErrNoDroplet):
-		l.mutex.Lock()
-		defer l.mutex.Unlock()
-		open.foreign = true
-		return 0, nil
-	case err != nil:
-		return 0, fmt.Errorf("repair image of LRP %s: %w", id, err)
-	}
-	return open.next.Sub(l.options.Clock.Now()), nil
 }
 
 // open finds the LRP's case or begins one.

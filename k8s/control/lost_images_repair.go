@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"code.cloudfoundry.org/lager/v3"
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +16,7 @@ import (
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
@@ -38,40 +40,109 @@ func pullState(lrp view.LRP, pods []view.Pod) (waiting []view.Pod, pulled bool) 
 	return waiting, len(waiting) == 0 && having >= lrp.Instances
 }
 
-// repair has the image put together again and lets nodes pull it. The time of the next
-// repair is set before anything is tried, so that nothing is tried in a loop, whatever
-// fails.
-func (l *LostImages) repair(ctx context.Context, lrp view.LRP, waiting []view.Pod, open *imageCase) error {
-	set, err := l.options.StatefulSets.Get(ctx, lrp.Name, lrp.UID)
-	if err != nil {
-		return err
+// lostImage is what one reconcile works with. Each step fills in what the next one needs.
+type lostImage struct {
+	id      opi.LRPIdentifier
+	lrp     view.LRP
+	waiting []view.Pod
+	open    *imageCase
+	// set is the LRP's StatefulSet, recorded the LRP that it holds.
+	set      *appsv1.StatefulSet
+	recorded opi.LRP
+	// to is the image that was put together, and image its name.
+	to    render.AppImage
+	image string
+}
+
+// findWaitingPods lets LRPs pass of which pods wait for an image, when a repair is due.
+func (l *LostImages) findWaitingPods(_ context.Context, i *lostImage) (reconcile.Result, error) {
+	nothing := reconcile.Result{Last: true}
+	lrp, known := l.options.View.LRP(i.id)
+	if !known {
+		l.close(i.id)
+		return nothing, nil
 	}
-	open.postpone(l.options.Clock.Now())
-	recorded, err := render.RecordedLRP(set)
+	waiting, pulled := pullState(lrp, l.options.View.Pods(lrp.UID))
+	if pulled {
+		l.close(i.id)
+	}
+	if len(waiting) == 0 {
+		return nothing, nil
+	}
+	open := l.open(lrp)
+	if open.foreign {
+		return nothing, nil
+	}
+	if rest := open.next.Sub(l.options.Clock.Now()); rest > 0 {
+		return reconcile.Result{Again: rest, Last: true}, nil
+	}
+	i.lrp, i.waiting, i.open = lrp, waiting, open
+	return reconcile.Result{}, nil
+}
+
+// assembleImage has the image put together again. The time of the next repair is set before
+// anything is tried, so that nothing is tried in a loop, whatever fails.
+func (l *LostImages) assembleImage(ctx context.Context, i *lostImage) (reconcile.Result, error) {
+	failed := reconcile.Result{Last: true}
+	set, err := l.options.StatefulSets.Get(ctx, i.lrp.Name, i.lrp.UID)
+	if errors.Is(err, live.ErrStopped) {
+		return failed, nil
+	}
 	if err != nil {
-		return err
+		return failed, err
+	}
+	i.open.postpone(l.options.Clock.Now())
+	recorded, err := render.RecordedLRP(set)
+	if errors.Is(err, render.ErrNoDroplet) {
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		i.open.foreign = true
+		return failed, nil
+	}
+	if err != nil {
+		return failed, err
 	}
 	if stack := set.Annotations[keys.Stack]; stack != "" {
 		recorded.RootFS.Stack = stack
 	}
-	if open.replaced {
-		l.tellOnce(lrp, open, "still", "its nodes still can't pull its image, although it was put together again: "+waiting[0].Container.Waiting.Message)
+	if i.open.replaced {
+		l.tellOnce(i.lrp, i.open, "still", "its nodes still can't pull its image, although it was put together again: "+i.waiting[0].Container.Waiting.Message)
 	}
 	to, err := l.options.Images.Repair(ctx, recorded)
 	if err != nil {
-		return l.irreparable(ctx, lrp, open, err)
+		err := l.irreparable(ctx, i.lrp, i.open, err)
+		return reconcile.Result{Again: l.untilNext(i.open), Last: true}, err
 	}
-	open.unmade = 0
-	image := l.options.Registry.DropletImage(recorded, to.Revision)
+	i.open.unmade = 0
+	i.set, i.recorded, i.to, i.image = set, recorded, to, l.options.Registry.DropletImage(recorded, to.Revision)
+	return reconcile.Result{}, nil
+}
+
+func (l *LostImages) untilNext(open *imageCase) time.Duration {
+	return open.next.Sub(l.options.Clock.Now())
+}
+
+// replacePods lets nodes pull the image if it has the name that the LRP's pods have.
+func (l *LostImages) replacePods(ctx context.Context, i *lostImage) (reconcile.Result, error) {
 	switch {
-	case image == imageOf(set):
-		open.replaced = true
-		return l.replace(ctx, lrp, waiting)
-	case open.repairs == 1:
+	case i.image == imageOf(i.set):
+		i.open.replaced = true
+		err := l.replace(ctx, i.lrp, i.waiting)
+		return reconcile.Result{Again: l.untilNext(i.open), Last: true}, err
+	case i.open.repairs == 1:
 		// The image that it has may be whole, and the node find it again.
-		return nil
+		return reconcile.Result{Again: l.untilNext(i.open), Last: true}, nil
 	}
-	return l.move(ctx, set, recorded, to, image)
+	return reconcile.Result{}, nil
+}
+
+// moveLRP takes the LRP to the only image that can still be made of its droplet.
+func (l *LostImages) moveLRP(ctx context.Context, i *lostImage) (reconcile.Result, error) {
+	err := l.move(ctx, i.set, i.recorded, i.to, i.image)
+	if errors.Is(err, live.ErrStopped) {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{Again: l.untilNext(i.open)}, err
 }
 
 // irreparable says why an image can't be made. It is tried again at the time set.
@@ -106,7 +177,7 @@ func (l *LostImages) replace(ctx context.Context, lrp view.LRP, waiting []view.P
 	var errs []error
 	var indexes []string
 	for _, pod := range waiting {
-		err := l.options.Client.CoreV1().Pods(lrp.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: live.OwnUID(pod.UID)})
+		err := l.options.Pods.Pods(lrp.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: live.OwnUID(pod.UID)})
 		// A conflict means that the name now belongs to another pod: this one is gone.
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			errs = append(errs, fmt.Errorf("delete pod %s: %w", pod.Name, apierror.Classify(err)))
@@ -126,7 +197,6 @@ func (l *LostImages) replace(ctx context.Context, lrp view.LRP, waiting []view.P
 	return errors.Join(errs...)
 }
 
-// move takes the LRP to the only image that can still be made of its droplet.
 func (l *LostImages) move(ctx context.Context, set *appsv1.StatefulSet, recorded opi.LRP, to render.AppImage, image string) error {
 	from := revisionOf(set)
 	err := l.options.StatefulSets.Change(ctx, set, func(set *appsv1.StatefulSet) (*live.Patch, error) {

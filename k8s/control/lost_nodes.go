@@ -10,13 +10,18 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/pager"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/apierror"
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
@@ -44,10 +49,11 @@ type LostNodes struct {
 	options LostNodesOptions
 	logger  lager.Logger
 	metrics lostNodeMetrics
+	steps   *reconcile.Steps[*silentNode]
 	// mostLost is what was last said in the log about most nodes being lost.
 	mostLost atomic.Bool
 
-	loop reconcileLoop[string]
+	loop leaderLoop[string]
 
 	mutex sync.Mutex
 	// kept are the pods of each silent node that were said to stay.
@@ -77,7 +83,14 @@ const (
 
 // LostNodesOptions are what LostNodes works with.
 type LostNodesOptions struct {
-	Options
+	// Namespace is the apps'.
+	Namespace string
+	// View must not be running yet when LostNodes is made.
+	View  LostNodesView
+	Nodes coreclient.NodesGetter
+	Pods  coreclient.PodsGetter
+	// Events shows people with kubectl what was done.
+	Events record.EventRecorder
 	// Grace is how long a node may be silent, counted from when Kubernetes noticed;
 	// view.DefaultLostNodeGrace when 0. That time is the controller manager's, so its clock
 	// and this one's should agree.
@@ -93,20 +106,43 @@ type LostNodesOptions struct {
 	// Workers bounds how many nodes are handled at the same time, each one pod after
 	// the other; 8 when 0.
 	Workers int
+	Logger  lager.Logger
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+	// Clock is the source of the time and of timers; the real one when nil.
+	Clock clock.WithTicker
+}
+
+// LostNodesView shows LostNodes the nodes, and takes note of the pods that it deletes.
+type LostNodesView interface {
+	Synced() bool
+	SubscribeNodes(func(name string))
+	Node(name string) (view.Node, bool)
+	Nodes() []view.Node
+	MostNodesLost() bool
+	FromLiveNode(*corev1.Node) view.Node
+	FromLivePod(*corev1.Pod) view.Pod
+	NoteDeletedPod(types.UID)
 }
 
 // NewLostNodes subscribes to the view.
 func NewLostNodes(options LostNodesOptions) *LostNodes {
-	options.Options, options.Workers = options.withDefaults(), cmp.Or(options.Workers, 8)
-	if options.Grace == 0 {
-		options.Grace = view.DefaultLostNodeGrace
+	options.Workers, options.Grace = cmp.Or(options.Workers, 8), cmp.Or(options.Grace, view.DefaultLostNodeGrace)
+	if options.Clock == nil {
+		options.Clock = clock.RealClock{}
 	}
 	l := &LostNodes{
 		options: options,
 		logger:  options.Logger.Session("lost-nodes"),
 		metrics: newLostNodeMetrics(options.View, options.Registerer),
 	}
-	options.View.SubscribeNodes(func(name string) { l.loop.enqueue(name, 0) })
+	l.steps = reconcile.NewSteps("lost-nodes", options.Registerer,
+		reconcile.Step[*silentNode]{Name: "look-at-silence", Run: l.lookAtSilence},
+		reconcile.Step[*silentNode]{Name: "find-pods", Run: l.findPods},
+		reconcile.Step[*silentNode]{Name: "confirm", Run: l.confirm},
+		reconcile.Step[*silentNode]{Name: "remove-pods", Run: l.removePods},
+	)
+	options.View.SubscribeNodes(func(name string) { l.loop.enqueue(name) })
 	return l
 }
 
@@ -116,24 +152,28 @@ func NewLostNodes(options LostNodesOptions) *LostNodes {
 func (l *LostNodes) Run(ctx context.Context) error {
 	l.beginAnew()
 	defer l.beginAnew()
-	l.loop.run(ctx, reconciling[string]{
-		workers: l.options.Workers,
-		clock:   l.options.Clock,
-		synced:  l.options.View.Synced,
-		all: func() []string {
-			var names []string
-			for _, node := range l.options.View.Nodes() {
-				names = append(names, node.Name)
-			}
-			return names
+	l.loop.run(ctx, l.options.View, l.names, reconcile.Options[string]{
+		Reconcile: func(ctx context.Context, name string) (time.Duration, error) {
+			return l.steps.Run(ctx, &silentNode{name: name})
 		},
-		reconcile: l.reconcile,
-		failed: func(name string, err error) {
+		Failed: func(name string, err error, _ time.Duration) {
 			l.metrics.failures.Inc()
 			l.logger.Error("reconcile-failed", err, lager.Data{"node": name})
 		},
+		Workers: l.options.Workers,
+		Clock:   l.options.Clock,
 	})
 	return nil
+}
+
+// names returns the names of all nodes.
+func (l *LostNodes) names() []string {
+	nodes := l.options.View.Nodes()
+	names := make([]string, 0, len(nodes))
+	for _, node := range nodes {
+		names = append(names, node.Name)
+	}
+	return names
 }
 
 // beginAnew forgets what was said of nodes.
@@ -143,41 +183,57 @@ func (l *LostNodes) beginAnew() {
 	l.kept = map[string]map[types.UID]struct{}{}
 }
 
-// reconcile removes what has to go from one node, if it is lost, and says when to
-// look again; 0 is not before it changes.
-func (l *LostNodes) reconcile(ctx context.Context, name string) (again time.Duration, err error) {
-	node, known := l.options.View.Node(name)
+// silentNode is what one reconcile works with. Each step fills in what the next one needs.
+type silentNode struct {
+	name string
+	node view.Node
+	// pods are those of which something is to be done or said.
+	pods []corev1.Pod
+}
+
+// lookAtSilence lets nodes pass that have been silent for the grace, while most are not.
+func (l *LostNodes) lookAtSilence(_ context.Context, n *silentNode) (reconcile.Result, error) {
+	node, known := l.options.View.Node(n.name)
 	if !known || !node.Silent() {
-		l.forgetKept(name)
-		return 0, nil
+		l.forgetKept(n.name)
+		return reconcile.Result{Last: true}, nil
 	}
 	if rest := l.options.Grace - l.options.Clock.Since(node.Ready.Since); rest > 0 {
-		return rest, nil
+		return reconcile.Result{Again: rest, Last: true}, nil
 	}
 	if l.standStill() {
-		return lookAgain, nil
+		return reconcile.Result{Again: lookAgain, Last: true}, nil
 	}
-	pods, err := l.podsOn(ctx, node)
+	n.node = node
+	return reconcile.Result{}, nil
+}
+
+func (l *LostNodes) findPods(ctx context.Context, n *silentNode) (reconcile.Result, error) {
+	pods, err := l.podsOn(ctx, n.node)
 	if err != nil || len(pods) == 0 {
-		return sweepAgain, err
+		return reconcile.Result{Again: sweepAgain, Last: true}, err
 	}
-	if lost, err := l.confirm(ctx, node); err != nil || !lost {
-		return lookAgain, err
-	}
+	n.pods = pods
+	return reconcile.Result{}, nil
+}
+
+// removePods removes what has to go, as long as the node stays lost.
+func (l *LostNodes) removePods(ctx context.Context, n *silentNode) (reconcile.Result, error) {
 	var errs []error
-	for i := range pods {
-		if !l.lost(node) || ctx.Err() != nil {
-			return lookAgain, errors.Join(errs...)
+	for i := range n.pods {
+		pod := &n.pods[i]
+		if !l.lost(n.node) || ctx.Err() != nil {
+			return reconcile.Result{Again: lookAgain}, errors.Join(errs...)
 		}
-		if l.stays(&pods[i]) {
-			l.keep(node, &pods[i])
+		if l.stays(pod) {
+			l.keep(n.node, pod)
 			continue
 		}
-		if err := l.remove(ctx, node, &pods[i]); err != nil {
-			errs = append(errs, fmt.Errorf("remove pod %s from lost node %s: %w", pods[i].Name, name, err))
+		if err := l.remove(ctx, n.node, pod); err != nil {
+			errs = append(errs, fmt.Errorf("remove pod %s from lost node %s: %w", pod.Name, n.name, err))
 		}
 	}
-	return sweepAgain, errors.Join(errs...)
+	return reconcile.Result{Again: sweepAgain}, errors.Join(errs...)
 }
 
 // standStill is whether most nodes are lost, which is said when it begins and ends.
@@ -206,10 +262,10 @@ func sameSilence(node, now view.Node) bool {
 
 // confirm asks the API server whether the node is lost and most others are not. The
 // view may be behind, and what is done now can't be undone.
-func (l *LostNodes) confirm(ctx context.Context, node view.Node) (bool, error) {
+func (l *LostNodes) confirm(ctx context.Context, n *silentNode) (reconcile.Result, error) {
 	all, notReady, same := 0, 0, false
 	list := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return l.options.Client.CoreV1().Nodes().List(ctx, options)
+		return l.options.Nodes.Nodes().List(ctx, options)
 	})
 	list.PageSize = nodePage
 	err := list.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
@@ -218,11 +274,14 @@ func (l *LostNodes) confirm(ctx context.Context, node view.Node) (bool, error) {
 		if !live.Ready.True() {
 			notReady++
 		}
-		same = same || live.Name == node.Name && sameSilence(node, live)
+		same = same || live.Name == n.name && sameSilence(n.node, live)
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("look whether node %s is lost: %w", node.Name, apierror.Classify(err))
+		return reconcile.Result{Last: true}, fmt.Errorf("look whether node %s is lost: %w", n.name, apierror.Classify(err))
 	}
-	return same && !view.MostLost(notReady, all), nil
+	if !same || view.MostLost(notReady, all) {
+		return reconcile.Result{Again: lookAgain, Last: true}, nil
+	}
+	return reconcile.Result{}, nil
 }

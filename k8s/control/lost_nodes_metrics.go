@@ -10,7 +10,7 @@ type lostNodeMetrics struct {
 	deleted, failures prometheus.Counter
 }
 
-func newLostNodeMetrics(appsView *view.View, registerer prometheus.Registerer) lostNodeMetrics {
+func newLostNodeMetrics(appsView interface{ Nodes() []view.Node }, registerer prometheus.Registerer) lostNodeMetrics {
 	m := lostNodeMetrics{
 		deleted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "irene_lost_node_pods_deleted_total",

@@ -24,7 +24,7 @@ import (
 // podsOn asks the API server for the pods of apps, tasks and builds on a node of
 // which something is to be done or said, in the order of their names.
 func (l *LostNodes) podsOn(ctx context.Context, node view.Node) ([]corev1.Pod, error) {
-	found, err := l.options.Client.CoreV1().Pods(l.options.Namespace).List(ctx, metav1.ListOptions{
+	found, err := l.options.Pods.Pods(l.options.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: keys.SourceType,
 		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node.Name).String(),
 	})
@@ -65,7 +65,7 @@ func (l *LostNodes) remove(ctx context.Context, node view.Node, pod *corev1.Pod)
 	if err := l.reschedule(ctx, node, pod); err != nil {
 		return err
 	}
-	err := l.options.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+	err := l.options.Pods.Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: ptr.To(int64(0)),
 		Preconditions:      live.OwnUID(pod.UID),
 	})

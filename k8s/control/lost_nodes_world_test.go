@@ -58,7 +58,7 @@ type lostWorld struct {
 	namespace string
 	client    kubernetes.Interface
 	view      *view.View
-	options   control.Options
+	options   control.LostNodesOptions
 	clock     *testingclock.FakeClock
 	events    *record.FakeRecorder
 	metrics   *prometheus.Registry
@@ -96,8 +96,9 @@ func newLostWorld(t *testing.T, g *WithT, cluster *rest.Config) *lostWorld {
 	})
 	logger := lagertest.NewTestLogger("test")
 	w.view = view.New(view.Options{Client: w.client, Metadata: metadata.NewForConfigOrDie(cluster), Namespace: w.namespace, Logger: logger})
-	w.options = control.Options{Client: kubernetes.NewForConfigOrDie(failing), View: w.view, Events: w.events, Logger: logger,
-		Namespace: w.namespace, Clock: w.clock}
+	client := kubernetes.NewForConfigOrDie(failing).CoreV1()
+	w.options = control.LostNodesOptions{Nodes: client, Pods: client, View: w.view, Events: w.events, Logger: logger,
+		Namespace: w.namespace, Clock: w.clock, Grace: grace}
 	return w
 }
 
@@ -120,7 +121,7 @@ func (w *lostWorld) runUntil(ctx context.Context, edit func(*control.LostNodesOp
 	} else { // subscribing is over for a view that runs
 		appsView = view.New(view.Options{Client: w.client, Metadata: metadata.NewForConfigOrDie(w.cluster), Namespace: w.namespace, Logger: w.options.Logger})
 	}
-	options := control.LostNodesOptions{Options: w.options, Grace: grace}
+	options := w.options
 	options.View, options.Registerer = appsView, registry
 	if edit != nil {
 		edit(&options)

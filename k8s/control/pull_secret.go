@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/credential"
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
@@ -28,7 +30,7 @@ const DefaultPullSecretInterval = 10 * time.Second
 
 // PullSecretOptions say what nodes need to pull images of droplets.
 type PullSecretOptions struct {
-	Client kubernetes.Interface
+	Secrets coreclient.SecretsGetter
 	// Namespace is the apps' and Name the Secret's.
 	Namespace, Name string
 	// PullAddress is the registry's host[:port] as kubelet reaches it.
@@ -41,6 +43,8 @@ type PullSecretOptions struct {
 	// Clock is the real one when nil.
 	Clock  clock.WithTicker
 	Logger lager.Logger
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
 }
 
 // PullSecret keeps the pull secret of the app namespace in step with what is
@@ -54,6 +58,7 @@ type PullSecretOptions struct {
 type PullSecret struct {
 	options PullSecretOptions
 	logger  lager.Logger
+	steps   *reconcile.Steps[struct{}]
 	// trouble is what was last said in the log.
 	trouble string
 }
@@ -70,6 +75,12 @@ func NewPullSecret(options PullSecretOptions) (*PullSecret, error) {
 	if _, err := p.content(); err != nil {
 		return nil, fmt.Errorf("make pull secret %s: %w", options.Name, err)
 	}
+	p.steps = reconcile.NewSteps("pull-secret", options.Registerer, reconcile.Step[struct{}]{
+		Name: "compare",
+		Run: func(ctx context.Context, _ struct{}) (reconcile.Result, error) {
+			return reconcile.Result{}, p.reconcile(ctx)
+		},
+	})
 	return p, nil
 }
 
@@ -78,7 +89,8 @@ func (p *PullSecret) Run(ctx context.Context) error {
 	ticker := p.options.Clock.NewTicker(p.options.Interval)
 	defer ticker.Stop()
 	for {
-		p.say(ctx, p.reconcile(ctx))
+		_, err := p.steps.Run(ctx, struct{}{})
+		p.say(ctx, err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -117,7 +129,7 @@ func (p *PullSecret) reconcile(ctx context.Context) error {
 		Type:       corev1.SecretTypeDockerConfigJson,
 		Data:       map[string][]byte{corev1.DockerConfigJsonKey: content},
 	}
-	secrets := p.options.Client.CoreV1().Secrets(p.options.Namespace)
+	secrets := p.options.Secrets.Secrets(p.options.Namespace)
 	present, err := secrets.Get(ctx, p.options.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -146,7 +158,7 @@ func (p *PullSecret) reconcile(ctx context.Context) error {
 }
 
 func (p *PullSecret) create(ctx context.Context, wanted *corev1.Secret) error {
-	if _, err := p.options.Client.CoreV1().Secrets(wanted.Namespace).Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
+	if _, err := p.options.Secrets.Secrets(wanted.Namespace).Create(ctx, wanted, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create Secret %s: %w", wanted.Name, apierror.Classify(err))
 	}
 	p.logger.Info("created")

@@ -12,15 +12,18 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
+	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -40,7 +43,12 @@ type AppImages interface {
 
 // StackRollOptions say which LRPs are moved, and how fast.
 type StackRollOptions struct {
-	Options
+	View         StackRollView
+	StatefulSets StackRollStatefulSets
+	Pods         coreclient.PodsGetter
+	// Events takes what people with kubectl are shown. A recorder would write it later.
+	Events coreclient.EventsGetter
+	Logger lager.Logger
 	// Images assembles images, and Registry names them as kubelet pulls them.
 	Images   AppImages
 	Registry render.RegistrySettings
@@ -60,6 +68,20 @@ type StackRollOptions struct {
 	StopOnFailure bool
 	// Progress, where set, is told of each LRP when it is done with, one call at a time.
 	Progress func(RolledLRP)
+}
+
+// StackRollView turns objects of the API server into the view's. It need not run.
+type StackRollView interface {
+	FromLive(*appsv1.StatefulSet) view.LRP
+	FromLivePod(*corev1.Pod) view.Pod
+}
+
+// StackRollStatefulSets are the StatefulSets of LRPs at the API server.
+type StackRollStatefulSets interface {
+	List(context.Context, metav1.ListOptions) (*appsv1.StatefulSetList, error)
+	Get(ctx context.Context, name string, uid types.UID) (*appsv1.StatefulSet, error)
+	Change(ctx context.Context, set *appsv1.StatefulSet, change func(*appsv1.StatefulSet) (*live.Patch, error)) error
+	Patch(context.Context, *appsv1.StatefulSet, *live.Patch) error
 }
 
 // StackRoll moves running LRPs to the current revision of their stack: the one
@@ -82,6 +104,7 @@ type StackRollOptions struct {
 // every write has the version that it was made for as a precondition.
 type StackRoll struct {
 	options StackRollOptions
+	moves   moves
 	logger  lager.Logger
 
 	mutex  sync.Mutex // guards result and calls of Progress
@@ -89,13 +112,17 @@ type StackRoll struct {
 	halted bool
 }
 
-// NewStackRoll makes a roll that runs once. The view need not run.
+// NewStackRoll makes a roll that runs once.
 func NewStackRoll(options StackRollOptions) *StackRoll {
 	options.Parallel = max(1, options.Parallel)
 	if options.Patience == 0 {
 		options.Patience = DefaultRollPatience
 	}
-	return &StackRoll{options: options, logger: options.Logger.Session("stack-roll", lager.Data{"stack": options.Stack})}
+	return &StackRoll{
+		options: options,
+		moves:   moves{view: options.View, pods: options.Pods, sets: options.StatefulSets},
+		logger:  options.Logger.Session("stack-roll", lager.Data{"stack": options.Stack}),
+	}
 }
 
 // RollOutcome says what became of an LRP.

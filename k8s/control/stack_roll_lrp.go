@@ -178,7 +178,7 @@ func (r *lrpRoll) beginning(ctx context.Context, set *appsv1.StatefulSet, to ren
 // unless it came up there.
 func (r *lrpRoll) known(ctx context.Context, set *appsv1.StatefulSet) (rolledFrom, error) {
 	if from, moving := rolledFromOf(set); moving {
-		unsettled, err := r.options.unsettled(ctx, set)
+		unsettled, err := r.moves.unsettled(ctx, set)
 		if err != nil || unsettled {
 			return from, err
 		}
@@ -210,7 +210,7 @@ func (r *lrpRoll) settle(ctx context.Context, revision string) error {
 		}
 		if time.Since(moved) > limit {
 			if err == nil {
-				err = &stalledError{r.options.whyUnready(ctx, set)}
+				err = &stalledError{r.whyUnready(ctx, set)}
 			}
 			return err
 		}
@@ -228,12 +228,12 @@ func (r *lrpRoll) step(ctx context.Context, revision string) (set *appsv1.Statef
 	if revisionOf(set) != revision {
 		return nil, false, errOvertaken
 	}
-	unsettled, err := r.options.unsettled(ctx, set)
+	unsettled, err := r.moves.unsettled(ctx, set)
 	if err != nil {
 		return nil, false, err
 	}
 	if !unsettled {
-		err := r.options.endRoll(ctx, set)
+		err := r.moves.endRoll(ctx, set)
 		return set, err == nil, err
 	}
 	return set, false, r.company(ctx, set)
@@ -245,7 +245,7 @@ func (r *lrpRoll) company(ctx context.Context, set *appsv1.StatefulSet) error {
 	if held := r.options.View.FromLive(set); held.Instances != 1 || held.Surge > 0 || hasClaims(set) {
 		return nil
 	}
-	pod, err := r.options.podOf(ctx, set, 0)
+	pod, err := r.moves.podOf(ctx, set, 0)
 	if err != nil || pod == nil || !podReady(pod) || pod.Labels[keys.RootFSVersion] == revisionOf(set) {
 		return err
 	}
@@ -285,7 +285,7 @@ func (r *lrpRoll) back(ctx context.Context, stalled *stalledError) error {
 		}
 		outcome.unwell = err
 	}
-	r.options.writeEvent(ctx, set, corev1.EventTypeWarning, "StackRolledBack",
+	r.writeEvent(ctx, set, corev1.EventTypeWarning, "StackRolledBack",
 		fmt.Sprintf("Revision %s of stack %s: %s. The LRP is back on revision %s.", r.lrp.To, r.options.Stack, outcome, from.Revision))
 	return outcome
 }
@@ -295,7 +295,7 @@ func (r *lrpRoll) tellDone(ctx context.Context, set *appsv1.StatefulSet) {
 	if r.lrp.Note != "" {
 		text += "; " + r.lrp.Note
 	}
-	r.options.writeEvent(ctx, set, corev1.EventTypeNormal, "StackRolled", text+".")
+	r.writeEvent(ctx, set, corev1.EventTypeNormal, "StackRolled", text+".")
 }
 
 // startupTime is how long an instance may take until its startup check has failed.

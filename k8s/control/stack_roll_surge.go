@@ -2,15 +2,13 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
-	"code.cloudfoundry.org/lager/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/keys"
@@ -18,14 +16,22 @@ import (
 	"github.com/irene-cf/irene/k8s/view"
 )
 
-// rollMinAge is how long the pods of an LRP that is being moved must be there before
-// anyone but the roll ends the move: a roll that lives does so within seconds.
-const rollMinAge = 5 * time.Minute
+// moves looks at how far LRPs are that are moved to another revision of their stack, and ends
+// moves. StackRoll and Companions have one each.
+type moves struct {
+	view interface {
+		FromLive(*appsv1.StatefulSet) view.LRP
+	}
+	pods coreclient.PodsGetter
+	sets interface {
+		Patch(context.Context, *appsv1.StatefulSet, *live.Patch) error
+	}
+}
 
 // unsettled is whether an instance that is desired is not ready yet on what the
 // template says.
-func (o Options) unsettled(ctx context.Context, set *appsv1.StatefulSet) (bool, error) {
-	held, status := o.View.FromLive(set), set.Status
+func (m moves) unsettled(ctx context.Context, set *appsv1.StatefulSet) (bool, error) {
+	held, status := m.view.FromLive(set), set.Status
 	switch {
 	case held.Instances == 0:
 		return false, nil
@@ -36,7 +42,7 @@ func (o Options) unsettled(ctx context.Context, set *appsv1.StatefulSet) (bool, 
 	}
 	// The status counts what is beyond the desired instances, too.
 	for index := range held.Instances {
-		pod, err := o.podOf(ctx, set, index)
+		pod, err := m.podOf(ctx, set, index)
 		if err != nil {
 			return false, err
 		}
@@ -48,9 +54,9 @@ func (o Options) unsettled(ctx context.Context, set *appsv1.StatefulSet) (bool, 
 }
 
 // podOf asks the API server for the pod at an index, nil where there is none.
-func (o Options) podOf(ctx context.Context, set *appsv1.StatefulSet, index int) (*corev1.Pod, error) {
+func (m moves) podOf(ctx context.Context, set *appsv1.StatefulSet, index int) (*corev1.Pod, error) {
 	name := fmt.Sprintf("%s-%d", set.Name, index)
-	pod, err := o.Client.CoreV1().Pods(set.Namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := m.pods.Pods(set.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -77,52 +83,12 @@ func podReady(pod *corev1.Pod) bool {
 }
 
 // endRoll takes back what is there only while an LRP is moved.
-func (o Options) endRoll(ctx context.Context, set *appsv1.StatefulSet) error {
+func (m moves) endRoll(ctx context.Context, set *appsv1.StatefulSet) error {
 	if !underWay(set) {
 		return nil
 	}
 	patch := &live.Patch{Metadata: live.Metadata{Annotations: map[string]*string{keys.StackRoll: nil}}}
-	held := o.View.FromLive(set)
+	held := m.view.FromLive(set)
 	patch.SetReplicas(held.Instances, 0)
-	return o.StatefulSets.Patch(ctx, set, patch)
-}
-
-// endAbandonedRoll takes back what a roll has left behind with an LRP that does not
-// need it. Where the desired instances are not well on what the template says, it
-// stays: to take a surge away might be what takes the app down, and the next roll has
-// to know the way back.
-func (c *Companions) endAbandonedRoll(ctx context.Context, lrp view.LRP) error {
-	if lrp.Surge == 0 && !lrp.Moving {
-		return nil
-	}
-	for _, pod := range c.options.View.Pods(lrp.UID) {
-		if wait := rollMinAge - c.options.Clock.Since(pod.Created); wait > 0 {
-			c.loop.enqueue(lrp.LRPIdentifier, wait)
-			return nil
-		}
-	}
-	set, err := c.options.StatefulSets.Get(ctx, lrp.Name, lrp.UID)
-	if errors.Is(err, live.ErrStopped) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("end abandoned roll: %w", err)
-	}
-	unsettled, err := c.options.unsettled(ctx, set)
-	if err != nil {
-		return fmt.Errorf("end abandoned roll: %w", err)
-	}
-	if unsettled {
-		c.loop.enqueue(lrp.LRPIdentifier, rollMinAge)
-		return nil
-	}
-	err = c.options.endRoll(ctx, set)
-	if errors.Is(err, live.ErrChanged) {
-		return nil // its event brings us back
-	}
-	if err != nil {
-		return fmt.Errorf("end abandoned roll: %w", err)
-	}
-	c.logger.Info("abandoned-roll-ended", lager.Data{"process_guid": lrp.ProcessGUID(), "statefulset": lrp.Name})
-	return nil
+	return m.sets.Patch(ctx, set, patch)
 }

@@ -24,10 +24,10 @@ const maxEventMessage = 1024
 
 // writeEvent tells people with kubectl what was done with an LRP, before it returns: a
 // command may end next, with whatever else is in a recorder's queue.
-func (o Options) writeEvent(ctx context.Context, set *appsv1.StatefulSet, kind, reason, message string) {
-	about := live.Reference(o.View.FromLive(set))
+func (r *StackRoll) writeEvent(ctx context.Context, set *appsv1.StatefulSet, kind, reason, message string) {
+	about := live.Reference(r.options.View.FromLive(set))
 	now := metav1.Now()
-	_, err := o.Client.CoreV1().Events(about.Namespace).Create(ctx, &corev1.Event{
+	_, err := r.options.Events.Events(about.Namespace).Create(ctx, &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Namespace: about.Namespace, Name: fmt.Sprintf("%s.%x", about.Name, now.UnixNano())},
 		InvolvedObject: *about,
 		Type:           kind,
@@ -38,14 +38,14 @@ func (o Options) writeEvent(ctx context.Context, set *appsv1.StatefulSet, kind, 
 		ReportingController: "irene",
 	}, metav1.CreateOptions{})
 	if err != nil {
-		o.Logger.Error("event-not-written", err, lager.Data{"statefulset": about.Name, "reason": reason, "message": message})
+		r.options.Logger.Error("event-not-written", err, lager.Data{"statefulset": about.Name, "reason": reason, "message": message})
 	}
 }
 
 // whyUnready says which instance an LRP that is being moved waits for, and why.
-func (o Options) whyUnready(ctx context.Context, set *appsv1.StatefulSet) string {
-	held := o.View.FromLive(set)
-	found, err := o.Client.CoreV1().Pods(held.Namespace).List(ctx, metav1.ListOptions{
+func (r *StackRoll) whyUnready(ctx context.Context, set *appsv1.StatefulSet) string {
+	held := r.options.View.FromLive(set)
+	found, err := r.options.Pods.Pods(held.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: metalabels.SelectorFromSet(render.Selector(held.LRPIdentifier)).String(),
 	})
 	if err != nil {
@@ -54,7 +54,7 @@ func (o Options) whyUnready(ctx context.Context, set *appsv1.StatefulSet) string
 	pods := map[int]*corev1.Pod{}
 	for i := range found.Items {
 		if pod := &found.Items[i]; metav1.IsControlledBy(pod, set) {
-			pods[o.View.FromLivePod(pod).Index] = pod
+			pods[r.options.View.FromLivePod(pod).Index] = pod
 		}
 	}
 	// Kubernetes goes from the highest index down.
@@ -70,7 +70,7 @@ func (o Options) whyUnready(ctx context.Context, set *appsv1.StatefulSet) string
 		case pod.DeletionTimestamp != nil:
 			return who + " has not ended yet"
 		case !podReady(pod):
-			return who + " " + unready(o.View.FromLivePod(pod))
+			return who + " " + unready(r.options.View.FromLivePod(pod))
 		case pod.Labels[keys.RootFSVersion] != revisionOf(set):
 			return who + " has not been replaced"
 		}

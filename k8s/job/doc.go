@@ -1,20 +1,29 @@
-// Package job is what builds and tasks have in common: work that Kubernetes runs once,
-// as a Job with one pod, and whose end somebody is told of.
+// Package job runs work that Kubernetes does once, as a Job with one pod, and keeps it until
+// its outcome was reported. Builds (package builds) and tasks (package tasks) are such work.
+//
+// # Usage
+//
+//	store := job.New(job.Options{Dependencies: dependencies, Kind: kind, Namespace: "apps", Metrics: metrics})
+//	written, err := store.Desire(ctx, guid, func(ctx context.Context) (job.Objects, error) {
+//		return job.Objects{Secrets: secrets, Job: work.Job(pod)}, nil
+//	})
+//	verdict := job.Rules{Containers: containers, Limits: limits}.Judge(found, job.Pods(pods), store.Now())
 //
 // # What it promises
 //
-//   - Object makes a Job that has one pod at the most, ever: it is not restarted and not
+//   - [Work.Job] makes a Job that has one pod at the most, ever: it is not restarted and not
 //     replaced (backoffLimit 0, restartPolicy Never, podReplacementPolicy Failed). The
 //     finalizer of reports is on it.
-//   - Store writes Secrets and then the Job, the commit point. Its name is made of the
-//     guid alone, so the same work on two replicas, or asked for twice, is one Job. Only
+//   - [Store.Desire] writes Secrets and then the Job, the commit point. Its name is made of
+//     the guid alone, so the same work on two replicas, or asked for twice, is one Job. Only
 //     a conflict of names is an error; a Job that is there, in whatever state, is not.
-//   - Stop ends a Job in one write, which also says why.
-//   - Rules.Judge says what Kubernetes has made of a Job and its pods, apart from what the
-//     work itself has said: that is for the caller, who looks at it first. It is pure.
-//   - Sweeper deletes the Secrets of Jobs whose outcome was answered, and those that have
-//     no Job. Jobs don't own them: where one is deleted in the foreground, Kubernetes
+//   - [Store.Cancel] ends a Job in one write, which also holds the reason.
+//   - [Rules.Judge] returns what Kubernetes has made of a Job and its pods. How the work
+//     itself ended is for the caller, who looks at it first. It is pure.
+//   - [Store.CountEnd] counts the end of a Job once in the life of a process.
+//   - [Store.Sweep] deletes the Secrets of Jobs whose outcome was answered, and those that
+//     have no Job. Jobs don't own them: where one is deleted in the foreground, Kubernetes
 //     would take the callback away before the outcome was sent.
 //
-// Nothing here owns a goroutine; Sweeper.Run is its caller's until its context ends.
+// Nothing here owns a goroutine; Sweep runs on its caller's until its context ends.
 package job

@@ -53,6 +53,8 @@ type End struct {
 	Detail string
 	// Container is the one that can't start.
 	Container string
+	// DiskMiB is the limit of the container with user code in a pod that kubelet failed.
+	DiskMiB int64
 }
 
 // Reason is one word for metrics and logs.
@@ -85,7 +87,7 @@ func (e End) Interruption() string {
 	case NodePressure:
 		return "its node ran out of memory or disk"
 	case Evicted:
-		return fmt.Sprintf("its pod was evicted (%s)", e.Detail)
+		return "it was evicted from its node"
 	case NodeShutDown:
 		return "its node was needed for something else or shut down"
 	case NodeLost:

@@ -14,12 +14,12 @@ import (
 
 // WhyNoPod asks for the Job's Events, which are the only place where the Job controller
 // says why it can't make a pod; empty where it doesn't.
-func (s Store) WhyNoPod(ctx context.Context, job *batchv1.Job) string {
-	events, err := s.Client.CoreV1().Events(job.Namespace).List(ctx, metav1.ListOptions{
+func (s *Store) WhyNoPod(ctx context.Context, job *batchv1.Job) string {
+	events, err := s.client.CoreV1().Events(job.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: fields.Set{"involvedObject.uid": string(job.UID), "reason": "FailedCreate"}.String(),
 	})
 	if err != nil {
-		s.Logger.Error("list-events", fmt.Errorf("find out why Job %s has no pod: %w", job.Name, apierror.Classify(err)), lager.Data{"job": job.Name})
+		s.logger.Error("list-events", fmt.Errorf("find out why Job %s has no pod: %w", job.Name, apierror.Classify(err)), lager.Data{"job": job.Name})
 		return ""
 	}
 	if len(events.Items) == 0 {

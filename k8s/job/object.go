@@ -10,31 +10,45 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
-// notWorthMoving keeps a cluster autoscaler from emptying a node under the work.
+// notWorthMoving keeps a cluster autoscaler from emptying a node under the w.
 const notWorthMoving = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
-// Work is what a Job is made from.
+// Objects are a piece of work in Kubernetes.
+type Objects struct {
+	// Secrets are written before the Job. They have no owner.
+	Secrets []*corev1.Secret
+	Job     *batchv1.Job
+}
+
+// Work is what a Job and its Secrets are made from.
 type Work struct {
 	Namespace, Name string
 	// Door is by which the work was asked for.
 	Door opi.Door
-	// Labels and Annotations are on the Job and its pod.
+	// Labels are on the Job, its pod and its Secrets, Annotations on the Job and its pod.
 	Labels, Annotations map[string]string
-	Pod                 corev1.PodSpec
-	// Deadline bounds the work from the moment that a node has taken its pod; 0 for none.
-	Deadline time.Duration
-	// SchedulingPatience is how long it may wait for a node.
-	SchedulingPatience time.Duration
+	Limits              Limits
 }
 
-// Object makes the Job.
-func Object(work Work) *batchv1.Job {
-	pod := work.Pod
-	pod.RestartPolicy = corev1.RestartPolicyNever
-	podAnnotations := maps.Clone(work.Annotations)
+// Secret returns a Secret of the work, whose name is that of the Job and a suffix.
+func (w Work) Secret(suffix string, kind corev1.SecretType, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + suffix, Labels: maps.Clone(w.Labels)},
+		Type:       kind,
+		Data:       data,
+	}
+}
+
+// Job returns the work's Job, which runs the pod.
+func (w Work) Job(pod render.Pod) *batchv1.Job {
+	pod.Tolerations = TolerateLostNode(w.Limits.LostNodeGrace)
+	podSpec := pod.Spec()
+	podSpec.RestartPolicy = corev1.RestartPolicyNever
+	podAnnotations := maps.Clone(w.Annotations)
 	podAnnotations[notWorthMoving] = "false"
 	spec := batchv1.JobSpec{
 		Parallelism:          ptr.To(int32(1)),
@@ -42,42 +56,31 @@ func Object(work Work) *batchv1.Job {
 		BackoffLimit:         ptr.To(int32(0)),
 		PodReplacementPolicy: ptr.To(batchv1.Failed),
 	}
-	if work.Deadline > 0 {
-		pod.ActiveDeadlineSeconds = ptr.To(Seconds(work.Deadline))
+	if w.Limits.Deadline > 0 {
+		podSpec.ActiveDeadlineSeconds = ptr.To(seconds(w.Limits.Deadline))
 		// The pod has a deadline of its own, from its start; this one is for what never
 		// starts, and for nodes that fall silent.
-		spec.ActiveDeadlineSeconds = ptr.To(Seconds(work.Deadline + work.SchedulingPatience))
+		spec.ActiveDeadlineSeconds = ptr.To(seconds(w.Limits.Deadline + w.Limits.SchedulingPatience))
 	}
 	spec.Template = corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: work.Labels, Annotations: podAnnotations},
-		Spec:       pod,
+		ObjectMeta: metav1.ObjectMeta{Labels: w.Labels, Annotations: podAnnotations},
+		Spec:       podSpec,
 	}
-	annotations := work.Annotations
-	if work.Door != opi.DoorOPI {
+	annotations := w.Annotations
+	if w.Door != opi.DoorOPI {
 		annotations = maps.Clone(annotations)
-		annotations[keys.Door] = string(work.Door)
+		annotations[keys.Door] = string(w.Door)
 	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: work.Namespace, Name: work.Name, Labels: work.Labels, Annotations: annotations,
+			Namespace: w.Namespace, Name: w.Name, Labels: w.Labels, Annotations: annotations,
 			Finalizers: []string{keys.ReportFinalizer},
 		},
 		Spec: spec,
 	}
 }
 
-// OwnerLabels say whose the work is; kind is a value of keys.SourceType.
-func OwnerLabels(kind, guid string, app, space, organization opi.Owner) map[string]string {
-	return map[string]string{
-		keys.GUID:             guid,
-		keys.AppGUID:          app.GUID,
-		keys.SpaceGUID:        space.GUID,
-		keys.OrganizationGUID: organization.GUID,
-		keys.SourceType:       kind,
-	}
-}
-
-// OwnerAnnotations have the exact names, which labels can't hold.
+// OwnerAnnotations returns annotations with the exact names, which labels can't hold.
 func OwnerAnnotations(app, space, organization opi.Owner) map[string]string {
 	return map[string]string{
 		keys.ApplicationID:    app.GUID,
@@ -87,16 +90,17 @@ func OwnerAnnotations(app, space, organization opi.Owner) map[string]string {
 	}
 }
 
-// TolerateLostNode says how long a pod stays on a node that fell silent.
+// TolerateLostNode returns tolerations that bound how long a pod stays on a node that
+// stopped reporting.
 func TolerateLostNode(grace time.Duration) []corev1.Toleration {
 	tolerate := func(taint string) corev1.Toleration {
 		return corev1.Toleration{
 			Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
-			TolerationSeconds: ptr.To(Seconds(grace)),
+			TolerationSeconds: ptr.To(seconds(grace)),
 		}
 	}
 	return []corev1.Toleration{tolerate(corev1.TaintNodeNotReady), tolerate(corev1.TaintNodeUnreachable)}
 }
 
-// Seconds are whole ones, as Kubernetes counts; never less than one.
-func Seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }
+// seconds returns whole seconds, as Kubernetes counts, and at least one.
+func seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }

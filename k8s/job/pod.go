@@ -15,6 +15,9 @@ import (
 // failure; only the exit status decides whether there was one.
 const OOMKilled = "OOMKilled"
 
+// Killed is the exit status of a process that got SIGKILL.
+const Killed = 128 + 9
+
 // Pod is a pod as a judge looks at it.
 type Pod struct{ *corev1.Pod }
 
@@ -52,8 +55,11 @@ func (p Pod) LimitMiB(container string, resource corev1.ResourceName) int64 {
 	return 0
 }
 
-// Rejected is what kubelet says of the pod as a whole; nil while that is nothing.
-func (p Pod) Rejected() *End {
+// Rejected reports whether the pod as a whole failed, whatever its containers did.
+func (p Pod) Rejected() bool { return p.rejected() != nil }
+
+// rejected returns why kubelet failed the pod as a whole; nil if it did not.
+func (p Pod) rejected() *End {
 	if p.Status.Phase != corev1.PodFailed {
 		return nil
 	}

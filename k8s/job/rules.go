@@ -12,14 +12,13 @@ import (
 // other: the two are watched apart.
 const settling = 15 * time.Second
 
-// Rules say how long what may be waited for.
+// Rules judge Jobs of one kind of work.
 type Rules struct {
 	// Containers in the order in which they run.
 	Containers []string
-	// SchedulingPatience is how long the work may wait for a node with room.
-	SchedulingPatience time.Duration
-	// PullPatience is how long a node may fail to pull an image, or to start a container.
-	PullPatience time.Duration
+	// UserContainer is the container that runs user code.
+	UserContainer string
+	Limits        Limits
 }
 
 // Verdict is what Kubernetes has made of a Job.
@@ -32,10 +31,16 @@ type Verdict struct {
 
 func ends(cause Cause) Verdict { return Verdict{End: &End{Cause: cause}} }
 
-// Judge says what Kubernetes has made of a Job, for a caller who knows that no container
-// has ended by itself, and that no pod was Rejected. It is pure: the same Job, pods and
-// time give the same verdict.
+// Judge returns what Kubernetes has made of a Job in which no container has ended by itself,
+// which is for the caller to look at first. It is pure: the same Job, pods and time give
+// the same verdict.
 func (r Rules) Judge(job *batchv1.Job, pods []Pod, now time.Time) Verdict {
+	for _, pod := range pods {
+		if rejected := pod.rejected(); rejected != nil {
+			rejected.DiskMiB = pod.LimitMiB(r.UserContainer, corev1.ResourceEphemeralStorage)
+			return Verdict{End: rejected}
+		}
+	}
 	finished := finish(job)
 	switch {
 	case job.DeletionTimestamp != nil:
@@ -102,7 +107,7 @@ func (r Rules) withoutPod(job *batchv1.Job, now time.Time) Verdict {
 	if job.Status.StartTime != nil {
 		since = job.Status.StartTime.Time
 	}
-	if wait := r.SchedulingPatience - now.Sub(since); wait > 0 {
+	if wait := r.Limits.SchedulingPatience - now.Sub(since); wait > 0 {
 		return Verdict{After: wait}
 	}
 	return ends(NoPod)
@@ -146,7 +151,7 @@ func (r Rules) unscheduled(pod Pod, now time.Time) Verdict {
 		if condition.Type != corev1.PodScheduled || condition.Status != corev1.ConditionFalse {
 			continue
 		}
-		if wait := r.SchedulingPatience - now.Sub(condition.LastTransitionTime.Time); wait > 0 {
+		if wait := r.Limits.SchedulingPatience - now.Sub(condition.LastTransitionTime.Time); wait > 0 {
 			return Verdict{After: wait}
 		}
 		cause := NoNode
@@ -171,7 +176,7 @@ func (r Rules) notStarting(pod Pod, now time.Time) Verdict {
 	if waiting == nil {
 		return Verdict{}
 	}
-	wait := r.PullPatience - now.Sub(began)
+	wait := r.Limits.PullPatience - now.Sub(began)
 	end := End{Cause: NotPulled, Detail: waiting.Message, Container: turn}
 	switch waiting.Reason {
 	case "InvalidImageName", "ErrImageNeverPull":

@@ -26,7 +26,7 @@ const cancelAttempts = 5
 // Cancel stops the Job of a guid, unless it has an outcome already, was stopped before or
 // is being deleted. The error wraps opi.ErrNotFound for one that there is not. because is
 // written on it as JSON, for ReadStop.
-func (s Store) Cancel(ctx context.Context, guid string, because any) error {
+func (s *Store) Cancel(ctx context.Context, guid string, because any) error {
 	for range cancelAttempts {
 		job, err := s.Find(ctx, guid)
 		if err != nil {
@@ -40,13 +40,13 @@ func (s Store) Cancel(ctx context.Context, guid string, because any) error {
 			return err
 		}
 	}
-	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.What, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
+	return fmt.Errorf("cancel %s %s: %w, and again after each of %d attempts: %w", s.kind.Name, guid, errChanged, cancelAttempts, opi.ErrUnavailable)
 }
 
 // stop ends a Job before its time, and writes down what that means, in one write: the
 // Job controller deletes the pod of a suspended Job and makes no other. The error is
 // errChanged when the Job is not what it was.
-func (s Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
+func (s *Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	text, err := json.Marshal(because)
 	if err != nil {
 		return fmt.Errorf("encode why %s is stopped: %w", job.Name, err)
@@ -68,7 +68,7 @@ func (s Store) stop(ctx context.Context, job *batchv1.Job, because any) error {
 	case err != nil:
 		return fmt.Errorf("stop Job %s: %w", job.Name, apierror.Classify(err))
 	}
-	s.Logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
+	s.logger.Info("canceled", lager.Data{"guid": job.Labels[keys.GUID], "job": job.Name})
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/apierror"
@@ -23,76 +25,145 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// Store has the Jobs of one kind of work. All methods may be called at the same time,
+// Kind holds what differs between kinds of work in their Jobs.
+type Kind struct {
+	// SourceType is the value of [keys.SourceType] on all objects of this kind.
+	SourceType string
+	// Name is what errors call one piece of work: "build".
+	Name string
+	// Prefix begins the names of all objects.
+	Prefix string
+	// GUIDField is the field of log lines with the work's guid, EndedMessage the message of
+	// the line about its end.
+	GUIDField, EndedMessage string
+}
+
+// Dependencies are what all stores work with.
+type Dependencies struct {
+	Client   kubernetes.Interface
+	Metadata metadata.Interface
+	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
+	// may be about to create the Job.
+	OrphanMinAge time.Duration
+
+	Logger     lager.Logger
+	Registerer prometheus.Registerer
+	// Clock is the machine's when nil.
+	Clock clock.PassiveClock
+}
+
+// Options of a [Store].
+type Options struct {
+	Dependencies
+	Kind      Kind
+	Namespace string
+	Metrics   Metrics
+}
+
+// Store keeps the Jobs of one kind of work. All methods may be called at the same time,
 // also by several replicas.
 type Store struct {
-	Client    kubernetes.Interface
-	Namespace string
-	// Kind is the value of keys.SourceType on everything of this work, What its name in
-	// errors: "build".
-	Kind, What string
-	// Prefix begins all names.
-	Prefix string
-	Logger lager.Logger
-	Clock  clock.PassiveClock
+	kind         Kind
+	namespace    string
+	client       kubernetes.Interface
+	metadata     metadata.Interface
+	orphanMinAge time.Duration
+	logger       lager.Logger
+	clock        clock.PassiveClock
+	metrics      Metrics
+	// counted are Jobs whose end was counted.
+	counted once
 }
 
-// Name is the name of the Job of a guid.
-func (s Store) Name(guid string) string { return Name(s.Prefix, guid) }
+// New makes a Store. Nothing runs before [Store.Sweep].
+func New(o Options) *Store {
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	o.Metrics.register(o.Registerer)
+	return &Store{
+		kind: o.Kind, namespace: o.Namespace, client: o.Client, metadata: o.Metadata, orphanMinAge: o.OrphanMinAge,
+		logger: o.Logger, clock: o.Clock, metrics: o.Metrics, counted: newOnce(),
+	}
+}
+
+// Name returns the name of the Job of a guid.
+func (s *Store) Name(guid string) string { return Name(s.kind.Prefix, guid) }
+
+// Now returns the time of the Store's clock.
+func (s *Store) Now() time.Time { return s.clock.Now() }
 
 // Selector finds everything of this kind.
-func (s Store) Selector() string {
-	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.Kind}).String()
+func (s *Store) Selector() string {
+	return metalabels.SelectorFromSet(metalabels.Set{keys.SourceType: s.kind.SourceType}).String()
 }
 
-func (s Store) jobs() batchclient.JobInterface { return s.Client.BatchV1().Jobs(s.Namespace) }
+func (s *Store) jobs() batchclient.JobInterface { return s.client.BatchV1().Jobs(s.namespace) }
 
 // Find returns the Job of a guid. The error wraps opi.ErrNotFound where there is none,
 // and opi.ErrRefused where something else has its name.
-func (s Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
+func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	name := s.Name(guid)
 	job, err := s.jobs().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%s %s: %w", s.What, guid, opi.ErrNotFound)
+		return nil, fmt.Errorf("%s %s: %w", s.kind.Name, guid, opi.ErrNotFound)
 	case err != nil:
 		return nil, fmt.Errorf("look for Job %s: %w", name, apierror.Classify(err))
-	case job.Labels[keys.SourceType] != s.Kind || job.Labels[keys.GUID] != guid:
-		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.What), "%s", apierror.NameTaken)
+	case job.Labels[keys.SourceType] != s.kind.SourceType || job.Labels[keys.GUID] != guid:
+		return nil, opi.WithMessage(fmt.Errorf("%w: the name %s belongs to a Job that is not this %s's", opi.ErrRefused, name, s.kind.Name), "%s", apierror.NameTaken)
 	}
 	return job, nil
 }
 
-// Exists is whether there is a Job of a guid, in whatever state. It asks again while the
-// API server is unavailable, for some seconds.
-func (s Store) Exists(ctx context.Context, guid string) (known bool, err error) {
+// Desire makes sure that there is a Job of a guid, and reports whether it wrote one. A Job
+// that is there already, in whatever state, means that the work was asked for before. The
+// others are made from what objects returns.
+func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Context) (Objects, error)) (written bool, err error) {
+	exists, err := s.Exists(ctx, guid)
+	if exists {
+		s.logger.Debug("known-already", lager.Data{s.kind.GUIDField: guid})
+	}
+	if exists || err != nil {
+		return false, err
+	}
+	found, err := objects(ctx)
+	if err != nil {
+		return false, err
+	}
+	return true, s.Write(ctx, found)
+}
+
+// Exists reports whether there is a Job of a guid, in whatever state. It tries again while
+// the API server is unavailable, for some seconds.
+func (s *Store) Exists(ctx context.Context, guid string) (exists bool, err error) {
 	err = Patiently(ctx, func(ctx context.Context) error {
 		_, err := s.Find(ctx, guid)
-		if known = err == nil; errors.Is(err, opi.ErrNotFound) {
+		if exists = err == nil; errors.Is(err, opi.ErrNotFound) {
 			return nil
 		}
 		return err
 	})
-	return known, err
+	return exists, err
 }
 
 // Write makes the Secrets and then the Job, which may be there when another replica was
 // asked too, or when the answer to our own create got lost. It tries again while the API
 // server is unavailable, for some seconds.
-func (s Store) Write(ctx context.Context, secrets []*corev1.Secret, job *batchv1.Job) error {
+func (s *Store) Write(ctx context.Context, objects Objects) error {
 	return Patiently(ctx, func(ctx context.Context) error {
-		for _, secret := range secrets {
+		for _, secret := range objects.Secrets {
 			if err := s.writeSecret(ctx, secret); err != nil {
 				return err
 			}
 		}
-		_, err := s.jobs().Create(ctx, job, metav1.CreateOptions{})
+		_, err := s.jobs().Create(ctx, objects.Job, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			_, err = s.Find(ctx, job.Labels[keys.GUID])
+			_, err = s.Find(ctx, objects.Job.Labels[keys.GUID])
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("create Job %s: %w", job.Name, apierror.Classify(err))
+			return fmt.Errorf("create Job %s: %w", objects.Job.Name, apierror.Classify(err))
 		}
 		return nil
 	})
@@ -101,9 +172,9 @@ func (s Store) Write(ctx context.Context, secrets []*corev1.Secret, job *batchv1
 // writeSecret creates a Secret or, when an earlier attempt or another replica has left
 // one, sets its content. Either way it is marked as counted on, which changes the
 // resource version that the Sweeper insists on.
-func (s Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
-	secrets := s.Client.CoreV1().Secrets(secret.Namespace)
-	now := map[string]string{keys.DesiredAt: s.Clock.Now().UTC().Format(time.RFC3339)}
+func (s *Store) writeSecret(ctx context.Context, secret *corev1.Secret) error {
+	secrets := s.client.CoreV1().Secrets(secret.Namespace)
+	now := map[string]string{keys.DesiredAt: s.clock.Now().UTC().Format(time.RFC3339)}
 	secret.Annotations = now
 	_, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -10,33 +10,55 @@ import (
 
 	"code.cloudfoundry.org/lager/v3"
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func newStore(objects ...runtime.Object) job.Store {
-	return job.Store{
-		Client: fake.NewClientset(objects...), Namespace: "cf-apps", Kind: "KIND", What: "thing", Prefix: "thing-",
-		Logger: lager.NewLogger("test"), Clock: clocktesting.NewFakePassiveClock(now),
-	}
+type world struct {
+	*job.Store
+	client     *fake.Clientset
+	registered *prometheus.Registry
+}
+
+// newWorld has objects, and what a metadata client returns of them.
+func newWorld(t *testing.T, objects []runtime.Object, seen ...runtime.Object) world {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	NewWithT(t).Expect(metav1.AddMetaToScheme(scheme)).To(Succeed())
+	w := world{client: fake.NewClientset(objects...), registered: prometheus.NewRegistry()}
+	w.Store = job.New(job.Options{
+		Dependencies: job.Dependencies{
+			Client: w.client, Metadata: metadatafake.NewSimpleMetadataClient(scheme, seen...), OrphanMinAge: time.Minute,
+			Logger: lager.NewLogger("test"), Registerer: w.registered, Clock: clocktesting.NewFakePassiveClock(now),
+		},
+		Kind:      job.Kind{SourceType: "KIND", Name: "thing", Prefix: "thing-"},
+		Namespace: "cf-apps",
+		Metrics: job.NewMetrics(
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "things_total"}, []string{"reason"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "thing_seconds"}, []string{"result"}), "thing", "things"),
+	})
+	return w
 }
 
 // newJob has the Store's labels.
 func newJob(guid string) *batchv1.Job {
-	return job.Object(job.Work{
+	return job.Work{
 		Namespace: "cf-apps", Name: job.Name("thing-", guid),
-		Labels: job.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
-	})
+		Labels: render.OwnerLabels("KIND", guid, opi.Owner{}, opi.Owner{}, opi.Owner{}), Annotations: map[string]string{},
+	}.Job(render.Pod{})
 }
 
 func newSecret(of *batchv1.Job, value string) *corev1.Secret {
@@ -58,14 +80,14 @@ func TestNames(t *testing.T) {
 
 func TestWhatIsWrittenTwiceIsThereOnce(t *testing.T) {
 	g := NewWithT(t)
-	store := newStore()
+	store := newWorld(t, nil)
 	g.Expect(store.Exists(t.Context(), "guid")).To(BeFalse())
 	_, err := store.Find(t.Context(), "guid")
 	g.Expect(err).To(MatchError(opi.ErrNotFound))
 	for _, value := range []string{"first", "second"} {
 		wanted := newJob("guid")
-		g.Expect(store.Write(t.Context(), []*corev1.Secret{newSecret(wanted, value)}, wanted)).To(Succeed())
-		secret, err := store.Client.CoreV1().Secrets("cf-apps").Get(t.Context(), "thing-guid", metav1.GetOptions{})
+		g.Expect(store.Write(t.Context(), job.Objects{Secrets: []*corev1.Secret{newSecret(wanted, value)}, Job: wanted})).To(Succeed())
+		secret, err := store.client.CoreV1().Secrets("cf-apps").Get(t.Context(), "thing-guid", metav1.GetOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(string(secret.Data["key"])).To(Equal(value))
 		g.Expect(secret.Annotations).To(HaveKeyWithValue(keys.DesiredAt, "2026-03-01T12:00:00Z"))
@@ -77,8 +99,8 @@ func TestANameOfSomebodyElse(t *testing.T) {
 	g := NewWithT(t)
 	other := newJob("guid")
 	other.Labels[keys.GUID] = "other"
-	store := newStore(other)
-	g.Expect(store.Write(t.Context(), nil, newJob("guid"))).To(MatchError(opi.ErrRefused))
+	store := newWorld(t, []runtime.Object{other})
+	g.Expect(store.Write(t.Context(), job.Objects{Job: newJob("guid")})).To(MatchError(opi.ErrRefused))
 }
 
 func TestPatience(t *testing.T) {

@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
-	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/metadata"
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/apierror"
@@ -23,26 +21,15 @@ import (
 // sweepInterval is the time between two looks. What is swept does no harm meanwhile.
 const sweepInterval = 30 * time.Second
 
-// Sweeper sees to the Secrets of one kind of work: it deletes them once the outcome was
-// answered, and those that have no Job. It looks at metadata only.
-type Sweeper struct {
-	Store    Store
-	Metadata metadata.Interface
-	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
-	// may be about to create the Job.
-	OrphanMinAge time.Duration
-	// Removed counts Secrets, Failures sweeps that failed at least in part.
-	Removed, Failures prometheus.Counter
-}
-
-// Run sweeps until ctx ends. It belongs where this replica leads.
-func (s Sweeper) Run(ctx context.Context) error {
+// Sweep deletes the Secrets of work whose outcome was answered, and those that have no Job,
+// until ctx ends. It reads metadata only. It belongs where this replica leads.
+func (s *Store) Sweep(ctx context.Context) error {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.Failures.Inc()
-			s.Store.Logger.Error("sweep", err)
+			s.metrics.sweepFailures.Inc()
+			s.logger.Error("sweep", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -52,7 +39,7 @@ func (s Sweeper) Run(ctx context.Context) error {
 	}
 }
 
-func (s Sweeper) sweep(ctx context.Context) error {
+func (s *Store) sweep(ctx context.Context) error {
 	// Secrets first: a Job that comes in between is then seen.
 	secrets, err := s.list(ctx, corev1.SchemeGroupVersion.WithResource("secrets"))
 	if err != nil || len(secrets) == 0 {
@@ -83,15 +70,15 @@ func (s Sweeper) sweep(ctx context.Context) error {
 }
 
 // collectOrphan deletes a Secret without a Job when it is old enough, after a live look.
-func (s Sweeper) collectOrphan(ctx context.Context, secret metav1.PartialObjectMetadata) error {
+func (s *Store) collectOrphan(ctx context.Context, secret metav1.PartialObjectMetadata) error {
 	since := secret.CreationTimestamp.Time
 	if desired, err := time.Parse(time.RFC3339, secret.Annotations[keys.DesiredAt]); err == nil {
 		since = desired
 	}
-	if s.Store.Clock.Since(since) < s.OrphanMinAge {
+	if s.clock.Since(since) < s.orphanMinAge {
 		return nil
 	}
-	_, err := s.Store.jobs().Get(ctx, s.Store.Name(secret.Labels[keys.GUID]), metav1.GetOptions{})
+	_, err := s.jobs().Get(ctx, s.Name(secret.Labels[keys.GUID]), metav1.GetOptions{})
 	switch {
 	case err == nil:
 		return nil
@@ -102,8 +89,8 @@ func (s Sweeper) collectOrphan(ctx context.Context, secret metav1.PartialObjectM
 }
 
 // remove deletes a Secret that nobody has touched since it was looked at.
-func (s Sweeper) remove(ctx context.Context, secret metav1.PartialObjectMetadata) error {
-	err := s.Store.Client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
+func (s *Store) remove(ctx context.Context, secret metav1.PartialObjectMetadata) error {
+	err := s.client.CoreV1().Secrets(secret.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: ptr.To(secret.UID), ResourceVersion: ptr.To(secret.ResourceVersion)},
 	})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -112,15 +99,15 @@ func (s Sweeper) remove(ctx context.Context, secret metav1.PartialObjectMetadata
 	if err != nil {
 		return fmt.Errorf("delete Secret %s: %w", secret.Name, apierror.Classify(err))
 	}
-	s.Removed.Inc()
-	s.Store.Logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
+	s.metrics.removed.Inc()
+	s.logger.Debug("secret-removed", lager.Data{"secret": secret.Name})
 	return nil
 }
 
-func (s Sweeper) list(ctx context.Context, resource schema.GroupVersionResource) ([]metav1.PartialObjectMetadata, error) {
-	found, err := s.Metadata.Resource(resource).Namespace(s.Store.Namespace).List(ctx, metav1.ListOptions{LabelSelector: s.Store.Selector()})
+func (s *Store) list(ctx context.Context, resource schema.GroupVersionResource) ([]metav1.PartialObjectMetadata, error) {
+	found, err := s.metadata.Resource(resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: s.Selector()})
 	if err != nil {
-		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.Store.Kind, apierror.Classify(err))
+		return nil, fmt.Errorf("list %s of kind %s: %w", resource.Resource, s.kind.SourceType, apierror.Classify(err))
 	}
 	return found.Items, nil
 }

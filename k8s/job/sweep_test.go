@@ -2,17 +2,15 @@ package job_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/metadata/fake"
 
-	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
@@ -45,17 +43,12 @@ func TestSweep(t *testing.T) {
 	add("late", time.Hour, nil, false)
 	objects = append(objects, newJob("late"))
 
-	scheme := runtime.NewScheme()
-	g.Expect(metav1.AddMetaToScheme(scheme)).To(Succeed())
-	sweeper := job.Sweeper{
-		Store: newStore(objects...), Metadata: fake.NewSimpleMetadataClient(scheme, metadata...), OrphanMinAge: time.Minute,
-		Removed: prometheus.NewCounter(prometheus.CounterOpts{Name: "removed"}), Failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
-	}
+	w := newWorld(t, objects, metadata...)
 	life, end := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- sweeper.Run(life) }()
+	go func() { ended <- w.Sweep(life) }()
 	g.Eventually(func() []string {
-		left, err := sweeper.Store.Client.CoreV1().Secrets("cf-apps").List(t.Context(), metav1.ListOptions{})
+		left, err := w.client.CoreV1().Secrets("cf-apps").List(t.Context(), metav1.ListOptions{})
 		g.Expect(err).NotTo(HaveOccurred())
 		names := []string{}
 		for _, secret := range left.Items {
@@ -65,6 +58,11 @@ func TestSweep(t *testing.T) {
 	}).Should(ConsistOf("thing-running", "thing-ended", "thing-on-its-way", "thing-late"))
 	end()
 	g.Expect(<-ended).To(Succeed())
-	g.Expect(testutil.ToFloat64(sweeper.Removed)).To(Equal(2.0))
-	g.Expect(testutil.ToFloat64(sweeper.Failures)).To(BeZero())
+	g.Expect(testutil.GatherAndCompare(w.registered, strings.NewReader(`# HELP thing_secrets_removed_total Secrets of things that were deleted because nothing needed them any more.
+# TYPE thing_secrets_removed_total counter
+thing_secrets_removed_total 2
+# HELP thing_sweep_failures_total Sweeps over Secrets of things that failed, at least in part, and are tried again.
+# TYPE thing_sweep_failures_total counter
+thing_sweep_failures_total 0
+`))).To(Succeed())
 }

@@ -14,6 +14,13 @@ const (
 	AppGUID          = "cloudfoundry.org/app_guid"
 	SpaceGUID        = "cloudfoundry.org/space_guid"
 	OrganizationGUID = "cloudfoundry.org/org_guid"
+	// DashedAppGUID and the others repeat labels under the names by which Cloud Foundry's own
+	// policy agents for Kubernetes select pods. Irene selects by none of them, since pods of
+	// earlier releases lack them.
+	DashedAppGUID          = "cloudfoundry.org/app-guid"
+	DashedSpaceGUID        = "cloudfoundry.org/space-guid"
+	DashedOrganizationGUID = "cloudfoundry.org/org-guid"
+	DashedSourceType       = "cloudfoundry.org/source-type"
 	// ProcessType is the process type as far as it fits a label; the annotation
 	// of the same name has it exactly.
 	ProcessType = "cloudfoundry.org/process_type"
@@ -59,6 +66,10 @@ const (
 	// Door is an annotation of StatefulSets and Jobs: the opi.Door by which the LRP, build or
 	// task was asked for. It is absent for opi.DoorOPI.
 	Door = "irene.cloudfoundry.org/door"
+	// AwaitedImage is on an LRP that was accepted before its image was in the registry: a JSON
+	// object with the desired instances (package view). The StatefulSet has no replicas until
+	// the image is there; one write then sets them and removes the annotation.
+	AwaitedImage = "irene.cloudfoundry.org/awaiting-image"
 	// Stack is the name of the stack that a buildpack app runs on; the label
 	// RootFSVersion has its revision.
 	Stack = "irene.cloudfoundry.org/stack"

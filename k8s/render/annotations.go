@@ -19,20 +19,31 @@ const (
 
 // labels are on the StatefulSet, its pods and all companions.
 func labels(lrp opi.LRP, stackRevision string) map[string]string {
-	labels := map[string]string{
-		keys.GUID:             lrp.GUID,
-		keys.Version:          lrp.Version,
-		keys.AppGUID:          lrp.App.GUID,
-		keys.SpaceGUID:        lrp.Space.GUID,
-		keys.OrganizationGUID: lrp.Organization.GUID,
-		keys.ProcessType:      LabelText(lrp.ProcessType),
-		keys.SourceType:       keys.SourceTypeApp,
-		keys.RootFSVersion:    stackRevision,
-	}
+	labels := OwnerLabels(keys.SourceTypeApp, lrp.GUID, lrp.App, lrp.Space, lrp.Organization)
+	labels[keys.Version] = lrp.Version
+	labels[keys.ProcessType] = LabelText(lrp.ProcessType)
+	labels[keys.RootFSVersion] = stackRevision
 	if lrp.Domain != "" {
 		labels[keys.Domain] = lrp.Domain
 	}
 	return labels
+}
+
+// OwnerLabels returns the labels of all objects and pods of a kind of work: what it is and to
+// whom it belongs.
+func OwnerLabels(kind, guid string, app, space, organization opi.Owner) map[string]string {
+	return map[string]string{
+		keys.GUID:             guid,
+		keys.AppGUID:          app.GUID,
+		keys.SpaceGUID:        space.GUID,
+		keys.OrganizationGUID: organization.GUID,
+		keys.SourceType:       kind,
+
+		keys.DashedAppGUID:          app.GUID,
+		keys.DashedSpaceGUID:        space.GUID,
+		keys.DashedOrganizationGUID: organization.GUID,
+		keys.DashedSourceType:       kind,
+	}
 }
 
 // Selector returns the labels by which an LRP's objects and pods are found.

@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -44,9 +45,8 @@ func environment(lrp opi.LRP, own []corev1.EnvVar) (vars []corev1.EnvVar, secret
 		values["LANG"] = "en_US.UTF-8"
 		values["PATH"] = "/usr/local/bin:/usr/bin:/bin"
 	}
-	for name, value := range lrp.Environment {
-		values[name] = value
-	}
+	maps.Copy(values, lrp.Environment)
+	maps.Copy(values, lrp.MainProcess().Environment)
 	if lrp.Droplet != nil {
 		values["HOME"] = "/home/vcap/app"
 		values["USER"] = "vcap"

@@ -47,6 +47,7 @@ var goldenDifferences = []struct{ path, reason string }{
 	{`metadata\.annotations\.irene\.cloudfoundry\.org/(lrp|request-digest)`, "new: the stored LRP, and what tells a repeated request from another"},
 	{`metadata\.annotations\.irene\.cloudfoundry\.org/stack`, "new: the name of the stack; rootfs-version has its revision only"},
 	{`(metadata|spec\.template\.metadata)\.labels\.cloudfoundry\.org/(space|org)_guid`, "new: select by space and organization"},
+	{`(metadata|spec\.template\.metadata)\.labels\.cloudfoundry\.org/(app-guid|space-guid|org-guid|source-type)`, "new: stock policy agents select pods by these names"},
 	{`(metadata|spec\.template\.metadata)\.labels\.cloudfoundry\.org/rootfs-version`, "the stack revision that the image tag carries"},
 
 	{`spec\.template\.metadata\.annotations\.seccomp\.security\.alpha\.kubernetes\.io/pod|spec\.template\.spec\.securityContext\.seccompProfile\.type`,

@@ -106,7 +106,8 @@ func (s Settings) instancePod(lrp opi.LRP, w work) Pod {
 	pod, app := w.pod, w.container
 	pod.Grace = s.TerminationGrace
 	pod.Spread = spread(Selector(lrp.LRPIdentifier))
-	pod.Volumes, app.VolumeMounts = volumes(lrp.Volumes)
+	claims, mounts := volumes(lrp.Volumes)
+	pod.Volumes, app.VolumeMounts = append(claims, pod.Volumes...), append(mounts, app.VolumeMounts...)
 	app.StartupProbe, app.LivenessProbe, app.ReadinessProbe = s.Probes.probes(lrp.Checks)
 	for _, port := range distinctPorts(lrp.Ports) {
 		app.Ports = append(app.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})

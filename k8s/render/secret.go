@@ -52,7 +52,7 @@ func checkSecretSize(data map[string][]byte) error {
 		total += len(value)
 	}
 	if total > corev1.MaxSecretSize {
-		return opi.Invalid("environment", "all secret values together have %d bytes, more than the %d that one Secret holds", total, corev1.MaxSecretSize)
+		return opi.Invalid("environment", "all secret values and files together have %d bytes, more than the %d that one Secret holds", total, corev1.MaxSecretSize)
 	}
 	return nil
 }

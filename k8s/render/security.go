@@ -1,6 +1,8 @@
 package render
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
@@ -8,7 +10,10 @@ import (
 )
 
 // vcap is the uid and gid that buildpack apps have always run as.
-const vcap int64 = 2000
+const (
+	vcap     int64 = 2000
+	vcapName       = "vcap"
+)
 
 // podSecurity makes every pod pass the restricted Pod Security standard. In a user
 // namespace a docker image may run as any user, root included, because that is no
@@ -25,7 +30,20 @@ func (s Settings) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodS
 		context.RunAsUser = user.UID
 		context.RunAsGroup = user.GID
 	}
+	if uid := requestedUID(lrp); uid != nil {
+		context.RunAsUser = uid
+	}
 	return context, hostUsers
+}
+
+// requestedUID returns the user that the request asks for by number. For one that it names,
+// the image's own user stands: callers send that one's name.
+func requestedUID(lrp opi.LRP) *int64 {
+	uid, err := strconv.ParseInt(lrp.MainProcess().User, 10, 32)
+	if lrp.Droplet != nil || err != nil || uid < 0 {
+		return nil
+	}
+	return &uid
 }
 
 // ContainerSecurity returns what every container needs under the restricted Pod Security

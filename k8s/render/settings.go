@@ -27,6 +27,9 @@ type Settings struct {
 	// PreStopSleep is how long an instance with ports serves on after its routes
 	// were taken away, before it gets SIGTERM.
 	PreStopSleep time.Duration
+	// TrustedCertificates is the name of a ConfigMap in the app namespace with the
+	// certificates of authorities that instances should trust; empty for none.
+	TrustedCertificates string
 	// UserNamespaces runs docker images in user namespaces of their own.
 	UserNamespaces bool
 	// UserAnnotations may stand on the pods of apps whose users set them.
@@ -62,23 +65,29 @@ func (r RegistrySettings) DropletImage(lrp opi.LRP, revision string) string {
 func (s Settings) Check(lrp opi.LRP) error {
 	var errs []error
 	if len(lrp.Processes) > 1 {
-		errs = append(errs, opi.Invalid("processes", "sidecars are not supported"))
+		errs = append(errs, opi.Invalid("processes", "sidecars are not supported on this platform yet"))
 	}
 	for i, volume := range lrp.Volumes {
 		if volume.Driver != "" {
 			errs = append(errs, opi.Invalid(fmt.Sprintf("volumes[%d].driver", i), "volume drivers are not supported, only claims"))
 		}
 	}
-	if len(lrp.Files) > 0 {
-		errs = append(errs, opi.Invalid("files", "platform files are not supported"))
-	}
-	for i, process := range lrp.Processes {
-		if process.User != "" || len(process.Environment) > 0 {
-			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d]", i), "a user or environment per process is not supported"))
-		}
+	if err := checkUser(lrp); err != nil {
+		errs = append(errs, err)
 	}
 	if lrp.Droplet != nil && s.Registry.PullAddress == "" {
 		errs = append(errs, opi.Invalid("droplet", "no registry for droplets is configured (registry.pull_address)"))
 	}
 	return errors.Join(errs...)
+}
+
+// checkUser refuses users that this back end can't run a process as. Apps from droplets run
+// as vcap.
+func checkUser(lrp opi.LRP) error {
+	user := lrp.MainProcess().User
+	switch {
+	case user == "", lrp.Droplet == nil, user == vcapName:
+		return nil
+	}
+	return opi.Invalid("processes[0].user", "%q is not possible: apps from droplets run as %s", user, vcapName)
 }

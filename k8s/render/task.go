@@ -15,14 +15,14 @@ const taskGrace = 10 * time.Second
 
 // TaskPod is what a task's Job runs.
 type TaskPod struct {
-	Spec corev1.PodSpec
-	// SecretData and SecretType are the Secret that Spec refers to.
+	Pod
+	// SecretData and SecretType are the Secret that the pod refers to.
 	SecretData map[string][]byte
 	SecretType corev1.SecretType
 }
 
 // Task renders a task that has passed [opi.Task.Validate] by the rules for its app: the same
-// image, launch, environment, user, limits and nodes. There are no checks and no ports. Spec
+// image, launch, environment, user, limits and nodes. There are no checks and no ports. The pod
 // refers to a Secret of the given name. Errors are *opi.FieldError for tasks that this back
 // end can't run.
 func (s Settings) Task(task opi.Task, image ResolvedImage, secretName string) (TaskPod, error) {
@@ -38,7 +38,7 @@ func (s Settings) Task(task opi.Task, image ResolvedImage, secretName string) (T
 	pod := work.pod
 	pod.Grace = taskGrace
 	pod.Containers = []corev1.Container{work.container}
-	return TaskPod{Spec: pod.Spec(), SecretData: work.secretData, SecretType: work.secretType}, nil
+	return TaskPod{Pod: pod, SecretData: work.secretData, SecretType: work.secretType}, nil
 }
 
 // TaskLRP returns the task as if it were a process of its app. Droplet sources identify

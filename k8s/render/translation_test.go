@@ -295,11 +295,10 @@ func TestPlacementTagIsTheIsolationSegment(t *testing.T) {
 
 func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*opi.LRP){
-		"processes":      func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
-		"volumes":        func(l *opi.LRP) { l.Volumes = []opi.Volume{{ID: "v", Driver: "nfs", Directory: "/data"}} },
-		"files":          func(l *opi.LRP) { l.Files = []opi.File{{Path: "a"}} },
-		"processes[0]":   func(l *opi.LRP) { l.Processes[0].User = "root" },
-		"userAnnotation": func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a": strings.Repeat("x", 300<<10)} },
+		"processes":         func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
+		"volumes":           func(l *opi.LRP) { l.Volumes = []opi.Volume{{ID: "v", Driver: "nfs", Directory: "/data"}} },
+		"processes[0].user": func(l *opi.LRP) { l.Processes[0].User = "root" },
+		"userAnnotation":    func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a": strings.Repeat("x", 300<<10)} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			lrp := goldenLRP(t)

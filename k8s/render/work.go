@@ -51,6 +51,8 @@ func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own [
 		secretData: secretData,
 		secretType: corev1.SecretTypeOpaque,
 	}
+	w.addFiles(lrp.Files)
+	w.addTrustedCertificates(s.TrustedCertificates, lrp.TrustedCertificatesPath)
 	// A docker image is pulled with its own credentials only: with the platform's, its
 	// owner could name the image of another's droplet.
 	if lrp.Droplet != nil && s.Registry.PullSecret != "" {
@@ -67,12 +69,17 @@ func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own [
 	return w, nil
 }
 
-// readFrom makes the container's variables refer to the named Secret, and kubelet pull with
-// it where it holds credentials.
+// readFrom makes the container's variables and files refer to the named Secret, and kubelet
+// pull with it where it holds credentials.
 func (w *work) readFrom(secret string) {
 	for _, variable := range w.container.Env {
 		if variable.ValueFrom != nil && variable.ValueFrom.SecretKeyRef != nil {
 			variable.ValueFrom.SecretKeyRef.Name = secret
+		}
+	}
+	for _, volume := range w.pod.Volumes {
+		if volume.Secret != nil {
+			volume.Secret.SecretName = secret
 		}
 	}
 	if w.secretType == corev1.SecretTypeDockerConfigJson {

@@ -1,5 +1,11 @@
 // Package tasks runs tasks: a command in an app's droplet or image, once.
 //
+// # Usage
+//
+//	made := tasks.New(tasks.Options{Dependencies: dependencies, Settings: settings, Images: images})
+//	err := made.Desire(ctx, task)
+//	outcome, wait, err := made.Decide(ctx, jobOfTask, pods)
+//
 // # What it promises
 //
 //   - One commit point: a task is on record when its Job exists, and Desire returns
@@ -11,10 +17,10 @@
 //     being deleted, the same task again changes nothing.
 //   - User code runs at most once: one pod is made and never replaced, none of its
 //     containers is restarted (package job). docs/tasks.md says what that means for users.
-//   - List is complete or an error: it asks the API server, whose answer has every Job of
-//     which any replica has said that it exists. A task is listed until Cloud Controller
-//     has answered its outcome.
-//   - A task that is canceled is stopped by one write, which says so; Decide comes to the
+//   - List is complete or an error: it reads from the API server, whose answer has every Job
+//     that any replica has made. A task is listed until Cloud Controller has answered its
+//     outcome.
+//   - A task that is canceled is stopped by one write, with the reason; Decide comes to the
 //     same outcome however often it is interrupted.
 //
 // # Objects

@@ -15,6 +15,8 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -32,7 +34,7 @@ func testSettings() Settings {
 			DefaultDiskMiB: 2048,
 			Placement:      render.PlacementSettings{NodeLabel: "segment", SharedUnlabelled: true},
 		},
-		SchedulingPatience: DefaultSchedulingPatience, PullPatience: DefaultPullPatience, LostNodeGrace: time.Minute,
+		Limits: job.Limits{SchedulingPatience: job.DefaultSchedulingPatience, PullPatience: job.DefaultPullPatience, LostNodeGrace: time.Minute},
 	}
 }
 
@@ -72,13 +74,19 @@ func testJob(t *testing.T, changes ...func(*batchv1.Job)) *batchv1.Job {
 	t.Helper()
 	objects, err := testSettings().Render(testTask(), assembled())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	job := objects.Job
-	job.UID, job.ResourceVersion, job.CreationTimestamp = "job-uid", "7", ago(time.Minute)
-	job.Status.StartTime = ptr.To(ago(time.Minute))
+	found := objects.Job
+	found.UID, found.ResourceVersion, found.CreationTimestamp = "job-uid", "7", ago(time.Minute)
+	found.Status.StartTime = ptr.To(ago(time.Minute))
 	for _, change := range changes {
-		change(job)
+		change(found)
 	}
-	return job
+	return found
+}
+
+// dockerJob makes a Job one of a docker app.
+func dockerJob(job *batchv1.Job) {
+	delete(job.Labels, keys.RootFSVersion)
+	job.Spec.Template.Spec.Containers[0].Image = "org/app:1"
 }
 
 // testPod is the Job's pod on a node, running.
@@ -112,15 +120,17 @@ func callback(outcome *opi.Outcome) string {
 
 type world struct {
 	*Tasks
-	client *fake.Clientset
-	clock  *clocktesting.FakePassiveClock
+	client     *fake.Clientset
+	clock      *clocktesting.FakePassiveClock
+	registered *prometheus.Registry
 }
 
 func newWorld(objects ...runtime.Object) world {
-	w := world{client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now)}
+	w := world{client: fake.NewClientset(objects...), clock: clocktesting.NewFakePassiveClock(now), registered: prometheus.NewRegistry()}
 	w.Tasks = New(Options{
-		Settings: testSettings(), Client: w.client,
-		Logger: lager.NewLogger("test"), Registerer: prometheus.NewRegistry(), Clock: w.clock,
+		Settings: testSettings(), Dependencies: job.Dependencies{
+			Client: w.client, Logger: lager.NewLogger("test"), Registerer: w.registered, Clock: w.clock,
+		},
 	})
 	return w
 }

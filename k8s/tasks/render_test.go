@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write golden files anew")
 
 func TestRenderedTasks(t *testing.T) {
 	limited := testSettings()
-	limited.Deadline = time.Hour
+	limited.Limits.Deadline = time.Hour
 	for name, c := range map[string]struct {
 		settings Settings
 		task     opi.Task
@@ -41,7 +41,7 @@ func TestRenderedTasks(t *testing.T) {
 			g.Expect(again).To(Equal(objects))
 
 			var text bytes.Buffer
-			secret := objects.Secret.DeepCopy()
+			secret := objects.Secrets[0].DeepCopy()
 			secret.StringData = map[string]string{}
 			for key, content := range secret.Data {
 				secret.StringData[key] = string(content)
@@ -86,7 +86,7 @@ func TestEnvironmentIsThatOfTheApp(t *testing.T) {
 		g.Expect(instance).To(HaveKey(name))
 		delete(instance, name)
 	}
-	g.Expect(values(ours.Containers[0].Env, objects.Secret.Data)).To(Equal(instance))
+	g.Expect(values(ours.Containers[0].Env, objects.Secrets[0].Data)).To(Equal(instance))
 	g.Expect(ours.Containers[0].Command).To(Equal(theirs.Containers[0].Command))
 	g.Expect(ours.Containers[0].Image).To(Equal(theirs.Containers[0].Image))
 	g.Expect(ours.Containers[0].Resources).To(Equal(theirs.Containers[0].Resources))
@@ -113,7 +113,7 @@ func values(variables []corev1.EnvVar, secret map[string][]byte) map[string]stri
 
 func TestRenderRefusals(t *testing.T) {
 	for want, change := range map[string]func(*opi.Task){
-		"processes[0]: a user or environment per process": func(task *opi.Task) { task.Process.User = "root" },
+		"processes[0].user: \"root\" is not possible": func(task *opi.Task) { task.Process.User = "root" },
 		"environment: all secret values have": func(task *opi.Task) {
 			for _, name := range []string{"A", "B", "C"} {
 				task.Environment[name] = strings.Repeat("x", corev1.MaxSecretSize/2)

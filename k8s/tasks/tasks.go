@@ -5,16 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"code.cloudfoundry.org/lager/v3"
-	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
-	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/job"
@@ -32,48 +26,31 @@ type Images interface {
 	ResolveTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, error)
 }
 
-// Options are what Tasks works with.
+// Options of [New].
 type Options struct {
+	job.Dependencies
 	Settings Settings
-	// OrphanMinAge is how long a Secret without a Job is left alone, since a request
-	// may be about to create the Job.
-	OrphanMinAge time.Duration
-
-	Client   kubernetes.Interface
-	Metadata metadata.Interface
 	Images   Images
-
-	Logger     lager.Logger
-	Registerer prometheus.Registerer
-	// Clock is the machine's when nil.
-	Clock clock.PassiveClock
 }
 
 // Tasks runs tasks. All methods may be called at the same time.
 type Tasks struct {
 	options Options
-	jobs    job.Store
+	jobs    *job.Store
 	logger  lager.Logger
-	clock   clock.PassiveClock
-	metrics taskMetrics
-	// counted are Jobs whose end was counted.
-	counted job.Once
 }
 
-// New makes Tasks. Nothing runs before Sweep.
+// New makes Tasks. Nothing runs before [Tasks.Sweep].
 func New(o Options) *Tasks {
-	if o.Clock == nil {
-		o.Clock = clock.RealClock{}
-	}
-	logger := o.Logger.Session("tasks")
-	return &Tasks{
-		options: o, logger: logger, clock: o.Clock,
-		jobs: job.Store{
-			Client: o.Client, Namespace: o.Settings.Translation.Namespace, Kind: keys.SourceTypeTask, What: "task", Prefix: namePrefix,
-			Logger: logger, Clock: o.Clock,
+	o.Logger = o.Logger.Session("tasks")
+	return &Tasks{options: o, logger: o.Logger, jobs: job.New(job.Options{
+		Dependencies: o.Dependencies,
+		Kind: job.Kind{
+			SourceType: keys.SourceTypeTask, Name: "task", Prefix: namePrefix, GUIDField: "task_guid", EndedMessage: "ended",
 		},
-		metrics: newTaskMetrics(o.Registerer), counted: job.NewOnce(),
-	}
+		Namespace: o.Settings.Translation.Namespace,
+		Metrics:   newMetrics(),
+	})}
 }
 
 // Desire makes sure that the task's Job exists. A Job that is there already, in whatever
@@ -81,30 +58,28 @@ func New(o Options) *Tasks {
 // some seconds, since Cloud Controller asks once. Errors wrap opi.ErrUnavailable,
 // opi.ErrRefused or are *opi.FieldError.
 func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
-	known, err := t.jobs.Exists(ctx, task.GUID)
-	if known {
-		t.logger.Debug("known-already", lager.Data{"task_guid": task.GUID})
-		return nil
-	}
-	var image render.ResolvedImage
-	if err == nil {
-		err = job.Patiently(ctx, func(ctx context.Context) (err error) {
-			image, err = t.options.Images.ResolveTaskImage(ctx, task)
-			return err
-		})
-	}
-	var objects Objects
-	if err == nil {
-		objects, err = t.options.Settings.Render(task, image)
-	}
-	if err == nil {
-		err = t.jobs.Write(ctx, []*corev1.Secret{objects.Secret}, objects.Job)
-	}
+	written, err := t.jobs.Desire(ctx, task.GUID, func(ctx context.Context) (job.Objects, error) {
+		image, err := t.image(ctx, task)
+		if err != nil {
+			return job.Objects{}, err
+		}
+		return t.options.Settings.Render(task, image)
+	})
 	if err != nil {
 		return fmt.Errorf("desire task %s: %w", task.GUID, err)
 	}
-	t.logger.Info("desired", lager.Data{"task_guid": task.GUID, "job": objects.Job.Name, "app_guid": task.App.GUID})
+	if written {
+		t.logger.Info("desired", lager.Data{"task_guid": task.GUID, "job": t.jobs.Name(task.GUID), "app_guid": task.App.GUID})
+	}
 	return nil
+}
+
+func (t *Tasks) image(ctx context.Context, task opi.Task) (image render.ResolvedImage, err error) {
+	err = job.Patiently(ctx, func(ctx context.Context) (err error) {
+		image, err = t.options.Images.ResolveTaskImage(ctx, task)
+		return err
+	})
+	return image, err
 }
 
 // Get finds out whether a task is listed. The error wraps opi.ErrNotFound if it isn't.
@@ -153,17 +128,12 @@ func (t *Tasks) Cancel(ctx context.Context, guid string) error {
 	if err := t.Get(ctx, guid); err != nil {
 		return fmt.Errorf("cancel: %w", err)
 	}
-	if err := t.jobs.Cancel(ctx, guid, stop{At: t.clock.Now().UTC()}); err != nil {
+	if err := t.jobs.Cancel(ctx, guid, stop{At: t.jobs.Now().UTC()}); err != nil {
 		return fmt.Errorf("cancel task: %w", err)
 	}
 	return nil
 }
 
-// Sweep sees to the Secrets of tasks until ctx ends: it deletes them once the outcome was
-// answered, and those that have no Job. Run it where this replica leads.
-func (t *Tasks) Sweep(ctx context.Context) error {
-	return job.Sweeper{
-		Store: t.jobs, Metadata: t.options.Metadata, OrphanMinAge: t.options.OrphanMinAge,
-		Removed: t.metrics.removed, Failures: t.metrics.failures,
-	}.Run(ctx)
-}
+// Sweep deletes the Secrets of tasks whose outcome was answered, and those that have no Job,
+// until ctx ends. Run it where this replica leads.
+func (t *Tasks) Sweep(ctx context.Context) error { return t.jobs.Sweep(ctx) }

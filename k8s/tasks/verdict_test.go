@@ -101,7 +101,7 @@ func TestTasksThatHaveEnded(t *testing.T) {
 		"well, a child killed":  {pod: pods{exited(0, "OOMKilled", "", time.Second)}, reason: "succeeded"},
 		"later, a child killed": {pod: pods{exited(3, "OOMKilled", "", time.Second)}, reason: "exit", message: "Exited with status 3, after a process ran out of memory: limit 256M"},
 		"killed":                {pod: pods{exited(137, "Error", "", time.Second)}, reason: "killed", message: "Exited with status 137 (killed, mostly a sign that there was not enough memory: limit 256M)"},
-		"not startable":         {pod: pods{exited(128, "StartError", `exec: "nope": not found`, time.Second)}, reason: "start", message: `The command could not be started: exec: "nope": not found`},
+		"not startable":         {pod: pods{exited(128, "StartError", `runc create failed: exec: "nope": not found: unknown`, time.Second)}, reason: "start", message: `The command could not be started: exec: "nope": not found`},
 		"the node restarted":    {pod: pods{exited(255, "Unknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
 		"the container lost":    {pod: pods{exited(137, "ContainerStatusUnknown", "", time.Second)}, reason: "interrupted", message: "The task was interrupted: its node was restarted, or lost track of it"},
 		"well, Job deleted":     {job: jobs{jobDeleted}, pod: pods{exited(0, "Completed", "", time.Minute), deletedAgo(time.Second)}, reason: "succeeded"},
@@ -125,9 +125,9 @@ func TestTasksThatHaveEnded(t *testing.T) {
 			reason: "disk", message: "The task ran out of disk: limit 512M"},
 		"the node's memory": {pod: pods{podFailed("Evicted", "The node was low on resource: memory. ")},
 			reason: "interrupted", message: "The task was interrupted: its node ran out of memory or disk"},
-		"evicted":     {pod: pods{podFailed("Evicted", "because")}, reason: "interrupted", message: "The task was interrupted: its pod was evicted (because)"},
-		"no room now": {pod: pods{podFailed("OutOfcpu", "too much")}, reason: "unschedulable", message: "The task could not begin: its node had no room left after all (too much)"},
-		"refused":     {pod: pods{podFailed("UnexpectedAdmissionError", "no")}, reason: "internal", message: "The task could not begin: its node refused it (no)"},
+		"evicted":     {pod: pods{podFailed("Evicted", "because")}, reason: "interrupted", message: "The task was interrupted: it was evicted from its node"},
+		"no room now": {pod: pods{podFailed("OutOfcpu", "too much")}, reason: "unschedulable", message: "The task could not begin: its node had no room left after all"},
+		"refused":     {pod: pods{podFailed("UnexpectedAdmissionError", "no")}, reason: "internal", message: "The task could not begin: its node refused it"},
 		"shutdown":    {pod: pods{podFailed("Terminated", "imminent node shutdown")}, reason: "interrupted", message: "The task was interrupted: its node was needed for something else or shut down"},
 
 		"node lost":           {pod: pods{disrupted("DeletionByTaintManager"), deletedAgo(time.Minute)}, reason: "node-lost", message: "The task was interrupted: its node was lost"},
@@ -151,10 +151,14 @@ func TestTasksThatHaveEnded(t *testing.T) {
 			reason: "unschedulable", message: "There is no node on which the task may run (0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.)"},
 		"no pod": {job: jobs{func(job *batchv1.Job) { job.Status.StartTime = ptr.To(ago(5 * time.Minute)) }},
 			reason: "unschedulable", message: "The task could not begin within 5 min: Kubernetes made no pod for it"},
-		"not pulled":   {pod: pods{startedAgo(3 * time.Minute), waiting("ImagePullBackOff", "manifest unknown")}, reason: "image-pull", message: "The image could not be pulled: manifest unknown"},
-		"no such name": {pod: pods{waiting("InvalidImageName", "invalid reference format")}, reason: "image-pull", message: "The image could not be pulled: invalid reference format"},
+		"droplet not pulled": {pod: pods{startedAgo(3 * time.Minute), waiting("ImagePullBackOff", `Back-off pulling image "registry.example/d:1": ErrImagePull: registry.example/d:1: not found`)},
+			reason: "image-pull", message: "The task could not be started: the platform can't fetch the app's image at present (not found)"},
+		"image not pulled": {job: jobs{dockerJob}, pod: pods{startedAgo(3 * time.Minute), waiting("ErrImagePull", "docker.io/org/app:1: not found")},
+			reason: "image-pull", message: "The task could not be started: the image org/app:1 can't be pulled: not found"},
+		"no such name": {job: jobs{dockerJob}, pod: pods{waiting("InvalidImageName", "invalid reference format")},
+			reason: "image-pull", message: "The task could not be started: the image org/app:1 can't be pulled: it is not a reference to an image"},
 		"not made": {pod: pods{startedAgo(3 * time.Minute), waiting("CreateContainerConfigError", "image will run as root")},
-			reason: "container", message: "The task could not be started: CreateContainerConfigError: image will run as root"},
+			reason: "container", message: "The task could not be started: " + opi.ImageRunsAsRoot},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -219,9 +223,12 @@ func TestDecide(t *testing.T) {
 	for range 2 {
 		g.Expect(decide(testPod(job, exited(0, "Completed", "", 0)))).To(MatchJSON(`{"task_guid":"` + testGUID + `","failed":false,"failure_reason":""}`))
 	}
-	g.Expect(testutil.ToFloat64(w.metrics.tasks.WithLabelValues("succeeded"))).To(Equal(1.0), "a decision that is made again is counted once")
+	g.Expect(testutil.GatherAndCompare(w.registered, strings.NewReader(`# HELP irene_tasks_total Tasks that have ended, by reason (succeeded, or why not).
+# TYPE irene_tasks_total counter
+irene_tasks_total{reason="succeeded"} 1
+`), "irene_tasks_total")).To(Succeed(), "a decision that is made again is counted once")
 	g.Expect(decide(testPod(job, exited(1, "Error", "", 0)))).To(MatchJSON(`{"task_guid":"` + testGUID + `","failed":true,"failure_reason":"Exited with status 1"}`))
-	long := decide(testPod(job, waiting("InvalidImageName", strings.Repeat("é", 4000))))
+	long := decide(testPod(job, exited(128, "StartError", `exec: "`+strings.Repeat("é", 4000), 0)))
 	g.Expect(long).To(HaveSuffix(`é…"}`))
 	g.Expect(len(long)).To(BeNumerically("<", opi.MaxMessageBytes+150))
 }

@@ -187,7 +187,7 @@ func TestFailedStarts(t *testing.T) {
 		},
 		"its image can't be pulled any more": {
 			pod:   []func(*corev1.Pod){placed(false, ends(3, exited, waiting("ErrImagePull", "manifest unknown"))), neverTrue},
-			state: opi.InstanceCrashed, since: 2, reason: "image pull failed: manifest unknown",
+			state: opi.InstanceCrashed, since: 2, reason: "the platform can't fetch the app's image at present (not found); it tries again",
 		},
 		"it is being deleted": {
 			pod:   []func(*corev1.Pod){placed(false, ends(3, exited, running(81, false))), neverTrue, deletedAt(90, 15)},

@@ -96,6 +96,10 @@ func TestInstanceState(t *testing.T) {
 		return replaceCondition(condition(corev1.PodReady, corev1.ConditionFalse, seconds, "", ""))
 	}
 	backOff := "back-off 10s restarting failed container=opi pod=app-0"
+	docker := func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "org/app:1" }
+	buildpack := func(pod *corev1.Pod) {
+		pod.Spec.Containers[0].Image, pod.Labels[keys.RootFSVersion] = "registry.internal/apps/droplet:1", "4f1a9c07"
+	}
 	for name, c := range map[string]struct {
 		pod   []func(*corev1.Pod)
 		state opi.InstanceState
@@ -216,23 +220,28 @@ func TestInstanceState(t *testing.T) {
 		"the container vanished": {
 			pod: []func(*corev1.Pod){placed(false, terminated(&corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown",
 				Message: "The container could not be located when the pod was terminated"}))},
-			state: opi.InstanceCrashed, since: 20, reason: "was lost: The container could not be located when the pod was terminated",
+			state: opi.InstanceCrashed, since: 20, reason: "was lost: its node was restarted, or lost track of it",
 		},
 		"image pull error": {
-			pod:   []func(*corev1.Pod){placed(false, waiting("ErrImagePull", "manifest unknown"))},
-			state: opi.InstanceCrashed, since: 20, reason: "image pull failed: manifest unknown",
+			pod:   []func(*corev1.Pod){docker, placed(false, waiting("ErrImagePull", "docker.io/org/app:1: not found"))},
+			state: opi.InstanceCrashed, since: 20, reason: "the image org/app:1 can't be pulled: not found",
 		},
 		"image pull back-off": {
-			pod:   []func(*corev1.Pod){placed(false, waiting("ImagePullBackOff", `Back-off pulling image "a/b": ErrImagePull: 401 Unauthorized`))},
-			state: opi.InstanceCrashed, since: 20, reason: `image pull failed: Back-off pulling image "a/b": ErrImagePull: 401 Unauthorized`,
+			pod:   []func(*corev1.Pod){docker, placed(false, waiting("ImagePullBackOff", `Back-off pulling image "org/app:1": ErrImagePull: 401 Unauthorized`))},
+			state: opi.InstanceCrashed, since: 20, reason: `the image org/app:1 can't be pulled: 401 Unauthorized`,
 		},
 		"image pull error, conditions missing": {
-			pod:   []func(*corev1.Pod){placed(false, waiting("InvalidImageName", "")), conditionsOf()},
-			state: opi.InstanceCrashed, since: 2, reason: "image pull failed: InvalidImageName",
+			pod:   []func(*corev1.Pod){docker, placed(false, waiting("InvalidImageName", "")), conditionsOf()},
+			state: opi.InstanceCrashed, since: 2, reason: "the image org/app:1 can't be pulled",
+		},
+		"a droplet's image can't be pulled": {
+			pod: []func(*corev1.Pod){buildpack, placed(false, waiting("ErrImagePull",
+				`failed to pull and unpack image "registry.internal/apps/droplet:1": failed to do request: dial tcp: lookup registry.internal: no such host`))},
+			state: opi.InstanceCrashed, since: 20, reason: "the platform can't fetch the app's image at present (no such host); it tries again",
 		},
 		"secret missing": {
 			pod:   []func(*corev1.Pod){placed(false, waiting("CreateContainerConfigError", `secret "s" not found`))},
-			state: opi.InstanceCrashed, since: 20, reason: `can't be started: secret "s" not found`,
+			state: opi.InstanceCrashed, since: 20, reason: "can't be started: the platform can't set it up at present",
 		},
 		"the image runs as root": {
 			pod: []func(*corev1.Pod){placed(false, waiting("CreateContainerConfigError",
@@ -255,12 +264,12 @@ func TestInstanceState(t *testing.T) {
 			state: opi.InstanceCrashed, since: 20, reason: "can't be started: no space left on device",
 		},
 		"container can't be run": {
-			pod:   []func(*corev1.Pod){placed(false, waiting("RunContainerError", "permission denied"))},
-			state: opi.InstanceCrashed, since: 20, reason: "can't be started: permission denied",
+			pod:   []func(*corev1.Pod){placed(false, waiting("RunContainerError", `exec: "/app": permission denied`))},
+			state: opi.InstanceCrashed, since: 20, reason: `can't be started: exec: "/app": permission denied`,
 		},
 		"back-off without a run": {
 			pod:   []func(*corev1.Pod){placed(false, waiting("CrashLoopBackOff", backOff))},
-			state: opi.InstanceCrashed, since: 20, reason: "can't be started: " + backOff,
+			state: opi.InstanceCrashed, since: 20, reason: "can't be started: the platform can't set it up at present",
 		},
 		"evicted": {
 			pod: []func(*corev1.Pod){placed(false, terminated(ended(45, 137, 0, "Error", ""))), func(p *corev1.Pod) {

@@ -18,6 +18,9 @@ func (v *View) Instances(lrp LRP) []opi.Instance {
 		all[index] = opi.Instance{
 			Index: index, State: opi.InstanceUnclaimed, Since: firstTime(lrp.Created, now), Modification: lrp.Modification(),
 		}
+		if lrp.Awaited != nil {
+			all[index] = lrp.Awaited.instance(all[index])
+		}
 	}
 	reported := NoIndex
 	for _, pod := range v.podsOf(lrp.UID) {

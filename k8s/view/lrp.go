@@ -29,6 +29,8 @@ type LRP struct {
 	Created time.Time
 	// Instances is how many instances are desired.
 	Instances int
+	// Awaited is set while the LRP waits for its image to be put into the registry.
+	Awaited *AwaitedImage
 	// Surge is how many there are beyond those, at the indexes after theirs, while
 	// instances are replaced that must not be missed; mostly 0.
 	Surge int
@@ -116,6 +118,10 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		replicas = int(*set.Spec.Replicas)
 	}
 	surge := surgeOf(set, replicas)
+	awaited := awaitedImageOf(set)
+	if awaited != nil {
+		replicas, surge = awaited.Instances, 0
+	}
 	_, moving := set.Annotations[keys.StackRoll]
 	var app corev1.Container
 	if containers := set.Spec.Template.Spec.Containers; len(containers) > 0 {
@@ -135,6 +141,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Created:         set.CreationTimestamp.Time,
 		Instances:       replicas - surge,
 		Surge:           surge,
+		Awaited:         awaited,
 		Moving:          moving,
 		AppGUID:         set.Labels[keys.AppGUID],
 		AppName:         set.Annotations[keys.ApplicationName],

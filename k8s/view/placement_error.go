@@ -3,8 +3,8 @@ package view
 import (
 	"cmp"
 	"fmt"
-	"strings"
 
+	"github.com/irene-cf/irene/k8s/kubelet"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -34,22 +34,16 @@ func isPullFailure(reason string) bool {
 	return false
 }
 
-// waitingEnd returns in a user's words why a container can't be started. Kubelets (package
-// kuberuntime) and containerd speak of pods and containers where an image is at fault.
+// waitingEnd returns in a user's words why a container can't be started.
 func waitingEnd(waiting *Waiting) string {
-	text := orReason(waiting.Message, waiting.Reason)
-	switch {
-	case strings.Contains(text, "image will run as root"):
-		text = opi.ImageRunsAsRoot
-	case strings.Contains(text, "image has non-numeric user"):
-		text = "the image names its user instead of giving its number, and the platform could not look it up; give USER as a number"
-	case strings.HasSuffix(text, "no command specified"):
-		text = opi.ImageHasNoCommand
-	}
 	if isPullFailure(waiting.Reason) {
-		return "image pull failed: " + text
+		text := kubelet.PullFailure(waiting.Message, waiting.Image)
+		if waiting.Image == "" {
+			text += "; it tries again"
+		}
+		return text
 	}
-	return "can't be started: " + text
+	return "can't be started: " + kubelet.StartFailure(waiting.Message)
 }
 
 // crash says in a user's words how a run ended, for placement errors and for reports
@@ -73,9 +67,9 @@ func terminationEnd(t *Termination, limit int64) string {
 	case t.killedForMemory():
 		return outOfMemory(limit)
 	case t.Reason == reasonStartError, t.Reason == reasonCannotRun:
-		return "can't be started: " + orReason(t.Message, t.Reason)
+		return "can't be started: " + kubelet.StartFailure(t.Message)
 	case t.Reason == reasonStatusUnknown:
-		return "was lost: " + orReason(t.Message, t.Reason)
+		return "was lost: its node was restarted, or lost track of it"
 	}
 	return exitText(t) + toleratedKill(t, limit)
 }
@@ -124,18 +118,16 @@ func limitText(bytes int64) string {
 // podEnd says why a pod as a whole ended, for instance by eviction.
 func podEnd(pod *Pod) string {
 	switch {
-	case pod.Reason != "" && pod.Message != "":
-		return opi.PlainText(pod.Reason+": "+pod.Message, opi.MaxMessageBytes)
 	case pod.Reason != "" || pod.Message != "":
-		return orReason(pod.Message, pod.Reason)
+		return kubelet.PodEnd(pod.Reason, pod.Message)
 	case pod.Container.Terminated != nil:
 		return terminationEnd(pod.Container.Terminated, pod.Container.MemoryLimit)
 	}
 	return "ended: pod " + string(pod.Phase)
 }
 
-// orReason returns Kubernetes' message, or its reason where there is none. Messages quote
-// what runtimes and registries say.
+// orReason returns a message of Kubernetes' scheduler or controllers, or the reason where
+// there is none.
 func orReason(message, reason string) string {
 	return opi.PlainText(cmp.Or(message, reason), opi.MaxMessageBytes)
 }

@@ -110,6 +110,9 @@ type Container struct {
 // Waiting says why a container does not run yet.
 type Waiting struct {
 	Reason, Message string
+	// Image is the reference that a user gave, if that image can't be had; empty for an
+	// image that the platform made.
+	Image string
 }
 
 // Termination says how a run of a container ended.
@@ -238,8 +241,25 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 				Reason:  v.words.word(status.State.Waiting.Reason),
 				Message: v.words.word(status.State.Waiting.Message),
 			}
+			if isPullFailure(slim.Waiting.Reason) {
+				slim.Waiting.Image = v.words.word(usersImage(pod))
+			}
 		}
 	}
+}
+
+// usersImage returns the reference of the image that a docker app consists of; it is empty
+// for a buildpack app.
+func usersImage(pod *corev1.Pod) string {
+	if pod.Labels[keys.RootFSVersion] != "" {
+		return ""
+	}
+	for i := range pod.Spec.Containers {
+		if container := &pod.Spec.Containers[i]; container.Name == keys.AppContainer {
+			return container.Image
+		}
+	}
+	return ""
 }
 
 func (v *View) slimTermination(terminated *corev1.ContainerStateTerminated) *Termination {

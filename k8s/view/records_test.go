@@ -59,11 +59,11 @@ func TestInstanceRecord(t *testing.T) {
 			pod: []func(*corev1.Pod){placed(false, restarted(4, after(died, waiting("ErrImagePull", "no"))))}, crashes: 5, last: crash(1, "exited with status 1", 30),
 		},
 		"could not be started": {
-			pod: []func(*corev1.Pod){placed(false, terminated(ended(0, 128, 0, "StartError", "no such file")))}, crashes: 1, last: crash(128, "can't be started: no such file", 0),
+			pod: []func(*corev1.Pod){placed(false, terminated(ended(0, 128, 0, "StartError", `exec: "/app": no such file or directory`)))}, crashes: 1, last: crash(128, `can't be started: exec: "/app": no such file or directory`, 0),
 		},
 		"was lost with its node's memory": {
 			pod: []func(*corev1.Pod){placed(false, after(&corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "not located"}, waiting("ErrImagePull", "no")))}, crashes: 1,
-			last: HaveValue(Equal(opi.Crash{ExitStatus: new(int32(137)), Description: "was lost: not located"})),
+			last: HaveValue(Equal(opi.Crash{ExitStatus: new(int32(137)), Description: "was lost: its node was restarted, or lost track of it"})),
 		},
 		"died unseen":                 {pod: []func(*corev1.Pod){placed(true, restarted(7, running(60, true)))}, crashes: 7, last: BeNil(), ready: new(true)},
 		"ended because it is stopped": {pod: []func(*corev1.Pod){placed(false, after(died, terminated(ended(61, 143, 0, "Error", "")))), deletedAt(60, 15)}, crashes: 1, last: crash(1, "exited with status 1", 30)},
@@ -104,7 +104,7 @@ func TestInstanceRecord(t *testing.T) {
 			pod:     []func(*corev1.Pod){placed(false, corev1.ContainerStatus{}), phase(corev1.PodFailed, "Evicted", `Pod ephemeral local storage usage exceeds the total limit of containers 512Mi. `)},
 			crashes: 1, last: HaveValue(Equal(opi.Crash{Description: "out of disk: limit 512M"})),
 		},
-		"is refused by its node": {pod: []func(*corev1.Pod){phase(corev1.PodFailed, "OutOfmemory", "no room")}, moves: "OutOfmemory: no room"},
+		"is refused by its node": {pod: []func(*corev1.Pod){phase(corev1.PodFailed, "OutOfmemory", "Node didn't have enough resource: memory, requested: 2, used: 1, capacity: 2")}, moves: "OutOfmemory: Node didn't have enough resource: memory"},
 		"its node is gone": {
 			pod: []func(*corev1.Pod){placed(true, running(5, true)), disrupted(40, "DeletionByPodGC", "x"), phase(corev1.PodFailed, "", "")}, moves: "cell node-1 is gone",
 		},

@@ -80,6 +80,7 @@ func (h *appsHandler) updateLRP(r *http.Request, path string, wire updateRequest
 		return err
 	}
 	update, err := wire.lrpUpdate()
+	update = update.Normalize()
 	if err := joinFaults(err, update.Validate()); err != nil {
 		return err
 	}

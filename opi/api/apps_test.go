@@ -209,7 +209,6 @@ func TestDesireRefusals(t *testing.T) {
 		"ports an object":        {map[string]any{"ports": map[string]any{}}, 400, "ports: can't be a JSON object"},
 		"environment number":     {map[string]any{"environment": map[string]any{"A": 1}}, 400, "environment"},
 		"health check type":      {map[string]any{"health_check_type": "psychic"}, 400, "health_check_type: \"psychic\" is not one of"},
-		"negative start timeout": {map[string]any{"start_timeout_ms": -1}, 400, "start_timeout_ms: must not be negative"},
 		"negative instances":     {map[string]any{"instances": -1}, 422, "instances: must not be negative"},
 		"negative memory":        {map[string]any{"memory_mb": -1}, 422, "memory_mb: must be between"},
 		"no memory":              {map[string]any{"memory_mb": 0}, 422, "memory_mb: must be between"},

@@ -107,9 +107,6 @@ func (r desireRequest) lrp() (opi.LRP, error) {
 // port; a process without ports has nothing to ask.
 func (r desireRequest) checks() (opi.Checks, error) {
 	var errs []error
-	if r.StartTimeoutMs < 0 {
-		errs = append(errs, opi.Invalid("start_timeout_ms", "must not be negative, is %d", r.StartTimeoutMs))
-	}
 	var check opi.Check
 	switch r.HealthCheckType {
 	case "http":
@@ -130,7 +127,7 @@ func (r desireRequest) checks() (opi.Checks, error) {
 	}
 	return opi.Checks{
 		Startup:      check,
-		StartTimeout: time.Duration(min(r.StartTimeoutMs, maxMilliseconds)) * time.Millisecond,
+		StartTimeout: time.Duration(max(-1, min(r.StartTimeoutMs, maxMilliseconds))) * time.Millisecond,
 		Liveness:     check,
 		Readiness:    check,
 	}, errors.Join(errs...)

@@ -5,7 +5,7 @@
 // # Usage
 //
 //	handler := api.NewHandler(api.Options{
-//		LRPs: lrps, Builds: stager, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger,
+//		LRPs: lrps, Builds: builds, Tasks: tasks, Refusals: opi.NewRefusals(), Logger: logger,
 //	})
 //	doors := events.Doors{opi.DoorOPI: api.Encoder{}}
 //

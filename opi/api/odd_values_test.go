@@ -58,6 +58,29 @@ func TestDesireWithOddValues(t *testing.T) {
 			map[string]any{"start_timeout_ms": 100_000_000},
 			func(g *WithT, lrp opi.LRP) { g.Expect(lrp.Checks.StartTimeout.Hours()).To(Equal(24.0)) }, []any{"start_timeout_ms: is 27h46m40s; 24h0m0s is used"},
 		},
+		"negative start timeout": {
+			map[string]any{"start_timeout_ms": int64(-1 << 60)},
+			func(g *WithT, lrp opi.LRP) { g.Expect(lrp.Checks.StartTimeout).To(BeZero()) },
+			[]any{"start_timeout_ms: is negative; the platform's default is used"},
+		},
+		"empty placement tag": {
+			map[string]any{"placement_tags": []string{"", "segment"}},
+			func(g *WithT, lrp opi.LRP) { g.Expect(lrp.PlacementTags).To(Equal([]string{"segment"})) }, []any{"placement_tags[0]: is empty"},
+		},
+		"route service with a scheme in upper case": {
+			map[string]any{"routes": map[string]any{"cf-router": []any{map[string]any{"hostname": "a.example", "port": 8080, "route_service_url": "HTTPS://s.example"}}}},
+			func(g *WithT, lrp opi.LRP) {
+				g.Expect(lrp.Routes.HTTP).To(ConsistOf(HaveField("RouteServiceURL", "https://s.example")))
+			}, nil,
+		},
+		"guids that fit no label": {
+			map[string]any{"app_guid": "a/b", "space_guid": strings.Repeat("s", 64), "organization_guid": "-"},
+			func(g *WithT, lrp opi.LRP) {
+				g.Expect([]string{lrp.App.GUID, lrp.Space.GUID, lrp.Organization.GUID}).To(HaveEach(""))
+				g.Expect(lrp.App.Name).NotTo(BeEmpty())
+			},
+			[]any{HavePrefix(`app_guid: "a/b" must have at most 63 letters`), HavePrefix("space_guid: "), HavePrefix("organization_guid: ")},
+		},
 		"unused timeout": {
 			map[string]any{"health_check_timeout_ms": -1}, func(*WithT, opi.LRP) {}, nil,
 		},
@@ -83,6 +106,30 @@ func TestDesireWithOddValues(t *testing.T) {
 			g.Expect(logger.Logs()[0].Data).To(HaveKeyWithValue("values", ConsistOf(c.logged...)))
 		})
 	}
+}
+
+func TestUpdateWithARouteServiceInUpperCase(t *testing.T) {
+	g := NewWithT(t)
+	b := &backEnd{}
+	response := b.call(http.MethodPost, "/apps/g-v", `{"guid":"g","version":"v","update":{"instances":1,"routes":{"cf-router":[`+
+		`{"hostname":"a.example","port":8080,"route_service_url":"HTTPS://s.example"}]}}}`)
+	g.Expect(response.Code).To(Equal(http.StatusOK), response.Body.String())
+	g.Expect(*b.updated[0].Routes.HTTP).To(ConsistOf(HaveField("RouteServiceURL", "https://s.example")))
+}
+
+func TestOwnersThatFitNoLabel(t *testing.T) {
+	g := NewWithT(t)
+	staged := &builds{}
+	g.Expect(staged.call(http.MethodPost, stagePath, stageFixture(t, buildpack, map[string]any{"org_guid": "/"})).Code).To(Equal(http.StatusAccepted))
+	g.Expect(staged.staged[0].Organization.GUID).To(BeEmpty())
+
+	run, logger := &tasks{}, lagertest.NewTestLogger("test")
+	handler := newHandler(&backEnd{}, nil, run, logger)
+	g.Expect(callHandler(handler, http.MethodPost, taskPath, taskFixture(t, buildpackTask, map[string]any{"org_guid": "/"})).Code).To(Equal(http.StatusAccepted))
+	g.Expect(run.desired[0].Organization.GUID).To(BeEmpty())
+	g.Expect(logger.Logs()).To(ConsistOf(And(
+		HaveField("Message", "test.api.task-odd-values"),
+		HaveField("Data", HaveKeyWithValue("values", ConsistOf(HavePrefix("org_guid: ")))))))
 }
 
 func TestStageWithoutALostBuildpack(t *testing.T) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/url"
 	"regexp"
 
 	"github.com/irene-cf/irene/opi"
@@ -133,8 +132,8 @@ func checksum(algorithm, value string) opi.Checksum {
 }
 
 func isHTTP(text string) bool {
-	parsed, err := url.Parse(text)
-	return err == nil && parsed.Host != "" && (parsed.Scheme == "http" || parsed.Scheme == "https")
+	_, err := opi.ParseHTTPURL(text)
+	return err == nil
 }
 
 // Names of the domain's fields, by where the sender has them.

@@ -168,7 +168,7 @@ func TestStageRefusals(t *testing.T) {
 		{formerBuildpack, map[string]any{"memory_mb": 0}, 422, "memory_mb: must be between 1 and 1073741824, is 0"},
 		{formerBuildpack, map[string]any{"disk_mb": -1}, 422, "disk_mb: must be between 0 and 1073741824, is -1"},
 		{formerBuildpack, map[string]any{"completion_callback": nil}, 422, "completion_callback: is not an http or https URL"},
-		{formerBuildpack, map[string]any{"org_guid": "/"}, 422, `org_guid: "/" must have at most 63 letters, digits, '-', '_' or '.' and begin and end with a letter or digit`},
+		{formerBuildpack, map[string]any{"org_name": "a\x00"}, 422, "org_name: must not contain a NUL byte"},
 		{formerBuildpack, map[string]any{former + ".buildpacks": nil}, 422, former + ".buildpacks: there is none"},
 		{formerBuildpack, map[string]any{former + ".app_bits_download_uri": "ftp://user:hidden@x"}, 422, former + ".app_bits_download_uri: is not an http or https URL"},
 		{buildpack, map[string]any{form + ".droplet_upload_uri": nil}, 422, form + ".droplet_upload_uri: is not an http or https URL"},

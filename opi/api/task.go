@@ -60,9 +60,11 @@ func (h *taskHandler) desireTask(ctx context.Context, guid string, wire taskRequ
 	if err != nil {
 		return &malformedError{fields: opi.FieldErrors(err)}
 	}
+	task, odd := task.Normalize()
 	if err := task.Validate(); err != nil {
 		return err
 	}
+	logOdd(h.logger, "task", lager.Data{"task_guid": guid}, opi.FieldErrors(taskNames.rename(odd)))
 	return h.tasks.Desire(ctx, task)
 }
 

@@ -163,7 +163,7 @@ func TestTaskRefusals(t *testing.T) {
 		{buildpackTask, environment("VCAP_APPLICATION", `{"limits":{"disk":-1}}`), 422, "environment.VCAP_APPLICATION: must be between 0 and 1073741824, is -1"},
 		{buildpackTask, environment("A=B", "hidden"), 422, "environment.A=B: a variable name may have printable ASCII characters except '=' only"},
 		{buildpackTask, map[string]any{"completion_callback": "hidden"}, 422, "completion_callback: is not an http or https URL"},
-		{buildpackTask, map[string]any{"org_guid": "/"}, 422, `org_guid: "/" must have at most 63 letters, digits, '-', '_' or '.' and begin and end with a letter or digit`},
+		{buildpackTask, map[string]any{"org_name": "a\x00"}, 422, "org_name: must not contain a NUL byte"},
 		{buildpackTask, map[string]any{"lifecycle.buildpack_lifecycle.start_command": nil}, 422, "lifecycle.buildpack_lifecycle.start_command: is missing: a droplet's own command starts the app, not a task"},
 		{buildpackTask, map[string]any{"lifecycle.buildpack_lifecycle.droplet_guid": "/"}, 422, `lifecycle.buildpack_lifecycle.droplet_guid: "/" can't be part of an image name (lower-case letters, digits, and single '.', '_' or '-' between them)`},
 		{buildpackTask, map[string]any{"lifecycle.buildpack_lifecycle.droplet_hash": nil}, 422, `lifecycle.buildpack_lifecycle.droplet_hash: "" can't be part of an image tag (up to 100 letters, digits, '_', '.' or '-')`},

@@ -23,8 +23,12 @@
 //     another segment, only the registrar sends the unregister, and the registration right
 //     after it.
 //   - router.start, and a connection that comes back, are answered with the whole table and
-//     all pending unregisters, for 10,000 endpoints within a second. router.start is
-//     answered once more 0.8 s later, because gorouter publishes it before it subscribes.
+//     all pending unregisters. router.start is answered once more 0.8 s later, because
+//     gorouter publishes it before it subscribes. At the rate above, one answer with 10,000
+//     registrations is published within 0.4 s, so that a router which lost part of the
+//     first has been sent all of them after 1.2 s. How long the router takes to handle
+//     them comes on top: with everything on two cores 10,000 were in its table after 1.3 s
+//     (docs/performance.md).
 //   - Registrations are published by one replica, the registrar. The replicas elect it with
 //     announcements on irene.emitter.<installation>: one that reaches NATS and has a synced
 //     view takes over within two seconds if the registrar is silent, or behind. A registrar

@@ -124,7 +124,8 @@ func TestIntervalThatRoutersAskFor(t *testing.T) {
 	g.Expect(w.refreshInterval()).To(Equal(20*time.Second), "inside the prune threshold")
 }
 
-func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
+// The rate allows 10,000 after 0.375 s. A portion may come late.
+func TestRouterStartGetsTheTableAtTheFullRate(t *testing.T) {
 	g := NewWithT(t)
 	r := newRecording("me")
 	r.elect()
@@ -133,7 +134,7 @@ func TestRouterStartGetsTheTableWithinASecond(t *testing.T) {
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
 	r.router.table = map[route.Key]registeredEndpoint{}
 	r.routerStarted(routerStart{Interval: 20, PruneThreshold: 120}, r.now)
-	r.pass(900 * time.Millisecond)
+	r.pass(450 * time.Millisecond)
 	g.Expect(r.router.endpoints()).To(HaveLen(10_000))
 }
 

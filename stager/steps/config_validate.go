@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 
 	"github.com/irene-cf/irene/opi"
@@ -125,8 +124,7 @@ func validateFolder(field, folder string) error {
 
 // validateURL never quotes the URL.
 func validateURL(field, text string) error {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+	if _, err := opi.ParseHTTPURL(text); err != nil {
 		return opi.Invalid(field, "is not an http or https URL")
 	}
 	return nil

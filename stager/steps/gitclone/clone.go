@@ -19,6 +19,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // Repository says what to clone.
@@ -52,8 +54,8 @@ const remoteName = "origin"
 // Clone clones the repository into a folder, which should be empty, and returns how
 // many bytes it wrote.
 func Clone(ctx context.Context, repository Repository, folder string) (int64, error) {
-	u, err := url.Parse(repository.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := opi.ParseHTTPURL(repository.URL)
+	if err != nil {
 		return 0, &Error{Why: "its address is not an http or https URL", Final: true}
 	}
 	reference := u.Fragment

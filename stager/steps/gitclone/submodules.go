@@ -10,6 +10,8 @@ import (
 	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/irene-cf/irene/opi"
 )
 
 // submodules clones the submodules of what is checked out.
@@ -56,8 +58,8 @@ func moduleURL(parent *url.URL, text string) (*url.URL, error) {
 		u.Path, u.RawPath = path.Join(parent.Path, text), ""
 		return &u, nil
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := opi.ParseHTTPURL(text)
+	if err != nil {
 		return nil, &Error{Why: "it has a submodule whose address is not an http or https URL", Final: true}
 	}
 	u.User, u.Fragment = nil, ""

@@ -130,7 +130,7 @@ func (c *Client) get(ctx context.Context, what string, u *url.URL, transport htt
 		_ = response.Body.Close()
 		location := response.Header.Get("Location")
 		next, err := u.Parse(location)
-		if location == "" || err != nil || next.Host == "" || next.Scheme != "http" && next.Scheme != "https" {
+		if location == "" || err != nil || !opi.IsHTTP(next) {
 			return nil, u, &Error{What: what, Server: server(u), Why: "the server redirects to what is not an http or https URL", final: true}
 		}
 		if server(next) == server(u) {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/outbound"
 	"github.com/irene-cf/irene/platform"
 )
@@ -56,8 +57,8 @@ func server(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // parse reads a URL without ever quoting it.
 func parse(what, text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := opi.ParseHTTPURL(text)
+	if err != nil {
 		return nil, &Error{What: what, Why: "its address is not an http or https URL", final: true}
 	}
 	return u, nil

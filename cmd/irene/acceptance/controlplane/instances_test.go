@@ -78,17 +78,17 @@ var _ = Describe("An instance's state", func() {
 		shows(ctx, d, 0, "CRASHED", "out of memory: limit 256M", crashed)
 	}, patience)
 
-	It("is CRASHED with the runtime's words when its image can't be pulled or it can't be started", func(ctx context.Context) {
+	It("is CRASHED with the cause, without the platform's names, when its image can't be pulled or it can't be started", func(ctx context.Context) {
 		d := app("unpullable")
 		settle(ctx, controlplane.NewSilentNode(ctx, api), d)
-		common.ReportStatus(ctx, d, "0", waits("ErrImagePull", "manifest unknown", nil))
-		shows(ctx, d, 0, "CRASHED", "image pull failed: manifest unknown", time.Time{})
-		common.ReportStatus(ctx, d, "0", waits("ImagePullBackOff", "Back-off pulling image", nil))
-		shows(ctx, d, 0, "CRASHED", "image pull failed: Back-off pulling image", time.Time{})
+		common.ReportStatus(ctx, d, "0", waits("ErrImagePull", `failed to pull and unpack image "registry.internal/d:1": registry.internal/d:1: not found`, nil))
+		shows(ctx, d, 0, "CRASHED", "the platform can't fetch the app's image at present (not found); it tries again", time.Time{})
+		common.ReportStatus(ctx, d, "0", waits("ImagePullBackOff", `Back-off pulling image "registry.internal/d:1"`, nil))
+		shows(ctx, d, 0, "CRASHED", "the platform can't fetch the app's image at present; it tries again", time.Time{})
 		common.ReportStatus(ctx, d, "0", waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", nil))
 		shows(ctx, d, 0, "CRASHED", "can't be started: "+opi.ImageRunsAsRoot, time.Time{})
 		common.ReportStatus(ctx, d, "0", waits("CreateContainerConfigError", `secret "missing" not found`, nil))
-		shows(ctx, d, 0, "CRASHED", `can't be started: secret "missing" not found`, time.Time{})
+		shows(ctx, d, 0, "CRASHED", "can't be started: the platform can't set it up at present", time.Time{})
 	}, patience)
 
 	It("is UNCLAIMED from the moment when it is stopped", func(ctx context.Context) {

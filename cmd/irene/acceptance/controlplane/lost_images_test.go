@@ -57,13 +57,13 @@ func newLostImages(ctx context.Context) *lostImages {
 // lead runs a leader, until it is stopped or the spec ends.
 func (l *lostImages) lead() (stop func()) {
 	GinkgoHelper()
-	options := l.backEnd(l.clock)
+	b := l.backEnd(l.clock)
 	l.metrics = prometheus.NewRegistry()
-	options.Events, options.Registerer, options.Clock = l.events, l.metrics, l.clock
 	controller := control.NewLostImages(control.LostImagesOptions{
-		Options: options, Images: l, Registry: render.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"},
+		View: b.view, StatefulSets: b.statefulSets, Pods: b.client.CoreV1(), Events: l.events, Logger: b.logger, Registerer: l.metrics, Clock: l.clock,
+		Images: l, Registry: render.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"},
 	})
-	return alongside(options.View.Run, controller.Run)
+	return alongside(b.view.Run, controller.Run)
 }
 
 // Repair implements control.ImageRepair.
@@ -120,7 +120,7 @@ func (l *lostImages) stuck(ctx context.Context, d cloudcontroller.Desire, index 
 	Eventually(func(g Gomega) {
 		instances, err := l.irene.Instances(ctx, d.GUID(), d.Version())
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(instances[index].PlacementError).To(ContainSubstring("image pull failed"))
+		g.Expect(instances[index].PlacementError).To(Or(ContainSubstring("can't fetch the app's image"), ContainSubstring("can't be pulled")))
 	}).Should(Succeed())
 }
 

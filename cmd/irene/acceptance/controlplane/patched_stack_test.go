@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
@@ -89,8 +88,15 @@ func newImage(set appsv1.StatefulSet) string {
 	return image[:len(image)-len(set.Labels[revisionLabel])] + newRevision
 }
 
-// backEnd is what a command makes for itself.
-func (s *patchedStack) backEnd(clock clock.PassiveClock) control.Options {
+// backEnd has what a command or a leader makes for itself.
+type backEnd struct {
+	client       kubernetes.Interface
+	view         *view.View
+	statefulSets *live.StatefulSets
+	logger       lager.Logger
+}
+
+func (s *patchedStack) backEnd(clock clock.PassiveClock) backEnd {
 	GinkgoHelper()
 	logger := lager.NewLogger("test")
 	logger.RegisterSink(lager.NewWriterSink(GinkgoWriter, lager.DEBUG))
@@ -99,22 +105,16 @@ func (s *patchedStack) backEnd(clock clock.PassiveClock) control.Options {
 	metadataClient, err := metadata.NewForConfig(s.config)
 	Expect(err).NotTo(HaveOccurred())
 	appsView := view.New(view.Options{Client: client, Metadata: metadataClient, Namespace: s.Namespace, Logger: logger, Clock: clock})
-	return control.Options{
-		Namespace:    s.Namespace,
-		Client:       client,
-		View:         appsView,
-		StatefulSets: live.New(live.Options{Client: client.AppsV1(), View: appsView, Namespace: s.Namespace}),
-		Events:       record.NewFakeRecorder(100),
-		Logger:       logger,
-		Registerer:   prometheus.NewRegistry(),
-	}
+	sets := live.New(live.Options{Client: client.AppsV1(), View: appsView, Namespace: s.Namespace})
+	return backEnd{client: client, view: appsView, statefulSets: sets, logger: logger}
 }
 
 func (s *patchedStack) roll(ctx context.Context, edits ...func(*control.StackRollOptions)) ([]control.RolledLRP, error) {
 	GinkgoHelper()
 	var lrps []control.RolledLRP
+	b := s.backEnd(clock.RealClock{})
 	options := control.StackRollOptions{
-		Options: s.backEnd(clock.RealClock{}), Images: s,
+		View: b.view, StatefulSets: b.statefulSets, Pods: b.client.CoreV1(), Events: b.client.CoreV1(), Logger: b.logger, Images: s,
 		Registry: render.RegistrySettings{PullAddress: "127.0.0.1:1", Prefix: "cloudfoundry"},
 		Stack:    s.name, Revision: newRevision, Patience: 20 * time.Second,
 		Progress: func(lrp control.RolledLRP) { lrps = append(lrps, lrp) },
@@ -200,10 +200,12 @@ func (s *patchedStack) settled(ctx context.Context, d cloudcontroller.Desire) {
 func (s *patchedStack) leadLater() {
 	GinkgoHelper()
 	later := clockAhead{by: 6 * time.Minute}
-	options := s.backEnd(later)
-	options.Clock = later
-	companions := control.NewCompanions(control.CompanionsOptions{Options: options, OrphanMinAge: 1000 * time.Hour})
-	alongside(options.View.Run, companions.Run)
+	b := s.backEnd(later)
+	companions := control.NewCompanions(control.CompanionsOptions{
+		Namespace: s.Namespace, View: b.view, StatefulSets: b.statefulSets, Pods: b.client.CoreV1(), Secrets: b.client.CoreV1(),
+		Budgets: b.client.PolicyV1(), OrphanMinAge: 1000 * time.Hour, Logger: b.logger, Registerer: prometheus.NewRegistry(), Clock: later,
+	})
+	alongside(b.view.Run, companions.Run)
 }
 
 // clockAhead is the real clock, set forward.

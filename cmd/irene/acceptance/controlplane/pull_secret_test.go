@@ -37,7 +37,7 @@ var _ = Describe("The pull secret", func() {
 		logger.RegisterSink(lager.NewWriterSink(log, lager.DEBUG))
 		dir := GinkgoT().TempDir()
 		options = control.PullSecretOptions{
-			Client: api, Namespace: namespace, Name: name, PullAddress: "registry.example.com:5000",
+			Secrets: api.CoreV1(), Namespace: namespace, Name: name, PullAddress: "registry.example.com:5000",
 			UsernameFile: filepath.Join(dir, "username"), PasswordFile: filepath.Join(dir, "password"),
 			Clock: clock, Logger: logger,
 		}

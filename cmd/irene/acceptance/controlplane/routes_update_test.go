@@ -178,6 +178,45 @@ var _ = Describe("A change of routes", Ordered, ContinueOnFailure, func() {
 		requests.lostNothing(2)
 	}, patience)
 
+	It("moves a route to the routers of another isolation segment, and the app's end takes it from all", func(ctx context.Context) {
+		const uri = "moving.example.com"
+		serving := func(segments ...string) *witness {
+			GinkgoHelper()
+			options := place.routers[0].options
+			options.Sharding, options.Segments = router.OnlySegments, segments
+			return newWitness(options)
+		}
+		gold, silver, both := serving("gold"), serving("silver"), serving("gold", "silver")
+		addresses := place.instances(ctx, d, port)
+		moves := func(segment string, to, from *witness) {
+			GinkgoHelper()
+			update(ctx, http([]any{map[string]any{"hostname": uri, "port": port, "isolation_segment": segment}}))
+			for _, w := range append([]*witness{to, both}, place.routers...) {
+				Eventually(w.addresses).WithArguments(uri).Should(Equal(addresses))
+				Eventually(func() []router.Endpoint { return w.Endpoints(uri) }).Should(HaveEach(HaveField("IsolationSegment", segment)))
+			}
+			Eventually(from.addresses).WithArguments(uri).Should(BeEmpty())
+
+			By("staying there when endpoints are registered again")
+			since := from.now()
+			for _, address := range addresses {
+				from.hears(since, registers(uri, address))
+			}
+			Expect(from.addresses(uri)).To(BeEmpty())
+			for _, w := range append([]*witness{to, both}, place.routers...) {
+				Expect(w.addresses(uri)).To(Equal(addresses))
+			}
+		}
+		moves("gold", gold, silver)
+		moves("silver", silver, gold)
+		moves("gold", gold, silver)
+
+		Expect(irene.Client.Stop(ctx, d.GUID(), d.Version())).To(answered(200))
+		for _, w := range append([]*witness{gold, silver, both}, place.routers...) {
+			Eventually(w.addresses).WithArguments(uri).Should(BeEmpty())
+		}
+	}, patience)
+
 	It("takes paths, wildcards and any case", func(ctx context.Context) {
 		neighboured(ctx)
 		update(ctx, http(cfRoutes(port, "Changed.Example.COM", "neighbour.example.com/Deep/path", "*.wild.example.com"), cfRoutes(other, "changed.example.com/admin")))

@@ -69,7 +69,7 @@ var fates = []fate{
 				step(steps.FetchStep, corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "manifest unknown"}}),
 			}
 		})
-	}, state: standin.Failed, id: "StagerError", message: "manifest unknown"},
+	}, state: standin.Failed, id: "StagerError", message: "pull the image for step fetch of staging: not found"},
 	{name: "canceled", play: func(ctx context.Context, b *reported) {
 		b.home.insists(ctx, http.MethodDelete, b.path(), nil, http.StatusNoContent)
 	}, state: standin.Failed, id: "StagingError", message: "Staging was canceled"},

@@ -55,10 +55,10 @@ var taskFates = []taskFate{
 		t.fails(ctx, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 	}, failed: true, reason: "The task took longer than 60 min and was stopped"},
 	{name: "not pulled", play: func(ctx context.Context, t *task) { t.waits(ctx, "ImagePullBackOff", "manifest unknown") },
-		failed: true, reason: "The image could not be pulled: manifest unknown"},
+		failed: true, reason: "the platform can't fetch the app's image at present (not found)"},
 	{name: "not started", play: func(ctx context.Context, t *task) {
 		t.waits(ctx, "CreateContainerConfigError", "image will run as root")
-	}, failed: true, reason: "image will run as root"},
+	}, failed: true, reason: "the image runs as root"},
 	{name: "canceled", play: func(ctx context.Context, t *task) {
 		t.home.insists(ctx, http.MethodDelete, t.path(), nil, http.StatusNoContent)
 	}, failed: true, reason: "task was cancelled"},

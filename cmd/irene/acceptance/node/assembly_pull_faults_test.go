@@ -52,7 +52,7 @@ var _ = Describe("a node whose way to irene's registry is bad", Ordered, Continu
 		d := place.newDroplet()
 		place.works.Nodes.Fail(registryserver.Status(http.StatusInternalServerError).On(registryserver.Path("/" + d.GUID + "/")))
 		a := place.push(ctx, newApp("failing", d))
-		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(And(HavePrefix("image pull failed: "), ContainSubstring("500 Internal Server Error"))))
+		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(Equal("the platform can't fetch the app's image at present (500 Internal Server Error); it tries again")))
 		place.works.Nodes.Heal()
 		began := time.Now()
 		a.awaitRunning(ctx)

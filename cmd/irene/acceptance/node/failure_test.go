@@ -118,13 +118,12 @@ var _ = Describe("an app in trouble", func() {
 	It("is CRASHED with the reason when its image can't be pulled", func(ctx SpecContext) {
 		missing := images.registry + "/docker/missing:1"
 		a := cloud.push(ctx, cloudcontroller.NewDocker("no-image", missing))
-		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(And(
-			HavePrefix("image pull failed: "), ContainSubstring(missing))))
+		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(Equal("the image " + missing + " can't be pulled: not found")))
 	}, SpecTimeout(2*time.Minute))
 
 	It("is CRASHED with the reason when its droplet has no image", func(ctx SpecContext) {
 		a := cloud.push(ctx, newBuildpackApp("no-droplet").Droplet(images.droplet, strings.Repeat("0", 40), ""))
-		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(HavePrefix("image pull failed: ")))
+		Eventually(a.instance(0)).WithContext(ctx).Should(beCrashed(HavePrefix("the platform can't fetch the app's image at present")))
 	}, SpecTimeout(2*time.Minute))
 
 	It("is UNCLAIMED with the reason when no node can take it", func(ctx SpecContext) {

@@ -40,7 +40,7 @@ var _ = Describe("a task", Ordered, ContinueOnFailure, func() {
 				true, "The task ran out of disk: limit 64M"},
 			{"too late", buildpackTask(sleepy), true, "The task took longer than 5 s and was stopped"},
 			{"exit 4 in an image", dockerTask(images.numbered, "/bin/sh", "-c", `test "$(id -u) $FROM_IMAGE" = "1001 yes" && exit 4`), true, "Exited with status 4"},
-			{"no such image", dockerTask(images.registry+"/docker/nothing:1", "/bin/true"), true, "The image could not be pulled: "},
+			{"no such image", dockerTask(images.registry+"/docker/nothing:1", "/bin/true"), true, "The task could not be started: the image "},
 			{"no such command", dockerTask(images.numbered, "/no/such/command"), true, "/no/such/command"},
 			{"no room", buildpackTask("true").variable("MEMORY_LIMIT", "1000000m"), true, "There was no room to run the task within 5 s (0/1 nodes are available: 1 Insufficient memory"},
 		}
