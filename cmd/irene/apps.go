@@ -159,7 +159,10 @@ func renderSettings(config Configuration) render.Settings {
 			Prefix:      config.Registry.Prefix,
 			PullSecret:  config.Registry.PullSecret,
 		},
-		ServiceAccount:   apps.ServiceAccount,
+		ServiceAccount: apps.ServiceAccount,
+
+		TrustedCertificates: apps.TrustedCertificatesConfigMap,
+
 		DefaultDiskMiB:   apps.DefaultDiskMB,
 		TerminationGrace: apps.TerminationGrace.Duration,
 		PreStopSleep:     apps.PreStopSleep.Duration,

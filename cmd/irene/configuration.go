@@ -161,6 +161,9 @@ type Apps struct {
 	// ServiceAccount of the pods; empty means the namespace's default one. Its
 	// token is never mounted.
 	ServiceAccount string `json:"service_account"`
+	// TrustedCertificatesConfigMap has the certificates of authorities that apps should trust;
+	// empty for none.
+	TrustedCertificatesConfigMap string `json:"trusted_certificates_config_map"`
 	// TerminationGrace is the time from the decision to stop an instance to its
 	// SIGKILL. It includes PreStopSleep.
 	TerminationGrace Duration `json:"termination_grace"`

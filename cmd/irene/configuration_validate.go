@@ -170,6 +170,9 @@ func (a Apps) validate(wrong *faults) {
 	if a.ServiceAccount != "" {
 		wrong.name("apps.service_account", a.ServiceAccount, validation.IsDNS1123Subdomain)
 	}
+	if a.TrustedCertificatesConfigMap != "" {
+		wrong.name("apps.trusted_certificates_config_map", a.TrustedCertificatesConfigMap, validation.IsDNS1123Subdomain)
+	}
 	grace := wrong.wholeSeconds("apps.termination_grace", a.TerminationGrace, 1)
 	sleep := wrong.wholeSeconds("apps.pre_stop_sleep", a.PreStopSleep, 0)
 	if grace && sleep && a.PreStopSleep.Duration >= a.TerminationGrace.Duration {
