@@ -123,7 +123,7 @@ func (c Configuration) doorFeature() feature {
 	return feature{
 		assemble: func(a *assembly) error {
 			a.door = door{
-				Handler: api.NewHandler(api.Options{LRPs: a.lrps, Builds: a.builds, Tasks: a.tasks, Refusals: opi.NewRefusals(), Logger: a.logger}),
+				Handler: api.NewHandler(api.Options{LRPs: a.lrps, Builds: a.builds, Tasks: a.tasks, Refusals: a.refusals, Logger: a.logger}),
 				fault:   api.WriteFault,
 			}
 			return nil

@@ -23,10 +23,15 @@ type serverCertificates struct {
 // loadCertificates reads the files for the first time; all faults are reported
 // together, each with its key. now is time.Now outside tests.
 func loadCertificates(files TLS, logger lager.Logger, now func() time.Time) (*serverCertificates, error) {
+	return loadCertificatesOf("listen", files, logger, now)
+}
+
+// loadCertificatesOf is loadCertificates for the listener that has its settings below a key.
+func loadCertificatesOf(listener string, files TLS, logger lager.Logger, now func() time.Time) (*serverCertificates, error) {
 	value, err := reload.Load(reload.Source[*tls.Config]{
-		Read: files.read,
+		Read: func() ([][]byte, error) { return files.read(listener) },
 		Make: func(content [][]byte) (*tls.Config, error) {
-			return files.tlsConfig(content[0], content[1], content[2])
+			return files.tlsConfig(listener, content[0], content[1], content[2])
 		},
 		Details: func(config *tls.Config) lager.Data {
 			return lager.Data{"valid-until": config.Certificates[0].Leaf.NotAfter.UTC().Format(time.RFC3339)}
@@ -53,7 +58,7 @@ func (c *serverCertificates) tlsConfig() *tls.Config {
 }
 
 // read returns certificate, key and the clients' authority, nil for none.
-func (t TLS) read() ([][]byte, error) {
+func (t TLS) read(listener string) ([][]byte, error) {
 	var wrong faults
 	read := func(key, path string) []byte {
 		content, err := os.ReadFile(path)
@@ -63,20 +68,20 @@ func (t TLS) read() ([][]byte, error) {
 		return content
 	}
 	content := [][]byte{
-		read("listen.tls.certificate_file", t.CertificateFile),
-		read("listen.tls.key_file", t.KeyFile),
+		read(listener+".tls.certificate_file", t.CertificateFile),
+		read(listener+".tls.key_file", t.KeyFile),
 		nil,
 	}
 	if t.ClientCAFile != "" {
-		content[2] = read("listen.tls.client_ca_file", t.ClientCAFile)
+		content[2] = read(listener+".tls.client_ca_file", t.ClientCAFile)
 	}
 	return content, wrong.err()
 }
 
-func (t TLS) tlsConfig(certificate, key, clientCA []byte) (*tls.Config, error) {
+func (t TLS) tlsConfig(listener string, certificate, key, clientCA []byte) (*tls.Config, error) {
 	pair, pairErr := tls.X509KeyPair(certificate, key)
 	if pairErr != nil {
-		pairErr = fmt.Errorf("  listen.tls: %s and %s: %w", t.CertificateFile, t.KeyFile, pairErr)
+		pairErr = fmt.Errorf("  %s.tls: %s and %s: %w", listener, t.CertificateFile, t.KeyFile, pairErr)
 	}
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -91,7 +96,7 @@ func (t TLS) tlsConfig(certificate, key, clientCA []byte) (*tls.Config, error) {
 		// authorities.
 		config.SessionTicketsDisabled = true
 		if !config.ClientCAs.AppendCertsFromPEM(clientCA) {
-			authorityErr = fmt.Errorf("  listen.tls.client_ca_file: %s holds no certificate in PEM form", t.ClientCAFile)
+			authorityErr = fmt.Errorf("  %s.tls.client_ca_file: %s holds no certificate in PEM form", listener, t.ClientCAFile)
 		}
 	}
 	if err := errors.Join(pairErr, authorityErr); err != nil {

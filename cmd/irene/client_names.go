@@ -11,7 +11,7 @@ import (
 // onlyClients answers 403 unless the client's verified certificate has one of
 // names as its common name or among its DNS names; fault writes the answer. TLS has to
 // come before it.
-func onlyClients(names []string, fault faultWriter, next http.Handler) http.Handler {
+func onlyClients(listener string, names []string, fault faultWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 			fault(w, http.StatusForbidden, "a client certificate is required")
@@ -19,7 +19,7 @@ func onlyClients(names []string, fault faultWriter, next http.Handler) http.Hand
 		}
 		client := r.TLS.VerifiedChains[0][0]
 		if !slices.ContainsFunc(namesOf(client), func(name string) bool { return slices.Contains(names, name) }) {
-			fault(w, http.StatusForbidden, fmt.Sprintf("the client certificate of %s is not among those allowed by listen.tls.client_names", describeClient(client)))
+			fault(w, http.StatusForbidden, fmt.Sprintf("the client certificate of %s is not among those allowed by %s.tls.client_names", describeClient(client), listener))
 			return
 		}
 		next.ServeHTTP(w, r)

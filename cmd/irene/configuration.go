@@ -25,6 +25,7 @@ type Configuration struct {
 	Staging         Staging         `json:"stager"`
 	CloudController CloudController `json:"cloud_controller"`
 	Outbound        Outbound        `json:"outbound"`
+	BBS             BBS             `json:"bbs"`
 }
 
 // Listen is where and how Cloud Controller reaches the API.
@@ -219,16 +220,22 @@ type Probes struct {
 // kubernetes.namespace, registry.pull_address and listen.tls have no default.
 func DefaultConfiguration() Configuration {
 	seconds := func(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
-	return Configuration{
-		Listen: Listen{
-			Address:           ":8085",
+	listen := func(address string, maxBodyBytes int64) Listen {
+		return Listen{
+			Address:           address,
 			ReadHeaderTimeout: seconds(10),
 			ReadTimeout:       seconds(60),
 			WriteTimeout:      seconds(120),
 			IdleTimeout:       seconds(90),
-			MaxBodyBytes:      8 << 20,
+			MaxBodyBytes:      maxBodyBytes,
 			MaxConnections:    500,
-		},
+		}
+	}
+	bbs := BBS{Listen: listen("", 16<<20)}
+	bbs.Listen.TLS.ClientNames = []string{}
+	return Configuration{
+		Listen:   listen(":8085", 8<<20),
+		BBS:      bbs,
 		Observe:  Observe{Address: ":9102"},
 		Log:      Log{Level: "info"},
 		Shutdown: Shutdown{Delay: seconds(5), Timeout: seconds(30)},

@@ -120,8 +120,12 @@ func newCloudController(config Configuration, requests *platform.Metrics, logger
 	return client, nil
 }
 
-// doors returns the doors that encode what is reported to their callers.
-func doors() events.Doors { return events.Doors{opi.DoorOPI: api.Encoder{}} }
+// doors returns the doors that encode what is reported to their callers. Cloud Controllers of
+// all years take reports about instances, and outcomes in their direct form, in the same words
+// (contract/bbs.md 4.4).
+func doors() events.Doors {
+	return events.Doors{opi.DoorOPI: api.Encoder{}, opi.DoorBBS: api.Encoder{}}
+}
 
 // newOutcomeReports tells Cloud Controller of Jobs. It runs where this replica leads.
 func newOutcomeReports(config Configuration, clients k8s.Clients, client *events.CloudController, kinds map[string]events.Decider, logger lager.Logger, metrics prometheus.Registerer) (*events.Jobs, error) {

@@ -45,7 +45,8 @@ func (c Configuration) Validate() error {
 }
 
 func (c Configuration) validate(wrong *faults) {
-	c.Listen.validate(wrong)
+	c.Listen.validate(wrong, "listen")
+	c.BBS.validate(wrong, c.Listen.Address, c.Observe.Address)
 	c.Observe.validate(wrong, c.Listen.Address)
 	c.Log.validate(wrong)
 	c.Shutdown.validate(wrong)
@@ -64,9 +65,14 @@ func (c Configuration) validate(wrong *faults) {
 
 func (o Observe) validate(wrong *faults, listen string) {
 	wrong.address("observe.address", o.Address)
-	if o.Address == listen && !strings.HasSuffix(o.Address, ":0") {
+	if isSameListener(o.Address, listen) {
 		wrong.add("observe.address", "must differ from listen.address: health and metrics have a port of their own")
 	}
+}
+
+// isSameListener reports whether two listeners want one port. Port 0 is any that is free.
+func isSameListener(address, other string) bool {
+	return address == other && !strings.HasSuffix(address, ":0")
 }
 
 func (l Log) validate(wrong *faults) {
@@ -80,36 +86,37 @@ func (s Shutdown) validate(wrong *faults) {
 	wrong.positive("shutdown.timeout", s.Timeout)
 }
 
-func (l Listen) validate(wrong *faults) {
-	wrong.address("listen.address", l.Address)
+// validate reports faults below key.
+func (l Listen) validate(wrong *faults, key string) {
+	wrong.address(key+".address", l.Address)
 	if l.Plaintext {
 		if !isLoopback(l.Address) {
-			wrong.add("listen.plaintext", "is only allowed with a listen.address on loopback, such as 127.0.0.1:8085, not %q", l.Address)
+			wrong.add(key+".plaintext", "is only allowed with a %s.address on loopback, such as 127.0.0.1:8085, not %q", key, l.Address)
 		}
 		if l.TLS.CertificateFile != "" || l.TLS.KeyFile != "" || l.TLS.ClientCAFile != "" || len(l.TLS.ClientNames) > 0 {
-			wrong.add("listen.plaintext", "is true although listen.tls is given; choose one")
+			wrong.add(key+".plaintext", "is true although %s.tls is given; choose one", key)
 		}
 	} else {
-		wrong.required("listen.tls.certificate_file", l.TLS.CertificateFile)
-		wrong.required("listen.tls.key_file", l.TLS.KeyFile)
-		wrong.required("listen.tls.client_ca_file", l.TLS.ClientCAFile)
+		wrong.required(key+".tls.certificate_file", l.TLS.CertificateFile)
+		wrong.required(key+".tls.key_file", l.TLS.KeyFile)
+		wrong.required(key+".tls.client_ca_file", l.TLS.ClientCAFile)
 		if len(l.TLS.ClientNames) == 0 {
-			wrong.add("listen.tls.client_names", "is required: the common names or DNS names of the clients that may call, such as cloud_controller")
+			wrong.add(key+".tls.client_names", "is required: the common names or DNS names of the clients that may call, such as cloud_controller")
 		}
 		if slices.Contains(l.TLS.ClientNames, "") {
-			wrong.add("listen.tls.client_names", "holds an empty name")
+			wrong.add(key+".tls.client_names", "holds an empty name")
 		}
 	}
-	wrong.positive("listen.read_header_timeout", l.ReadHeaderTimeout)
-	wrong.positive("listen.read_timeout", l.ReadTimeout)
-	wrong.positive("listen.write_timeout", l.WriteTimeout)
-	if wrong.positive("listen.idle_timeout", l.IdleTimeout) && l.IdleTimeout.Duration <= cloudControllerReuse {
-		wrong.add("listen.idle_timeout", "%s is too short: Cloud Controller reuses a connection for up to %s", l.IdleTimeout, cloudControllerReuse)
+	wrong.positive(key+".read_header_timeout", l.ReadHeaderTimeout)
+	wrong.positive(key+".read_timeout", l.ReadTimeout)
+	wrong.positive(key+".write_timeout", l.WriteTimeout)
+	if wrong.positive(key+".idle_timeout", l.IdleTimeout) && l.IdleTimeout.Duration <= cloudControllerReuse {
+		wrong.add(key+".idle_timeout", "%s is too short: Cloud Controller reuses a connection for up to %s", l.IdleTimeout, cloudControllerReuse)
 	}
 	if l.MaxBodyBytes < 1 {
-		wrong.add("listen.max_body_bytes", "%d must be at least 1", l.MaxBodyBytes)
+		wrong.add(key+".max_body_bytes", "%d must be at least 1", l.MaxBodyBytes)
 	}
-	wrong.atLeastOne("listen.max_connections", l.MaxConnections)
+	wrong.atLeastOne(key+".max_connections", l.MaxConnections)
 }
 
 func (k Kubernetes) validate(wrong *faults) {

@@ -69,7 +69,11 @@ type assembly struct {
 	observe     func(opi.LRPIdentifier) error
 	rescheduled rescheduled
 
-	door door
+	// refusals is the memory that all doors share.
+	refusals *opi.Refusals
+	door     door
+	// bbs has no handler while the door is off.
+	bbs door
 	// ready lists what must be fulfilled before the replica gets requests.
 	ready []func() error
 	// emitterReady reports whether routes are published.
@@ -96,6 +100,7 @@ func (c Configuration) features() []feature {
 		c.controllersFeature(),
 		c.pullSecretFeature(),
 		c.doorFeature(),
+		c.bbsFeature(),
 	}
 }
 
@@ -153,7 +158,7 @@ func assemble(config Configuration, logger lager.Logger, registry *prometheus.Re
 	a := &assembly{
 		config: config, logger: logger, registry: registry, clients: clients, users: users,
 		requests: platform.NewMetrics(registry), apps: renderSettings(config),
-		deciders: map[string]events.Decider{},
+		deciders: map[string]events.Decider{}, refusals: opi.NewRefusals(),
 	}
 	for _, f := range config.features() {
 		if f.assemble == nil {

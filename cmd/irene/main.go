@@ -145,10 +145,16 @@ func serve(ctx context.Context, path string, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	requests := newRequestMetrics(registry)
+	doors, err := listenBBS(config.BBS, parts.bbs, requests, logger)
+	if err != nil {
+		return errors.Join(err, apiListener.Close(), observeListener.Close())
+	}
 	running := &service{
 		shutdown:        config.Shutdown,
 		logger:          logger,
-		api:             newAPIServer(config.Listen, parts.door, newRequestMetrics(registry), logger),
+		api:             newAPIServer(config.Listen, parts.door, requests, logger),
+		doors:           doors,
 		observe:         newObserveServer(readiness, map[string]func() error{"/readyz/emitter": parts.emitterReady}, config.Observe.Profiling, registry, logger),
 		apiListener:     apiListener,
 		observeListener: observeListener,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,8 @@ type door struct {
 	http.Handler
 	// fault answers in place of the handler, in a form that the door's callers read.
 	fault faultWriter
+	// listen is the key of the settings of the door's listener; "listen" if empty.
+	listen string
 }
 
 // faultWriter answers with a status that is an error and a text for people.
@@ -30,7 +33,7 @@ func newAPIServer(config Listen, api door, metrics *requestMetrics, logger lager
 	logger = logger.Session("http")
 	handler := recoverPanics(logger, api)
 	if !config.Plaintext {
-		handler = onlyClients(config.TLS.ClientNames, api.fault, handler)
+		handler = onlyClients(cmp.Or(api.listen, "listen"), config.TLS.ClientNames, api.fault, handler)
 	}
 	handler = observeRequests(metrics, logger, handler)
 	handler = limitBody(config.MaxBodyBytes, handler)

@@ -20,9 +20,18 @@ type service struct {
 	api, observe    *http.Server
 	apiListener     net.Listener
 	observeListener net.Listener
-	ready           *readiness
+	// doors are further front doors.
+	doors []listeningDoor
+	ready *readiness
 	// background run until their context ends, which is after the last request.
 	background []work
+}
+
+// listeningDoor is a front door's server with its open listener.
+type listeningDoor struct {
+	name     string
+	server   *http.Server
+	listener net.Listener
 }
 
 // listen opens the API's and the health port's listener. certificates is nil for
@@ -83,6 +92,10 @@ func (s *service) start(groupCtx context.Context, group *errgroup.Group) {
 	}
 	serve(s.observe, s.observeListener, "health and metrics")
 	serve(s.api, s.apiListener, "the API")
+	for _, door := range s.doors {
+		serve(door.server, door.listener, "the "+door.name+" API")
+		s.logger.Info("door-open", lager.Data{"door": door.name, "address": door.listener.Addr().String()})
+	}
 	for _, run := range s.background {
 		group.Go(func() error {
 			err := run(groupCtx)
@@ -111,8 +124,14 @@ func (s *service) leave(groupCtx context.Context) {
 // have needed. Health and metrics close last.
 func (s *service) closeServers(limit context.Context, stopWork context.CancelFunc) error {
 	var errs []error
-	if err := s.api.Shutdown(limit); err != nil {
-		errs = append(errs, fmt.Errorf("requests were still running after shutdown.timeout, %s, and have been cut off: %w", s.shutdown.Timeout, err), s.api.Close())
+	servers := []*http.Server{s.api}
+	for _, door := range s.doors {
+		servers = append(servers, door.server)
+	}
+	for _, server := range servers {
+		if err := server.Shutdown(limit); err != nil {
+			errs = append(errs, fmt.Errorf("requests were still running after shutdown.timeout, %s, and have been cut off: %w", s.shutdown.Timeout, err), server.Close())
+		}
 	}
 	stopWork()
 	if err := s.observe.Shutdown(limit); err != nil {

@@ -47,6 +47,12 @@ type running struct {
 // plaintext. change may alter the configuration.
 func start(t *testing.T, handler http.Handler, certs *serverCertificates, change func(*Configuration), background ...work) *running {
 	t.Helper()
+	return startWith(t, handler, certs, change, nil, background...)
+}
+
+// startWith is start with further front doors.
+func startWith(t *testing.T, handler http.Handler, certs *serverCertificates, change func(*Configuration), doors []listeningDoor, background ...work) *running {
+	t.Helper()
 	config := DefaultConfiguration()
 	config.Listen.Address, config.Observe.Address = "127.0.0.1:0", "127.0.0.1:0"
 	config.Listen.Plaintext = certs == nil
@@ -73,6 +79,7 @@ func start(t *testing.T, handler http.Handler, certs *serverCertificates, change
 			observe:         newObserveServer(ready, nil, false, registry, logger),
 			apiListener:     apiListener,
 			observeListener: observeListener,
+			doors:           doors,
 			ready:           ready,
 			background:      background,
 		},
