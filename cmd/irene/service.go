@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -59,7 +60,11 @@ func (s *service) run(ctx context.Context) error {
 	defer stopWork()
 	group, groupCtx := errgroup.WithContext(workCtx)
 	s.start(groupCtx, group)
-	s.logger.Info("started", lager.Data{"api": s.apiListener.Addr().String(), "observe": s.observeListener.Addr().String()})
+	addresses := lager.Data{"api": s.apiListener.Addr().String(), "observe": s.observeListener.Addr().String()}
+	for _, further := range s.doors {
+		addresses[strings.ToLower(further.name)] = further.listener.Addr().String()
+	}
+	s.logger.Info("started", addresses)
 
 	select {
 	case <-ctx.Done():
