@@ -54,13 +54,6 @@ func (a *answer) entry(response encoder) error {
 	return a.sendChunk()
 }
 
-// encoded adds one entry of a list that is encoded already.
-func (a *answer) encoded(entry []byte) error {
-	a.header(len(entry))
-	a.buffer = append(a.buffer, entry...)
-	return a.sendChunk()
-}
-
 func (a *answer) header(size int) {
 	a.buffer = protowire.AppendTag(a.buffer, entryField, protowire.BytesType)
 	a.buffer = protowire.AppendVarint(a.buffer, uint64(size))
