@@ -26,8 +26,10 @@ import (
 // StatefulSet, the commit point: an interrupted Desire leaves at the most a Secret
 // that nobody refers to, which Companions collects.
 //
-// An LRP that exists is brought to the desired instances, routes and annotation;
-// its template stays, even if the request would make another one.
+// An LRP that exists is brought to the desired instances, routes, annotation and metric tags;
+// its template stays, even if the request would make another one. It belongs to the door by
+// which it was desired last, so that a foundation can move from one to the other without a
+// restart.
 func (l *LRPs) Desire(ctx context.Context, lrp opi.LRP) error {
 	return l.desireWith(ctx, lrp, l.resolveImage)
 }
@@ -282,6 +284,12 @@ func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 	}
 	if existing.Annotation != lrp.Annotation {
 		update.Annotation = &lrp.Annotation
+	}
+	if existing.Door != lrp.Door {
+		update.Door = &lrp.Door
+	}
+	if existing.Domain != lrp.Domain && lrp.Domain != "" {
+		update.Domain = &lrp.Domain
 	}
 	return update, nil
 }

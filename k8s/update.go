@@ -21,7 +21,7 @@ import (
 // changed meanwhile; while pods come and go its status does all the time.
 const updateAttempts = 20
 
-// Update changes instances, routes, annotation and metric tags in one call and restarts
+// Update changes instances, routes, annotation, metric tags and door in one call and restarts
 // nothing.
 func (l *LRPs) Update(ctx context.Context, id opi.LRPIdentifier, update opi.LRPUpdate) error {
 	for range updateAttempts {
@@ -49,6 +49,9 @@ func (l *LRPs) patch(ctx context.Context, existing view.LRP, update opi.LRPUpdat
 		return fmt.Errorf("update LRP %s: %w", existing.LRPIdentifier, err)
 	}
 	change := live.Patch{Metadata: live.Metadata{UID: existing.UID, Annotations: annotations}}
+	if update.Domain != nil {
+		change.Metadata.Labels = map[string]string{keys.Domain: *update.Domain}
+	}
 	switch {
 	case update.Instances == nil:
 	case existing.Awaited != nil:

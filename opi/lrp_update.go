@@ -18,6 +18,9 @@ type LRPUpdate struct {
 	Annotation *string
 	// MetricTags replace all metric tags.
 	MetricTags *map[string]MetricTag
+	// Door makes the LRP that of another front door, in the domain that Domain names.
+	Door   *Door
+	Domain *string
 }
 
 // RoutesUpdate replaces routes by kind. A kind that is nil stays as it is; one that
@@ -57,6 +60,9 @@ func (u LRPUpdate) Validate() error {
 	errs = append(errs, u.Routes.Routes().Validate())
 	if u.Annotation != nil && strings.ContainsRune(*u.Annotation, 0) {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
+	}
+	if u.Domain != nil {
+		errs = append(errs, validateDomain(*u.Domain))
 	}
 	if u.MetricTags != nil {
 		errs = append(errs, validateMetricTags(*u.MetricTags))

@@ -135,6 +135,9 @@ func ChangesFor(update opi.LRPUpdate) (AnnotationChanges, error) {
 		}
 		set(keys.MetricTags, text)
 	}
+	if update.Door != nil {
+		set(keys.Door, string(*update.Door))
+	}
 	if update.Annotation != nil {
 		changes[keys.LastUpdated] = update.Annotation
 	}

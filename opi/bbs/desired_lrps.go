@@ -135,8 +135,14 @@ func (h *lrpRoutes) update(ctx context.Context, request *models.UpdateDesiredLRP
 	if err := errors.Join(err, update.Validate()); err != nil {
 		return err
 	}
-	if _, err := h.find(ctx, id); err != nil {
+	lrp, err := h.find(ctx, id)
+	if err != nil {
 		return err
+	}
+	if lrp.Door != opi.DoorBBS {
+		// Its caller speaks to this door from now on.
+		door, domain := opi.DoorBBS, appsDomain
+		update.Door, update.Domain = &door, &domain
 	}
 	return h.lrps.Update(ctx, id, update)
 }

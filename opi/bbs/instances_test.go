@@ -116,6 +116,17 @@ func TestLRPsOfTheOPIDoor(t *testing.T) {
 	d.post(g, "/v1/desired_lrps/list.r3", &models.DesiredLRPsRequest{Domain: "cf-apps"}, &whole)
 	g.Expect(whole.DesiredLrps).To(HaveLen(1))
 	g.Expect(d.instances(g, &models.ActualLRPsRequest{ProcessGuid: processGUID, Domain: "cf-apps"})).To(HaveLen(3))
+	// Whoever changes it speaks to this door from now on.
+	update := &models.DesiredLRPUpdate{}
+	update.SetAnnotation("2.5")
+	done = models.DesiredLRPLifecycleResponse{}
+	d.post(g, "/v1/desired_lrp/update", &models.UpdateDesiredLRPRequest{ProcessGuid: processGUID, Update: update}, &done)
+	g.Expect(done.Error).To(BeNil())
+	taken := p.lrps[lrp.LRPIdentifier]
+	g.Expect(taken.Door).To(Equal(opi.DoorBBS))
+	g.Expect(taken.Domain).To(Equal("cf-apps"))
+	g.Expect(taken.Annotation).To(Equal("2.5"))
+
 	done = models.DesiredLRPLifecycleResponse{}
 	d.post(g, "/v1/desired_lrp/remove", &models.RemoveDesiredLRPRequest{ProcessGuid: processGUID}, &done)
 	g.Expect(done.Error).To(BeNil())

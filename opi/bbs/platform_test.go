@@ -82,6 +82,8 @@ func (p *platform) Update(ctx context.Context, id opi.LRPIdentifier, update opi.
 		lrp.Routes.TCP = *cmp.Or(update.Routes.TCP, &lrp.Routes.TCP)
 		lrp.Routes.Internal = *cmp.Or(update.Routes.Internal, &lrp.Routes.Internal)
 		lrp.Routes.Other = *cmp.Or(update.Routes.Other, &lrp.Routes.Other)
+		lrp.Door = *cmp.Or(update.Door, &lrp.Door)
+		lrp.Domain = *cmp.Or(update.Domain, &lrp.Domain)
 		p.lrps[id] = lrp
 		return nil
 	})
