@@ -128,7 +128,18 @@ func (f *front) parse(body []byte, message interface{ Unmarshal(body []byte) err
 	if !ok {
 		return nil
 	}
-	if err := rules.Validate(); err != nil {
+	return validate(rules)
+}
+
+// validate applies Diego's rules. They panic on an action that contains an empty one
+// (bbs/models v1.8.0: ParallelAction.Validate and others look into a nil member).
+func validate(message models.Validator) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("%w: validate: %v", models.ErrBadRequest, reason)
+		}
+	}()
+	if err := message.Validate(); err != nil {
 		return models.NewError(models.Error_InvalidRequest, err.Error())
 	}
 	return nil
