@@ -279,7 +279,7 @@ func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
 	if err != nil {
 		return opi.LRPUpdate{}, err
 	}
-	if existing.MetricTags != tags {
+	if existing.MetricTags() != tags {
 		update.MetricTags = &lrp.MetricTags
 	}
 	if existing.Annotation != lrp.Annotation {

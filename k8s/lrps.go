@@ -162,7 +162,7 @@ func (l *LRPs) ListWhole(_ context.Context, door opi.Door) ([]opi.DesiredLRP, er
 // can't be read; all else is returned with it.
 func desiredLRP(lrp *view.LRP) (opi.DesiredLRP, error) {
 	routes, routesErr := storedRoutes(*lrp)
-	tags, tagsErr := render.DecodeMetricTags(lrp.MetricTags)
+	tags, tagsErr := render.DecodeMetricTags(lrp.MetricTags())
 	desired := opi.DesiredLRP{
 		LRPIdentifier: lrp.LRPIdentifier,
 		Door:          lrp.Door,

@@ -127,7 +127,7 @@ func updatedAnnotations(lrp view.LRP) map[string]string {
 	}
 	for key, text := range map[string]string{
 		keys.InternalRoutes: lrp.InternalRoutes, keys.TCPRoutes: lrp.TCPRoutes,
-		keys.OtherRoutes: lrp.OtherRoutes, keys.MetricTags: lrp.MetricTags,
+		keys.OtherRoutes: lrp.OtherRoutes, keys.MetricTags: lrp.MetricTags(),
 	} {
 		if text != "" {
 			annotations[key] = text

@@ -27,7 +27,7 @@ func TestTheViewHasWhatListsReturn(t *testing.T) {
 	lrp, known := v.LRP(appID)
 	g.Expect(known).To(BeTrue())
 	g.Expect(lrp.Domain).To(Equal("cf-apps"))
-	g.Expect(lrp.MetricTags).To(Equal(`{"app_name":"dora"}`))
+	g.Expect(lrp.MetricTags()).To(Equal(`{"app_name":"dora"}`))
 	g.Expect(lrp.TCPRoutes).To(Equal(`[{"external_port":61001}]`))
 	g.Expect(lrp.OtherRoutes).To(Equal(`{"x":1}`))
 	g.Expect(lrp.PortList()).To(Equal([]int32{8080, 9090}))

@@ -51,9 +51,10 @@ type LRP struct {
 	// Routes and InternalRoutes are the JSON of the annotations of HTTP and internal
 	// routes as it stands on the object; empty where there is none.
 	Routes, InternalRoutes string
-	// TCPRoutes, OtherRoutes and MetricTags are the JSON of those annotations; empty where
-	// there is none.
-	TCPRoutes, OtherRoutes, MetricTags string
+	// TCPRoutes and OtherRoutes are the JSON of those annotations; empty where there is none.
+	TCPRoutes, OtherRoutes string
+	// tags hold what MetricTags returns.
+	tags tagShape
 	// Domain is the LRP's domain; empty for a door without domains.
 	Domain string
 	// Ports are the ports of the template's first container, separated by commas.
@@ -92,7 +93,6 @@ func (l *LRP) reuse(old *LRP) {
 	l.ProcessType = same(l.ProcessType, old.ProcessType)
 	l.IsolationSegment = same(l.IsolationSegment, old.IsolationSegment)
 	l.Secret = same(l.Secret, old.Secret)
-	l.MetricTags = same(l.MetricTags, old.MetricTags)
 }
 
 // olderThan is the twin rule: of two StatefulSets for one identity the earlier
@@ -131,7 +131,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 	if set.Annotations[keys.Stack] == "" {
 		image = app.Image
 	}
-	return &LRP{
+	lrp := &LRP{
 		LRPIdentifier:   identifierOf(set.Labels),
 		Door:            opi.Door(v.words.word(set.Annotations[keys.Door])),
 		Namespace:       v.namespace,
@@ -157,7 +157,6 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		InternalRoutes:   set.Annotations[keys.InternalRoutes],
 		TCPRoutes:        set.Annotations[keys.TCPRoutes],
 		OtherRoutes:      set.Annotations[keys.OtherRoutes],
-		MetricTags:       set.Annotations[keys.MetricTags],
 		Domain:           v.words.word(set.Labels[keys.Domain]),
 		Ports:            v.words.word(portsOf(app)),
 		Stack:            v.words.word(set.Annotations[keys.Stack]),
@@ -168,7 +167,9 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Secret:           set.Annotations[keys.Secret],
 		DiskCrashes:      set.Annotations[keys.DiskCrashes],
 		Deleting:         set.DeletionTimestamp != nil,
-	}, nil
+	}
+	lrp.setMetricTags(set.Annotations[keys.MetricTags])
+	return lrp, nil
 }
 
 // surgeOf passes over what is no number, which somebody must have written by hand.

@@ -17,8 +17,14 @@ import (
 )
 
 // BenchmarkHeap reports the heap that stays per LRP, Secret and pod, with names
-// and values as long as in real use, each object decoded by itself.
+// and values as long as in real use, each object decoded by itself: of LRPs as each door
+// desires them.
 func BenchmarkHeap(b *testing.B) {
+	b.Run("OPI", func(b *testing.B) { benchmarkHeap(b, realSet) })
+	b.Run("BBS", func(b *testing.B) { benchmarkHeap(b, realBBSSet) })
+}
+
+func benchmarkHeap(b *testing.B, realSet func(id opi.LRPIdentifier, uid string, n int) *appsv1.StatefulSet) {
 	const lrps, podsPerLRP = 10_000, 1
 	heap := func() float64 {
 		runtime.GC()
@@ -101,6 +107,19 @@ func realSet(id opi.LRPIdentifier, uid string, n int) *appsv1.StatefulSet {
 	}
 	set.Labels[keys.SpaceGUID] = fmt.Sprintf("1c559be1-5534-4bc2-a11e-%012d", n%200)
 	set.Labels[keys.OrganizationGUID] = fmt.Sprintf("79c9de03-3dbb-4a1b-a7d2-%012d", n%20)
+	return set
+}
+
+// realBBSSet adds what a Cloud Controller of today sends of every app.
+func realBBSSet(id opi.LRPIdentifier, uid string, n int) *appsv1.StatefulSet {
+	set := realSet(id, uid, n)
+	set.Labels[keys.Domain], set.Labels[keys.AppGUID] = "cf-apps", id.GUID
+	set.Annotations[keys.Door] = "bbs"
+	set.Annotations[keys.MetricTags] = fmt.Sprintf(`{"app_id":%q,"app_name":%q,"instance_id":{"dynamic":"index"},"organization_id":%q,`+
+		`"organization_name":%q,"process_id":%q,"process_instance_id":{"dynamic":"instance_guid"},"process_type":"web","source_id":%q,`+
+		`"space_id":%q,"space_name":%q}`,
+		id.GUID, set.Annotations[keys.ApplicationName], set.Labels[keys.OrganizationGUID], set.Annotations[keys.OrganizationName], id.GUID,
+		id.GUID, set.Labels[keys.SpaceGUID], set.Annotations[keys.SpaceName])
 	return set
 }
 
