@@ -297,7 +297,10 @@ func (d Droplet) ImageRepository(appGUID string) string { return cmp.Or(d.GUID, 
 // Validate checks the droplet's guid and checksum, which name its image in the
 // registry. A droplet may do without a guid if its checksum is a complete SHA-1 or SHA-256.
 func (d Droplet) Validate() error {
-	if d.GUID == "" && d.Checksum.Validate() == nil {
+	if d.GUID == "" {
+		if err := d.Checksum.Validate(); err != nil {
+			return Invalid("guid", "is missing, and the checksum does not identify the droplet without it: %s", err)
+		}
 		return nil
 	}
 	var errs []error
