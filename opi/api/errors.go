@@ -46,7 +46,7 @@ func mergeFaults(unreadable, invalid error) []*opi.FieldError {
 		named[fault.Field] = true
 	}
 	for _, fault := range opi.FieldErrors(invalid) {
-		if !withinAny(named, wireNames.wire(fault.Field)) {
+		if !withinAny(named, wireNames.Translate(fault.Field)) {
 			faults = append(faults, fault)
 		}
 	}
@@ -139,42 +139,11 @@ func fieldErrors(err error) []*opi.FieldError {
 	return nil
 }
 
-func describe(fields []*opi.FieldError) string { return strings.Join(faultTexts(fields), "; ") }
-
-// faultTexts describes faults by the caller's names, each once: several fields of the
-// domain may come from one of the caller's, as those of the three checks do.
-func faultTexts(fields []*opi.FieldError) []string {
-	var texts []string
-	known := map[string]bool{}
-	for _, field := range fields {
-		text := wireNames.wire(field.Field) + ": " + field.Reason
-		if !known[text] {
-			texts = append(texts, text)
-		}
-		known[text] = true
-	}
-	return texts
-}
-
-// fieldNames translate the domain's field paths, and leave the caller's own as they
-// are. The first match counts.
-type fieldNames []struct {
-	domain *regexp.Regexp
-	wire   string
-}
-
-func (n fieldNames) wire(field string) string {
-	for _, name := range n {
-		if name.domain.MatchString(field) {
-			return name.domain.ReplaceAllString(field, name.wire)
-		}
-	}
-	return field
-}
+func describe(fields []*opi.FieldError) string { return strings.Join(wireNames.Describe(fields), "; ") }
 
 // rename gives the fields that err is about the sender's names; how grave it is stays
 // as it was.
-func (n fieldNames) rename(err error) error {
+func rename(n opi.FieldNames, err error) error {
 	var unreadable *malformedError
 	if errors.As(err, &unreadable) {
 		return err // the wire's own names
@@ -185,13 +154,13 @@ func (n fieldNames) rename(err error) error {
 	}
 	renamed := make([]error, 0, len(fields))
 	for _, field := range fields {
-		renamed = append(renamed, &opi.FieldError{Field: n.wire(field.Field), Reason: field.Reason})
+		renamed = append(renamed, &opi.FieldError{Field: n.Translate(field.Field), Reason: field.Reason})
 	}
 	return errors.Join(renamed...)
 }
 
 // wireNames are the fields of requests about LRPs.
-var wireNames = fieldNames{
+var wireNames = opi.FieldNames{
 	{regexp.MustCompile(`^(app|space|organization)\.(guid|name)$`), "${1}_${2}"},
 	{regexp.MustCompile(`^limits\.memory$`), "memory_mb"},
 	{regexp.MustCompile(`^limits\.disk$`), "disk_mb"},

@@ -12,7 +12,7 @@ const maxLoggedOddValues = 20
 // logOdd logs the values of a request that were left out or replaced, since they are no
 // reason to refuse it.
 func logOdd(logger lager.Logger, action string, data lager.Data, odd []*opi.FieldError) {
-	texts := faultTexts(odd)
+	texts := wireNames.Describe(odd)
 	if len(texts) == 0 {
 		return
 	}

@@ -142,8 +142,8 @@ var (
 	formerlyStageNames = stageNamesWithin("lifecycle_data")
 )
 
-func stageNamesWithin(form string) fieldNames {
-	return fieldNames{
+func stageNamesWithin(form string) opi.FieldNames {
+	return opi.FieldNames{
 		{regexp.MustCompile(`^guid$`), "staging_guid"},
 		{regexp.MustCompile(`^(app|space)\.(guid|name)$`), "${1}_${2}"},
 		{regexp.MustCompile(`^organization\.(guid|name)$`), "org_${1}"},
@@ -168,7 +168,7 @@ func stageNamesWithin(form string) fieldNames {
 // rename gives the fields that err is about the sender's names.
 func (r stageRequest) rename(err error) error {
 	if r.LifecycleData != nil {
-		return formerlyStageNames.rename(err)
+		return rename(formerlyStageNames, err)
 	}
-	return stageNames.rename(err)
+	return rename(stageNames, err)
 }

@@ -46,7 +46,7 @@ func (h *taskHandler) desire(w http.ResponseWriter, r *http.Request, params http
 	var wire taskRequest
 	err := readJSON(r, &wire)
 	if err == nil {
-		err = taskNames.rename(h.desireTask(r.Context(), guid, wire))
+		err = rename(taskNames, h.desireTask(r.Context(), guid, wire))
 	}
 	if err != nil {
 		h.fail(w, "run the task", "desire-task", guid, err)
@@ -64,7 +64,7 @@ func (h *taskHandler) desireTask(ctx context.Context, guid string, wire taskRequ
 	if err := task.Validate(); err != nil {
 		return err
 	}
-	logOdd(h.logger, "task", lager.Data{"task_guid": guid}, opi.FieldErrors(taskNames.rename(odd)))
+	logOdd(h.logger, "task", lager.Data{"task_guid": guid}, opi.FieldErrors(rename(taskNames, odd)))
 	return h.tasks.Desire(ctx, task)
 }
 

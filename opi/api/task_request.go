@@ -99,7 +99,7 @@ func cpuWeight(memoryMiB int64) int64 {
 }
 
 // taskNames are the sender's names of the domain's fields.
-var taskNames = fieldNames{
+var taskNames = opi.FieldNames{
 	{regexp.MustCompile(`^guid$`), taskParameter},
 	{regexp.MustCompile(`^(app|space)\.(guid|name)$`), "${1}_${2}"},
 	{regexp.MustCompile(`^organization\.(guid|name)$`), "org_${1}"},

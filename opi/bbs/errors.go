@@ -46,14 +46,5 @@ func isRefused(err error) bool {
 
 // faults describes the fields that are wrong, each once; "" if err is not about fields.
 func faults(err error) string {
-	var texts []string
-	known := map[string]bool{}
-	for _, field := range opi.FieldErrors(err) {
-		text := wireNames.wire(field.Field) + ": " + field.Reason
-		if !known[text] {
-			texts = append(texts, text)
-		}
-		known[text] = true
-	}
-	return strings.Join(texts, "; ")
+	return strings.Join(wireNames.Describe(opi.FieldErrors(err)), "; ")
 }

@@ -1,25 +1,13 @@
 package bbs
 
-import "regexp"
+import (
+	"regexp"
 
-// fieldNames translate the domain's field paths into the caller's. The first match counts; a
-// path without a match is the caller's own.
-type fieldNames []struct {
-	domain *regexp.Regexp
-	wire   string
-}
-
-func (n fieldNames) wire(field string) string {
-	for _, name := range n {
-		if name.domain.MatchString(field) {
-			return name.domain.ReplaceAllString(field, name.wire)
-		}
-	}
-	return field
-}
+	"github.com/irene-cf/irene/opi"
+)
 
 // wireNames are the fields of Diego's DesiredLRP, DesiredLRPUpdate and TaskDefinition.
-var wireNames = fieldNames{
+var wireNames = opi.FieldNames{
 	{regexp.MustCompile(`^(guid|version)$`), "process_guid"},
 	{regexp.MustCompile(`^(app|space|organization)\.guid$`), "metric_tags.${1}_id"},
 	{regexp.MustCompile(`^(app|space|organization)\.name$`), "metric_tags.${1}_name"},
