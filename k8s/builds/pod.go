@@ -25,8 +25,8 @@ const (
 
 // stepsPod runs all steps but the last as init containers. secret is the name of the Secret
 // with what user code must not read.
-func (s Settings) stepsPod(needs stager.Needs, secret string) render.Pod {
-	pod := s.pod()
+func (s Settings) stepsPod(needs stager.Needs, secret string, placementTags []string) render.Pod {
+	pod := s.pod(placementTags)
 	pod.Volumes = []corev1.Volume{{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{
 		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(needs.DiskMiB))},
 	}}}
@@ -69,10 +69,10 @@ func buildpackVolumes(wanted []stager.Mount) (volumes []corev1.Volume, mounts []
 
 func buildpackVolume(number int) string { return "buildpack-" + strconv.Itoa(number) }
 
-// pod returns what every pod of a build has.
-func (s Settings) pod() render.Pod {
+// pod returns what every pod of a build has. The tags name the isolation segment.
+func (s Settings) pod(placementTags []string) render.Pod {
 	pod := render.Pod{
-		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(nil),
+		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(placementTags),
 	}
 	if s.PullSecret != "" {
 		pod.PullSecrets = []string{s.PullSecret}

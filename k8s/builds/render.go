@@ -59,7 +59,7 @@ func (s Settings) Render(build opi.Build, images stager.PodImages, credentials s
 				work.Secret("", corev1.SecretTypeOpaque, needs.Private),
 				work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
 			},
-			Job: work.Job(s.stepsPod(needs, work.Name)),
+			Job: work.Job(s.stepsPod(needs, work.Name, build.PlacementTags)),
 		},
 		Mounted: needs.Mounted, Fetched: needs.Fetched,
 	}, nil
@@ -75,7 +75,7 @@ func (s Settings) renderRecord(work job.Work, build opi.Build) (Objects, error) 
 	if err != nil {
 		return Objects{}, fmt.Errorf("encode image: %w", err)
 	}
-	pod := s.pod()
+	pod := s.pod(build.PlacementTags)
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.Steps.DiskMiB(build))}
 	record := work.Job(pod)
 	record.Spec.Suspend = ptr.To(true)
@@ -88,7 +88,16 @@ func (s Settings) work(build opi.Build) job.Work {
 	labels := render.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
 	labels[keys.StagingGUID] = build.GUID
 	return job.Work{
-		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Labels: labels,
-		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.Limits,
+		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Request: build.Request, Labels: labels,
+		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.limits(build),
 	}
+}
+
+// limits returns the limits of a build, which may bound itself more tightly than the operator.
+func (s Settings) limits(build opi.Build) job.Limits {
+	limits := s.Limits
+	if build.Timeout > 0 && (limits.Deadline == 0 || build.Timeout < limits.Deadline) {
+		limits.Deadline = build.Timeout
+	}
+	return limits
 }

@@ -315,3 +315,35 @@ func TestOnlyOtherDoorsAreNoted(t *testing.T) {
 		g.Expect(noted).To(Equal(plain), kind)
 	}
 }
+
+func TestABuildBoundsItselfMoreTightly(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		wanted  time.Duration
+	}{
+		"none":    {0, DefaultDeadline},
+		"tighter": {5 * time.Minute, 5 * time.Minute},
+		"looser":  {time.Hour, DefaultDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			build := testBuild()
+			build.Timeout, build.Request = c.timeout, "request"
+			objects, err := testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(objects.Job.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/request", "request"))
+			g.Expect(objects.Job.Spec.Template.Spec.ActiveDeadlineSeconds).To(HaveValue(Equal(int64(c.wanted / time.Second))))
+			g.Expect(objects.Job.Spec.ActiveDeadlineSeconds).To(HaveValue(Equal(int64((c.wanted + job.DefaultSchedulingPatience) / time.Second))))
+			g.Expect(testSettings().interruption(job.End{Cause: job.DeadlinePassed}, objects.Job).Message).To(ContainSubstring(job.InWords(c.wanted)))
+		})
+	}
+}
+
+func TestABuildRunsInItsIsolationSegment(t *testing.T) {
+	g := NewWithT(t)
+	build := testBuild()
+	build.PlacementTags = []string{"segment-one"}
+	objects, err := testSettings().Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(objects.Job.Spec.Template.Spec.Affinity).To(Equal(testSettings().Placement.Affinity([]string{"segment-one"})))
+}
