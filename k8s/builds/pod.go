@@ -24,8 +24,8 @@ const (
 )
 
 // stepsPod runs all steps but the last as init containers. secret is the name of the Secret
-// with what user code must not read.
-func (s Settings) stepsPod(needs stager.Needs, secret string, placementTags []string) render.Pod {
+// with what user code must not read; around is for the step with user code alone.
+func (s Settings) stepsPod(needs stager.Needs, secret string, placementTags []string, around surroundings) render.Pod {
 	pod := s.pod(placementTags)
 	pod.Volumes = []corev1.Volume{{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{
 		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(needs.DiskMiB))},
@@ -38,6 +38,7 @@ func (s Settings) stepsPod(needs stager.Needs, secret string, placementTags []st
 			container.Env = instanceVariables()
 			container.VolumeMounts = append(container.VolumeMounts, mounts...)
 			pod.Volumes = append(pod.Volumes, filesVolume(step, secret+publicSuffix))
+			around.addTo(&pod, &container)
 		} else {
 			container.Env = []corev1.EnvVar{softMemoryLimit(step.MemoryMiB)}
 			pod.Volumes = append(pod.Volumes, filesVolume(step, secret))

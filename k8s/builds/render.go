@@ -20,6 +20,8 @@ const (
 	namePrefix = "stage-"
 	// publicSuffix ends the name of the Secret of what user code may read.
 	publicSuffix = "-build"
+	// filesSuffix ends the name of the Secret of the build's files.
+	filesSuffix = "-files"
 )
 
 // Objects are a build in Kubernetes.
@@ -53,13 +55,21 @@ func (s Settings) Render(build opi.Build, images stager.PodImages, credentials s
 	); err != nil {
 		return Objects{}, err
 	}
+	secrets := []*corev1.Secret{
+		work.Secret("", corev1.SecretTypeOpaque, needs.Private),
+		work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
+	}
+	surroundings := s.surroundings(build, work.Name+filesSuffix)
+	if len(surroundings.files) > 0 {
+		if err := job.CheckSize("files", "their contents", surroundings.files); err != nil {
+			return Objects{}, err
+		}
+		secrets = append(secrets, work.Secret(filesSuffix, corev1.SecretTypeOpaque, surroundings.files))
+	}
 	return Objects{
 		Objects: job.Objects{
-			Secrets: []*corev1.Secret{
-				work.Secret("", corev1.SecretTypeOpaque, needs.Private),
-				work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
-			},
-			Job: work.Job(s.stepsPod(needs, work.Name, build.PlacementTags)),
+			Secrets: secrets,
+			Job:     work.Job(s.stepsPod(needs, work.Name, build.PlacementTags, surroundings)),
 		},
 		Mounted: needs.Mounted, Fetched: needs.Fetched,
 	}, nil

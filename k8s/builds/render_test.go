@@ -347,3 +347,39 @@ func TestABuildRunsInItsIsolationSegment(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(objects.Job.Spec.Template.Spec.Affinity).To(Equal(testSettings().Placement.Affinity([]string{"segment-one"})))
 }
+
+// The buildpacks find what the app's instances do; the other steps don't need it.
+func TestFilesAndAuthoritiesOfABuild(t *testing.T) {
+	g := NewWithT(t)
+	settings, build := testSettings(), testBuild()
+	settings.TrustedCertificates = "authorities"
+	build.Files = []opi.File{{Path: "db/password", Content: []byte("file-hunter2")}}
+	build.TrustedCertificatesPath = "/etc/cf-system-certificates"
+	objects, err := settings.Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(objects.Secrets).To(HaveLen(3))
+	files := objects.Secrets[2]
+	g.Expect(files.Name).To(Equal(objects.Job.Name + "-files"))
+	g.Expect(files.Data).To(Equal(map[string][]byte{"file.0": []byte("file-hunter2")}))
+
+	spec := objects.Job.Spec.Template.Spec
+	g.Expect(spec.Volumes).To(ContainElements(
+		HaveField("VolumeSource.Secret.SecretName", files.Name),
+		HaveField("VolumeSource.ConfigMap.Name", "authorities"),
+	))
+	paths := func(container corev1.Container) (paths []string) {
+		for _, mount := range container.VolumeMounts {
+			paths = append(paths, mount.MountPath)
+		}
+		return paths
+	}
+	fetch, run := spec.InitContainers[0], spec.InitContainers[1]
+	g.Expect(paths(run)).To(ContainElements("/etc/cf-service-bindings", "/etc/cf-system-certificates"))
+	g.Expect(run.Env).To(ContainElement(corev1.EnvVar{Name: "CF_SYSTEM_CERT_PATH", Value: "/etc/cf-system-certificates"}))
+	g.Expect(paths(fetch)).NotTo(ContainElement("/etc/cf-service-bindings"))
+	g.Expect(paths(spec.Containers[0])).NotTo(ContainElement("/etc/cf-service-bindings"))
+
+	build.Files[0].Content = make([]byte, corev1.MaxSecretSize+1)
+	_, err = settings.Render(build, testImages(), testCredentials())
+	g.Expect(err).To(MatchError(ContainSubstring("files: their contents have")))
+}

@@ -43,4 +43,6 @@ type Settings struct {
 	CPURequestMilli int64
 	// Placement chooses nodes as for apps. Builds of the OPI door come without isolation segment.
 	Placement render.PlacementSettings
+	// TrustedCertificates is that of apps, for builds that name a directory.
+	TrustedCertificates string
 }

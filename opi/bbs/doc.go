@@ -45,9 +45,8 @@
 //
 //   - A task whose image is not assembled within the patience is answered with status 503. It is
 //     not accepted before its image is there, as LRPs are.
-//   - Of a build, [opi.Build.EgressRules], Files, TrustedCertificatesPath, MetricTags and
-//     OrganizationalUnits, the limits of processes and of the log rate, and [opi.Source.SkipCertVerify] have
-//     no effect.
+//   - Of a build, [opi.Build.EgressRules], MetricTags and OrganizationalUnits, the limits of
+//     processes and of the log rate, and [opi.Source.SkipCertVerify] have no effect.
 //   - A task's definition in answers has the root file system, the log guid and the annotation
 //     alone: the rest is secret or read by no caller.
 //
