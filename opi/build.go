@@ -13,10 +13,14 @@ type Build struct {
 	// GUID is Cloud Controller's build guid, also called staging guid.
 	GUID string `json:"guid"`
 	// Door is by which the build was asked for.
-	Door         Door  `json:"-"`
-	App          Owner `json:"app,omitzero"`
-	Space        Owner `json:"space,omitzero"`
-	Organization Owner `json:"organization,omitzero"`
+	Door Door `json:"-"`
+	// Request identifies the request that desired the build. While its record is young, the same
+	// request again succeeds, since its sender may have missed the answer; another one fails
+	// with [ErrExists]. It is empty for doors where any repeat succeeds.
+	Request      string `json:"-"`
+	App          Owner  `json:"app,omitzero"`
+	Space        Owner  `json:"space,omitzero"`
+	Organization Owner  `json:"organization,omitzero"`
 
 	// Domain names the set of builds of the caller; as that of an LRP.
 	Domain string `json:"domain,omitempty"`

@@ -12,6 +12,10 @@ type Task struct {
 	GUID string `json:"guid"`
 	// Door names the front door that desired the task.
 	Door Door `json:"-"`
+	// Request identifies the request that desired the task. While its record is young, the same
+	// request again succeeds, since its sender may have missed the answer; another one fails
+	// with [ErrExists]. It is empty for doors where any repeat succeeds.
+	Request string `json:"-"`
 	// Name is what the user called the run; two runs may have the same.
 	Name         string `json:"name,omitempty"`
 	App          Owner  `json:"app,omitzero"`
@@ -21,6 +25,8 @@ type Task struct {
 	// Domain names the set of tasks that the caller keeps in step with its own records; as
 	// that of an LRP.
 	Domain string `json:"domain,omitempty"`
+	// Annotation is the caller's note, which the task is listed with.
+	Annotation string `json:"annotation,omitempty"`
 
 	// RootFS and Droplet are what an LRP's are.
 	RootFS  RootFS   `json:"rootFS,omitzero"`
@@ -71,6 +77,9 @@ func (t Task) Validate() error {
 	}
 	if strings.ContainsRune(t.Name, 0) {
 		errs = append(errs, Invalid("name", "must not contain a NUL byte"))
+	}
+	if strings.ContainsRune(t.Annotation, 0) {
+		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}
 	return errors.Join(errs...)
 }

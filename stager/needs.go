@@ -159,7 +159,8 @@ func tlsFiles(files map[string][]byte) steps.TLSFiles {
 func (s Settings) fetchConfig(build opi.Build, fetched []opi.Buildpack, files map[string][]byte) steps.FetchConfig {
 	source := build.Source
 	return steps.FetchConfig{
-		Workspace: workspace, AppURL: source.AppBitsURL, Buildpacks: fetched, CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
+		Workspace: workspace, AppURL: source.AppBitsURL, AppChecksum: source.AppBitsChecksum, Buildpacks: fetched,
+		CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
 		TLS: tlsFiles(files), Parallel: s.ParallelDownloads, Limits: s.limits(build),
 	}
 }

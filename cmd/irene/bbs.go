@@ -54,9 +54,12 @@ func (c Configuration) bbsFeature() feature {
 		checks:       []area{examineBBSListener},
 		assemble: func(a *assembly) error {
 			a.bbs = door{
-				Handler: bbs.NewHandler(bbs.Options{LRPs: acceptFirst{a.lrps}, Refusals: a.refusals, AdoptOPI: c.BBS.AdoptOPI, Logger: a.logger}),
-				fault:   bbs.WriteFault,
-				listen:  bbsListener,
+				Handler: bbs.NewHandler(bbs.Options{
+					LRPs: acceptFirst{a.lrps}, Tasks: a.tasks, Builds: a.builds,
+					Refusals: a.refusals, AdoptOPI: c.BBS.AdoptOPI, Logger: a.logger,
+				}),
+				fault:  bbs.WriteFault,
+				listen: bbsListener,
 			}
 			return nil
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/irene-cf/irene/k8s"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
+	"github.com/irene-cf/irene/k8s/tasks"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/api"
@@ -60,7 +61,7 @@ type assembly struct {
 	// assembled has the parts of images; it is empty while others make images.
 	assembled assembledImages
 	lrps      *k8s.LRPs
-	tasks     api.Tasks
+	tasks     *tasks.Tasks
 	builds    api.Builds
 	// deciders judge how Jobs end, by their source type.
 	deciders map[string]events.Decider

@@ -148,6 +148,8 @@ func stagingSettings(config Configuration, apps render.Settings) (builds.Setting
 		DockerPatience:  staging.DockerPatience.Duration,
 		CPURequestMilli: request.MilliValue(),
 		Placement:       apps.Placement,
+
+		TrustedCertificates: apps.TrustedCertificates,
 	}, nil
 }
 

@@ -68,7 +68,7 @@ func (b *Builds) decideBuild(ctx context.Context, build *batchv1.Job, pods []job
 		if found.End == nil {
 			return nil, found.After, nil
 		}
-		failure = settings.interruption(*found.End)
+		failure = settings.interruption(*found.End, build)
 	}
 	return failure.Outcome(guid), 0, nil
 }

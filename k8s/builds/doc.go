@@ -15,7 +15,8 @@
 //     themselves, and an interrupted Stage leaves some at the most, which Sweep deletes.
 //   - The Job's name is made of the build's guid alone, so the same build on two
 //     replicas, or sent twice, makes one Job. While the Job is there, running, ended or
-//     being deleted, the same build again changes nothing.
+//     being deleted, the same build again changes nothing. For a request with an identity
+//     ([opi.Build.Request]) it is an error, unless it is the first one that is sent again.
 //   - User code runs at most once: one pod is made and never replaced (package job), and
 //     the steps in it refuse a second start.
 //   - Images of buildpacks neither fail nor delay a request.
@@ -35,6 +36,7 @@
 //	                       mounted), push.json and their credentials; or image.json
 //	                       for a docker image
 //	Secret <name>-build    build.json, environment.json: what user code may read
+//	Secret <name>-files    the build's files, if it has any
 //
 // Sweep deletes the Secrets once the outcome was answered. The Job does not own them.
 //

@@ -24,9 +24,9 @@ const (
 )
 
 // stepsPod runs all steps but the last as init containers. secret is the name of the Secret
-// with what user code must not read.
-func (s Settings) stepsPod(needs stager.Needs, secret string) render.Pod {
-	pod := s.pod()
+// with what user code must not read; around is for the step with user code alone.
+func (s Settings) stepsPod(needs stager.Needs, secret string, placementTags []string, around surroundings) render.Pod {
+	pod := s.pod(placementTags)
 	pod.Volumes = []corev1.Volume{{Name: workspaceVolume, VolumeSource: corev1.VolumeSource{
 		EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr.To(mebibytes(needs.DiskMiB))},
 	}}}
@@ -38,6 +38,7 @@ func (s Settings) stepsPod(needs stager.Needs, secret string) render.Pod {
 			container.Env = instanceVariables()
 			container.VolumeMounts = append(container.VolumeMounts, mounts...)
 			pod.Volumes = append(pod.Volumes, filesVolume(step, secret+publicSuffix))
+			around.addTo(&pod, &container)
 		} else {
 			container.Env = []corev1.EnvVar{softMemoryLimit(step.MemoryMiB)}
 			pod.Volumes = append(pod.Volumes, filesVolume(step, secret))
@@ -69,10 +70,10 @@ func buildpackVolumes(wanted []stager.Mount) (volumes []corev1.Volume, mounts []
 
 func buildpackVolume(number int) string { return "buildpack-" + strconv.Itoa(number) }
 
-// pod returns what every pod of a build has.
-func (s Settings) pod() render.Pod {
+// pod returns what every pod of a build has. The tags name the isolation segment.
+func (s Settings) pod(placementTags []string) render.Pod {
 	pod := render.Pod{
-		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(nil),
+		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(placementTags),
 	}
 	if s.PullSecret != "" {
 		pod.PullSecrets = []string{s.PullSecret}

@@ -20,6 +20,8 @@ const (
 	namePrefix = "stage-"
 	// publicSuffix ends the name of the Secret of what user code may read.
 	publicSuffix = "-build"
+	// filesSuffix ends the name of the Secret of the build's files.
+	filesSuffix = "-files"
 )
 
 // Objects are a build in Kubernetes.
@@ -53,13 +55,21 @@ func (s Settings) Render(build opi.Build, images stager.PodImages, credentials s
 	); err != nil {
 		return Objects{}, err
 	}
+	secrets := []*corev1.Secret{
+		work.Secret("", corev1.SecretTypeOpaque, needs.Private),
+		work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
+	}
+	surroundings := s.surroundings(build, work.Name+filesSuffix)
+	if len(surroundings.files) > 0 {
+		if err := job.CheckSize("files", "their contents", surroundings.files); err != nil {
+			return Objects{}, err
+		}
+		secrets = append(secrets, work.Secret(filesSuffix, corev1.SecretTypeOpaque, surroundings.files))
+	}
 	return Objects{
 		Objects: job.Objects{
-			Secrets: []*corev1.Secret{
-				work.Secret("", corev1.SecretTypeOpaque, needs.Private),
-				work.Secret(publicSuffix, corev1.SecretTypeOpaque, needs.Public),
-			},
-			Job: work.Job(s.stepsPod(needs, work.Name)),
+			Secrets: secrets,
+			Job:     work.Job(s.stepsPod(needs, work.Name, build.PlacementTags, surroundings)),
 		},
 		Mounted: needs.Mounted, Fetched: needs.Fetched,
 	}, nil
@@ -75,7 +85,7 @@ func (s Settings) renderRecord(work job.Work, build opi.Build) (Objects, error) 
 	if err != nil {
 		return Objects{}, fmt.Errorf("encode image: %w", err)
 	}
-	pod := s.pod()
+	pod := s.pod(build.PlacementTags)
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.Steps.DiskMiB(build))}
 	record := work.Job(pod)
 	record.Spec.Suspend = ptr.To(true)
@@ -88,7 +98,16 @@ func (s Settings) work(build opi.Build) job.Work {
 	labels := render.OwnerLabels(keys.SourceTypeStaging, build.GUID, build.App, build.Space, build.Organization)
 	labels[keys.StagingGUID] = build.GUID
 	return job.Work{
-		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Labels: labels,
-		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.Limits,
+		Namespace: s.Namespace, Name: job.Name(namePrefix, build.GUID), Door: build.Door, Request: build.Request, Labels: labels,
+		Annotations: job.OwnerAnnotations(build.App, build.Space, build.Organization), Limits: s.limits(build),
 	}
+}
+
+// limits returns the limits of a build, which may bound itself more tightly than the operator.
+func (s Settings) limits(build opi.Build) job.Limits {
+	limits := s.Limits
+	if build.Timeout > 0 && (limits.Deadline == 0 || build.Timeout < limits.Deadline) {
+		limits.Deadline = build.Timeout
+	}
+	return limits
 }

@@ -315,3 +315,71 @@ func TestOnlyOtherDoorsAreNoted(t *testing.T) {
 		g.Expect(noted).To(Equal(plain), kind)
 	}
 }
+
+func TestABuildBoundsItselfMoreTightly(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		wanted  time.Duration
+	}{
+		"none":    {0, DefaultDeadline},
+		"tighter": {5 * time.Minute, 5 * time.Minute},
+		"looser":  {time.Hour, DefaultDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			build := testBuild()
+			build.Timeout, build.Request = c.timeout, "request"
+			objects, err := testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(objects.Job.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/request", "request"))
+			g.Expect(objects.Job.Spec.Template.Spec.ActiveDeadlineSeconds).To(HaveValue(Equal(int64(c.wanted / time.Second))))
+			g.Expect(objects.Job.Spec.ActiveDeadlineSeconds).To(HaveValue(Equal(int64((c.wanted + job.DefaultSchedulingPatience) / time.Second))))
+			g.Expect(testSettings().interruption(job.End{Cause: job.DeadlinePassed}, objects.Job).Message).To(ContainSubstring(job.InWords(c.wanted)))
+		})
+	}
+}
+
+func TestABuildRunsInItsIsolationSegment(t *testing.T) {
+	g := NewWithT(t)
+	build := testBuild()
+	build.PlacementTags = []string{"segment-one"}
+	objects, err := testSettings().Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(objects.Job.Spec.Template.Spec.Affinity).To(Equal(testSettings().Placement.Affinity([]string{"segment-one"})))
+}
+
+// The buildpacks find what the app's instances do; the other steps don't need it.
+func TestFilesAndAuthoritiesOfABuild(t *testing.T) {
+	g := NewWithT(t)
+	settings, build := testSettings(), testBuild()
+	settings.TrustedCertificates = "authorities"
+	build.Files = []opi.File{{Path: "db/password", Content: []byte("file-hunter2")}}
+	build.TrustedCertificatesPath = "/etc/cf-system-certificates"
+	objects, err := settings.Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(objects.Secrets).To(HaveLen(3))
+	files := objects.Secrets[2]
+	g.Expect(files.Name).To(Equal(objects.Job.Name + "-files"))
+	g.Expect(files.Data).To(Equal(map[string][]byte{"file.0": []byte("file-hunter2")}))
+
+	spec := objects.Job.Spec.Template.Spec
+	g.Expect(spec.Volumes).To(ContainElements(
+		HaveField("VolumeSource.Secret.SecretName", files.Name),
+		HaveField("VolumeSource.ConfigMap.Name", "authorities"),
+	))
+	paths := func(container corev1.Container) (paths []string) {
+		for _, mount := range container.VolumeMounts {
+			paths = append(paths, mount.MountPath)
+		}
+		return paths
+	}
+	fetch, run := spec.InitContainers[0], spec.InitContainers[1]
+	g.Expect(paths(run)).To(ContainElements("/etc/cf-service-bindings", "/etc/cf-system-certificates"))
+	g.Expect(run.Env).To(ContainElement(corev1.EnvVar{Name: "CF_SYSTEM_CERT_PATH", Value: "/etc/cf-system-certificates"}))
+	g.Expect(paths(fetch)).NotTo(ContainElement("/etc/cf-service-bindings"))
+	g.Expect(paths(spec.Containers[0])).NotTo(ContainElement("/etc/cf-service-bindings"))
+
+	build.Files[0].Content = make([]byte, corev1.MaxSecretSize+1)
+	_, err = settings.Render(build, testImages(), testCredentials())
+	g.Expect(err).To(MatchError(ContainSubstring("files: their contents have")))
+}

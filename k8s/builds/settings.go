@@ -41,6 +41,8 @@ type Settings struct {
 	// CPURequestMilli is what a build is counted with when a node is looked for, in
 	// thousandths of a CPU.
 	CPURequestMilli int64
-	// Placement chooses nodes as for apps. Builds come without isolation segment.
+	// Placement chooses nodes as for apps. Builds of the OPI door come without isolation segment.
 	Placement render.PlacementSettings
+	// TrustedCertificates is that of apps, for builds that name a directory.
+	TrustedCertificates string
 }

@@ -15,7 +15,7 @@ import (
 
 // Stage makes sure that the build's Job exists. A Job that is there already, in whatever
 // state, means that it was requested before. Errors wrap opi.ErrUnavailable,
-// opi.ErrRefused or are *opi.FieldError. It takes no longer than the RequestPatience; what
+// opi.ErrRefused, opi.ErrExists (see [opi.Build.Request]) or are *opi.FieldError. It takes no longer than the RequestPatience; what
 // it had begun by then does no harm, and the same build may be requested again.
 //
 // Of an answer that comes later, when it has hung up, Cloud Controller learns nothing.
@@ -33,7 +33,7 @@ func (b *Builds) Stage(ctx context.Context, build opi.Build) error {
 
 func (b *Builds) stage(ctx context.Context, build opi.Build) error {
 	var objects Objects
-	written, err := b.jobs.Desire(ctx, build.GUID, func(ctx context.Context) (_ job.Objects, err error) {
+	written, err := b.jobs.Desire(ctx, build.GUID, build.Request, func(ctx context.Context) (_ job.Objects, err error) {
 		objects, err = b.objects(ctx, build)
 		return objects.Objects, err
 	})

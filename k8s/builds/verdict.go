@@ -77,14 +77,18 @@ func stopped(build *batchv1.Job) *stager.Failure {
 }
 
 // deleted is for a Job that was deleted by hand.
-func deleted() *stager.Failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}) }
+func deleted() *stager.Failure { return Settings{}.interruption(job.End{Cause: job.JobDeleted}, nil) }
 
 // interruption words for users what Kubernetes has made of a build.
-func (s Settings) interruption(end job.End) *stager.Failure {
+func (s Settings) interruption(end job.End, build *batchv1.Job) *stager.Failure {
 	reason := end.Reason()
 	switch end.Cause {
 	case job.DeadlinePassed:
-		return stager.Failed(reason, opi.StagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(s.Limits.Deadline))
+		deadline := s.Limits.Deadline
+		if seconds := build.Spec.Template.Spec.ActiveDeadlineSeconds; seconds != nil {
+			deadline = time.Duration(*seconds) * time.Second
+		}
+		return stager.Failed(reason, opi.StagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(deadline))
 	case job.OutOfDisk:
 		return stager.Failed(reason, opi.StagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", end.DiskMiB)
 	case job.NodeRefused:

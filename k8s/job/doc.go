@@ -4,7 +4,7 @@
 // # Usage
 //
 //	store := job.New(job.Options{Dependencies: dependencies, Kind: kind, Namespace: "apps", Metrics: metrics})
-//	written, err := store.Desire(ctx, guid, func(ctx context.Context) (job.Objects, error) {
+//	written, err := store.Desire(ctx, guid, request, func(ctx context.Context) (job.Objects, error) {
 //		return job.Objects{Secrets: secrets, Job: work.Job(pod)}, nil
 //	})
 //	verdict := store.Judge(ctx, job.Rules{Containers: containers, Limits: limits}, jobOfWork, job.Pods(pods))
@@ -15,8 +15,9 @@
 //     replaced (backoffLimit 0, restartPolicy Never, podReplacementPolicy Failed). The
 //     finalizer of reports is on it.
 //   - [Store.Desire] writes Secrets and then the Job, the commit point. Its name is made of
-//     the guid alone, so the same work on two replicas, or requested twice, is one Job. Only
-//     a conflict of names is an error; a Job that is there, in whatever state, is not.
+//     the guid alone, so the same work on two replicas, or requested twice, is one Job. A Job
+//     that is there, in whatever state, is no error, unless a request with an identity is not
+//     the one that the Job was made for, or comes too late to be that one sent again.
 //   - [Store.Cancel] ends a Job in one write, which also holds the reason.
 //   - [Store.Judge] returns what Kubernetes has made of a Job and its pods. How the work
 //     itself ended is for the caller, who looks at it first. [Rules.Judge] is its pure part.

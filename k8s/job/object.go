@@ -29,9 +29,13 @@ type Work struct {
 	Namespace, Name string
 	// Door took the request for the work.
 	Door opi.Door
+	// Request identifies the request for the work; empty for doors without identities.
+	Request string
 	// Labels are on the Job, its pod and its Secrets, Annotations on the Job and its pod.
 	Labels, Annotations map[string]string
-	Limits              Limits
+	// Record has more annotations for the Job alone.
+	Record map[string]string
+	Limits Limits
 }
 
 // Secret returns a Secret of the work, whose name is that of the Job and a suffix.
@@ -66,10 +70,13 @@ func (w Work) Job(pod render.Pod) *batchv1.Job {
 		ObjectMeta: metav1.ObjectMeta{Labels: w.Labels, Annotations: podAnnotations},
 		Spec:       podSpec,
 	}
-	annotations := w.Annotations
+	annotations := maps.Clone(w.Annotations)
+	maps.Copy(annotations, w.Record)
 	if w.Door != opi.DoorOPI {
-		annotations = maps.Clone(annotations)
 		annotations[keys.Door] = string(w.Door)
+	}
+	if w.Request != "" {
+		annotations[keys.Request] = w.Request
 	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{

@@ -119,11 +119,12 @@ func (s *Store) Find(ctx context.Context, guid string) (*batchv1.Job, error) {
 }
 
 // Desire makes sure that there is a Job of a guid, and reports whether it wrote one. A Job
-// that is there already, in whatever state, means that the work was requested before. The
-// others are made from what objects returns.
-func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Context) (Objects, error)) (written bool, err error) {
-	exists, err := s.Exists(ctx, guid)
-	if exists {
+// that is there already, in whatever state, means that the work was requested before; the
+// error wraps opi.ErrExists if it was by another request than this
+// one. All other Jobs are made from what objects returns.
+func (s *Store) Desire(ctx context.Context, guid, request string, objects func(context.Context) (Objects, error)) (written bool, err error) {
+	exists, err := s.exists(ctx, guid, request)
+	if exists && err == nil {
 		s.options.Logger.Debug("known-already", lager.Data{s.options.Kind.GUIDField: guid})
 	}
 	if exists || err != nil {
@@ -136,15 +137,18 @@ func (s *Store) Desire(ctx context.Context, guid string, objects func(context.Co
 	return true, s.Write(ctx, found)
 }
 
-// Exists reports whether there is a Job of a guid, in whatever state. It tries again while
-// the API server is unavailable, for some seconds.
-func (s *Store) Exists(ctx context.Context, guid string) (exists bool, err error) {
+// exists reports whether there is a Job of a guid, in whatever state. The error is that of join.
+// It tries again while the API server is unavailable, for some seconds.
+func (s *Store) exists(ctx context.Context, guid, request string) (exists bool, err error) {
 	err = Patiently(ctx, func(ctx context.Context) error {
-		_, err := s.Find(ctx, guid)
+		job, err := s.Find(ctx, guid)
 		if exists = err == nil; errors.Is(err, opi.ErrNotFound) {
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.join(job, request)
 	})
 	return exists, err
 }
@@ -161,8 +165,11 @@ func (s *Store) Write(ctx context.Context, objects Objects) error {
 		}
 		_, err := s.jobs().Create(ctx, objects.Job, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			_, err = s.Find(ctx, objects.Job.Labels[keys.GUID])
-			return err
+			job, err := s.Find(ctx, objects.Job.Labels[keys.GUID])
+			if err != nil {
+				return err
+			}
+			return s.join(job, objects.Job.Annotations[keys.Request])
 		}
 		if err != nil {
 			return fmt.Errorf("create Job %s: %w", objects.Job.Name, apierror.Classify(err))

@@ -32,7 +32,7 @@ const (
 	PullSecret = "irene.cloudfoundry.org/pull-secret"
 	// DigestKey is on the Secret with the key of digests, and on no other.
 	DigestKey = "irene.cloudfoundry.org/digest-key"
-	// Domain is the LRP's domain; absent for doors without domains.
+	// Domain is the LRP's or the task's domain; absent for doors without domains.
 	Domain = "irene.cloudfoundry.org/domain"
 	// PodIndex is set by Kubernetes on the pods of a StatefulSet.
 	PodIndex = "apps.kubernetes.io/pod-index"

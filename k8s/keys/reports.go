@@ -5,6 +5,9 @@ const (
 	// ReportFinalizer keeps the Job until its outcome was answered, and as a tombstone
 	// for a while after that.
 	ReportFinalizer = "irene.cloudfoundry.org/report"
+	// Request is an annotation: the opi.Task.Request or opi.Build.Request that the Job was made
+	// for; absent for requests without identity.
+	Request = "irene.cloudfoundry.org/request"
 	// Outcome is an annotation: a JSON object with the opi.Outcome, which package events
 	// writes and reads. It is written once, before the outcome is sent.
 	Outcome = "irene.cloudfoundry.org/outcome"

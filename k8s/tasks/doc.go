@@ -14,12 +14,13 @@
 //     the most, which Sweep deletes.
 //   - The Job's name is made of the task's guid alone: the same task on two replicas, or
 //     requested twice, is one Job. While the Job is there, running, ended, answered or
-//     being deleted, the same task again changes nothing.
+//     being deleted, the same task again changes nothing. For a request with an identity
+//     ([opi.Task.Request]) it is an error, unless it is the first one that is sent again.
 //   - User code runs at most once: one pod is made and never replaced, none of its
 //     containers is restarted (package job). docs/tasks.md explains what that means for users.
-//   - List is complete or an error: it reads from the API server, whose answer has every Job
-//     that any replica has made. A task is listed until Cloud Controller has answered its
-//     outcome.
+//   - List and ListPresent are complete or an error: they read from the API server, whose
+//     answer has every Job that any replica has made. A task is listed until Cloud Controller
+//     has answered its outcome.
 //   - A task that is canceled is stopped by one write, with the reason; Decide comes to the
 //     same outcome however often it is interrupted.
 //
@@ -32,7 +33,7 @@
 //
 // # Who does what
 //
-// Settings.Render is pure. Desire, Get, List and Cancel may be called on every replica,
-// at the same time. Decide and Sweep are for one replica, the leader; two that overlap do
+// Settings.Render is pure. Desire, Get, Present, List, ListPresent and Cancel may be called on
+// every replica, at the same time. Decide and Sweep are for one replica, the leader; two that overlap do
 // no harm. Tasks owns no goroutine; Sweep runs on its caller's until its context ends.
 package tasks

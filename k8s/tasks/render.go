@@ -31,14 +31,34 @@ func (s Settings) Render(task opi.Task, image render.ResolvedImage) (job.Objects
 	if task.Droplet != nil {
 		labels[keys.RootFSVersion] = image.Revision
 	}
+	if task.Domain != "" {
+		labels[keys.Domain] = task.Domain
+	}
 	annotations := job.OwnerAnnotations(task.App, task.Space, task.Organization)
 	annotations[keys.TaskName] = task.Name
 	work := job.Work{
 		Namespace: s.Translation.Namespace, Name: name, Door: task.Door,
-		Labels: labels, Annotations: annotations, Limits: s.Limits,
+		Labels: labels, Annotations: annotations, Record: record(task, image), Request: task.Request, Limits: s.Limits,
 	}
 	return job.Objects{
 		Secrets: []*corev1.Secret{work.Secret("", pod.SecretType, pod.SecretData)},
 		Job:     work.Job(pod.Pod),
 	}, nil
+}
+
+// record returns what a task of a door with domains is listed with.
+func record(task opi.Task, image render.ResolvedImage) map[string]string {
+	if task.Domain == "" {
+		return nil
+	}
+	annotations := map[string]string{}
+	if task.Annotation != "" {
+		annotations[keys.LastUpdated] = task.Annotation
+	}
+	if task.RootFS.Image != nil {
+		annotations[keys.TaskImage] = task.RootFS.Image.Reference
+	} else {
+		annotations[keys.Stack] = image.Stack
+	}
+	return annotations
 }

@@ -56,9 +56,9 @@ func New(o Options) *Tasks {
 // Desire makes sure that the task's Job exists. A Job that is there already, in whatever
 // state, means that it was requested before. What may succeed later is tried again for
 // some seconds, since Cloud Controller sends a request once. Errors wrap opi.ErrUnavailable,
-// opi.ErrRefused or are *opi.FieldError.
+// opi.ErrRefused, opi.ErrExists (see [opi.Task.Request]) or are *opi.FieldError.
 func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
-	written, err := t.jobs.Desire(ctx, task.GUID, func(ctx context.Context) (job.Objects, error) {
+	written, err := t.jobs.Desire(ctx, task.GUID, task.Request, func(ctx context.Context) (job.Objects, error) {
 		image, err := t.image(ctx, task)
 		if err != nil {
 			return job.Objects{}, err
@@ -84,16 +84,22 @@ func (t *Tasks) image(ctx context.Context, task opi.Task) (image render.Resolved
 
 // Get finds out whether a task is listed. The error wraps opi.ErrNotFound if it isn't.
 func (t *Tasks) Get(ctx context.Context, guid string) error {
+	_, err := t.find(ctx, guid)
+	return err
+}
+
+// find returns the Job of a task that is listed.
+func (t *Tasks) find(ctx context.Context, guid string) (*batchv1.Job, error) {
 	found, err := t.jobs.Find(ctx, guid)
 	switch {
 	case errors.Is(err, opi.ErrRefused):
-		return fmt.Errorf("task %s: %w", guid, opi.ErrNotFound) // another object has the name
+		return nil, fmt.Errorf("task %s: %w", guid, opi.ErrNotFound) // another object has the name
 	case err != nil:
-		return fmt.Errorf("get task: %w", err)
+		return nil, fmt.Errorf("get task: %w", err)
 	case !pending(found):
-		return fmt.Errorf("task %s: %w: Cloud Controller has answered its outcome", guid, opi.ErrNotFound)
+		return nil, fmt.Errorf("task %s: %w: Cloud Controller has answered its outcome", guid, opi.ErrNotFound)
 	}
-	return nil
+	return found, nil
 }
 
 // List returns, in order, the guids of all tasks of a door that have no outcome that Cloud
@@ -101,19 +107,27 @@ func (t *Tasks) Get(ctx context.Context, guid string) error {
 // replica has watched may lack what another one has just made; Cloud Controller takes a
 // task that is missing for failed. Errors wrap opi.ErrUnavailable.
 func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
+	found, err := t.list(ctx, door)
+	if err != nil {
+		return nil, err
+	}
+	guids := make([]string, 0, len(found))
+	for i := range found {
+		guids = append(guids, found[i].Labels[keys.GUID])
+	}
+	slices.Sort(guids)
+	return guids, nil
+}
+
+func (t *Tasks) list(ctx context.Context, door opi.Door) ([]metav1.PartialObjectMetadata, error) {
 	found, err := t.options.Metadata.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).
 		Namespace(t.options.Settings.Translation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.jobs.Selector()})
 	if err != nil {
 		return nil, fmt.Errorf("list tasks: %w", apierror.Classify(err))
 	}
-	guids := []string{}
-	for i := range found.Items {
-		if pending(&found.Items[i]) && opi.Door(found.Items[i].Annotations[keys.Door]) == door {
-			guids = append(guids, found.Items[i].Labels[keys.GUID])
-		}
-	}
-	slices.Sort(guids)
-	return guids, nil
+	return slices.DeleteFunc(found.Items, func(job metav1.PartialObjectMetadata) bool {
+		return !pending(&job) || opi.Door(job.Annotations[keys.Door]) != door
+	}), nil
 }
 
 // pending reports whether the outcome was not answered, and will be sent: not for a Job

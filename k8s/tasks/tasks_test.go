@@ -83,12 +83,17 @@ func answered(job *batchv1.Job) {
 	job.Annotations[keys.Outcome], job.Annotations[keys.OutcomeAnswer] = "{}", "200 2026-01-01T00:00:00Z"
 }
 
+// metadataOf returns what a metadata client does of a Job.
+func metadataOf(job *batchv1.Job) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: job.ObjectMeta}
+}
+
 func TestListedUntilAnswered(t *testing.T) {
 	g := NewWithT(t)
 	named := func(guid string, change func(*batchv1.Job)) *metav1.PartialObjectMetadata {
 		job := testJob(t, change)
 		job.Name, job.Labels[keys.GUID] = "task-"+guid, guid
-		return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, ObjectMeta: job.ObjectMeta}
+		return metadataOf(job)
 	}
 	scheme := runtime.NewScheme()
 	g.Expect(metav1.AddMetaToScheme(scheme)).To(Succeed())

@@ -5,7 +5,7 @@
 // # Usage
 //
 //	handler := bbs.NewHandler(bbs.Options{
-//		LRPs: lrps, Refusals: opi.NewRefusals(), Logger: logger,
+//		LRPs: lrps, Tasks: tasks, Builds: builds, Refusals: opi.NewRefusals(), Logger: logger,
 //	})
 //	server := &http.Server{Handler: handler} // bounds bodies, checks client certificates
 //
@@ -30,6 +30,25 @@
 //
 // Keys for SSH are answered to the route of the SSH proxy alone (get_by_process_guid.r3). An
 // update neither needs nor changes them.
+//
+// # Tasks and staging
+//
+// A task of the domain cf-app-staging is a build, for [Builds]; any other is for [Tasks]. Tasks of
+// this door are listed from the answer to their desire until Cloud Controller has answered their
+// outcome; builds are not listed. A task or build that another request desired before is
+// answered with ResourceExists. The same request sent again (guid, body and a non-empty
+// X-Vcap-Request-Id) succeeds for 70 s on any replica, whatever the work has come to meanwhile:
+// Cloud Controller takes ResourceExists for a failure. Without the id, a request joins only a twin
+// in flight on the same replica.
+//
+// Not yet as on Diego:
+//
+//   - A task whose image is not assembled within the patience is answered with status 503. It is
+//     not accepted before its image is there, as LRPs are.
+//   - Of a build, [opi.Build.EgressRules], MetricTags and OrganizationalUnits, the limits of
+//     processes and of the log rate, and [opi.Source.SkipCertVerify] have no effect.
+//   - A task's definition in answers has the root file system, the log guid and the annotation
+//     alone: the rest is secret or read by no caller.
 //
 // # What is invalid
 //

@@ -34,6 +34,7 @@ type message interface {
 type door struct {
 	http.Handler
 	platform *platform
+	work     *work
 	refusals *opi.Refusals
 	logger   *lagertest.TestLogger
 }
@@ -41,11 +42,12 @@ type door struct {
 func newDoor(p *platform, change ...func(*bbs.Options)) *door {
 	logger := lagertest.NewTestLogger("test")
 	logger.RegisterSink(lager.NewWriterSink(io.Discard, lager.DEBUG))
-	options := bbs.Options{LRPs: p, Refusals: opi.NewRefusals(), Logger: logger}
+	w := newWork()
+	options := bbs.Options{LRPs: p, Tasks: w, Builds: builds{w}, Refusals: opi.NewRefusals(), Logger: logger}
 	for _, f := range change {
 		f(&options)
 	}
-	return &door{Handler: bbs.NewHandler(options), platform: p, refusals: options.Refusals, logger: logger}
+	return &door{Handler: bbs.NewHandler(options), platform: p, work: w, refusals: options.Refusals, logger: logger}
 }
 
 // example returns the bytes of one of Cloud Controller's messages.

@@ -31,6 +31,9 @@ func wireError(doing string, err error) *models.Error {
 	if errors.Is(err, opi.ErrNotFound) {
 		return models.ErrResourceNotFound
 	}
+	if errors.Is(err, opi.ErrExists) {
+		return models.ErrResourceExists
+	}
 	text := cmp.Or(faults(err), opi.Message(err), "the platform can't "+doing+unexplained)
 	if isRefused(err) {
 		return models.NewError(models.Error_InvalidRequest, text)

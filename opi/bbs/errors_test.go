@@ -38,6 +38,11 @@ var requests = map[string]message{
 	"/v1/actual_lrps/list":                    &models.ActualLRPsRequest{},
 	"/v1/actual_lrps/list_by_process_guids":   &models.ActualLRPsByProcessGuidsRequest{ProcessGuids: []string{processGUID}},
 	"/v1/actual_lrps/retire":                  &models.RetireActualLRPRequest{ActualLrpKey: &models.ActualLRPKey{ProcessGuid: processGUID, Domain: "cf-apps"}},
+	"/v1/tasks/get_by_task_guid.r2":           &models.TaskByGuidRequest{TaskGuid: taskGUID},
+	"/v1/tasks/get_by_task_guid.r3":           &models.TaskByGuidRequest{TaskGuid: taskGUID},
+	"/v1/tasks/list.r2":                       &models.TasksRequest{},
+	"/v1/tasks/list.r3":                       &models.TasksRequest{},
+	"/v1/tasks/cancel":                        &models.TaskGuidRequest{TaskGuid: taskGUID},
 }
 
 func TestErrorsOfTheBackEnd(t *testing.T) {
@@ -85,6 +90,7 @@ func TestUnavailableIsAStatus(t *testing.T) {
 	p := newPlatform(dora())
 	p.err = fmt.Errorf("dial 10.0.0.1: %w", opi.ErrUnavailable)
 	d := newDoor(p)
+	d.work.err = p.err
 	for path, request := range requests {
 		body, err := request.Marshal()
 		g.Expect(err).NotTo(HaveOccurred())
@@ -134,6 +140,9 @@ func TestRequestsThatAreInvalid(t *testing.T) {
 		"no key":             {"/v1/actual_lrps/retire", &models.RetireActualLRPRequest{}, "Invalid field: actual_lrp_key"},
 		"negative index":     {"/v1/actual_lrps/retire", &models.RetireActualLRPRequest{ActualLrpKey: &models.ActualLRPKey{ProcessGuid: "a", Index: -1, Domain: "d"}}, "Invalid field: index"},
 		"no guids":           {"/v1/actual_lrps/list_by_process_guids", &models.ActualLRPsByProcessGuidsRequest{}, "process_guids must not be empty"},
+		"get no task":        {"/v1/tasks/get_by_task_guid.r2", &models.TaskByGuidRequest{}, "Invalid field: task_guid"},
+		"cancel no task":     {"/v1/tasks/cancel", &models.TaskGuidRequest{}, "Invalid field: task_guid"},
+		"desire no task":     {"/v1/tasks/desire.r2", &models.DesireTaskRequest{TaskGuid: "a", Domain: "d"}, "Invalid field: task_definition"},
 		"no domain":          {"/v1/domains/upsert", &models.UpsertDomainRequest{Ttl: 120}, "Invalid field: domain"},
 		"long domain":        {"/v1/domains/upsert", &models.UpsertDomainRequest{Domain: strings.Repeat("a", 64)}, "Invalid field: domain"},
 	} {

@@ -1,8 +1,11 @@
 package bbs
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +64,46 @@ func write[M any, R request[M]](f *front, path, doing string, handle func(contex
 // writeOrNote is write with a function that is called once for a failure, whatever failed. Of a
 // message that can't be parsed it gets the part that was.
 func writeOrNote[M any, R request[M]](f *front, path, doing string, handle func(context.Context, R) error, failed func(R, error)) {
+	f.write(path, doing, func(ctx context.Context, r *http.Request, body []byte) error {
+		var message M
+		err := f.parse(body, R(&message))
+		if err == nil {
+			err = handle(ctx, &message)
+		}
+		if err != nil {
+			f.logFailure(r, path, &message, err)
+			failed(&message, err)
+		}
+		return err
+	})
+}
+
+// writeIdentified is write for work that must not be done twice: handle gets what identifies the
+// request.
+func writeIdentified[M any, R request[M]](f *front, path, doing string, handle func(ctx context.Context, message R, identity string) error) {
+	f.write(path, doing, func(ctx context.Context, r *http.Request, body []byte) error {
+		var message M
+		err := f.parse(body, R(&message))
+		if err == nil {
+			err = handle(ctx, &message, identityOf(body, r.Header.Get(requestIDHeader)))
+		}
+		if err != nil {
+			f.logFailure(r, path, &message, err)
+		}
+		return err
+	})
+}
+
+// identityOf identifies a request that is sent again with the same body and id. Without an id
+// no other request has the same identity.
+func identityOf(body []byte, requestID string) string {
+	sum := sha256.Sum256(body)
+	identity := sha256.Sum256(append(sum[:], cmp.Or(requestID, rand.Text())...))
+	return hex.EncodeToString(identity[:])
+}
+
+// write adds a route for a body that is not yet parsed.
+func (f *front) write(path, doing string, do func(ctx context.Context, r *http.Request, body []byte) error) {
 	f.post(path, func(w http.ResponseWriter, r *http.Request) {
 		out := &answer{w: w}
 		body, err := readBody(r.Body)
@@ -73,16 +116,7 @@ func writeOrNote[M any, R request[M]](f *front, path, doing string, handle func(
 		_, err, _ = f.twins.Do(twin, func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), f.patience)
 			defer cancel()
-			var message M
-			err := f.parse(body, R(&message))
-			if err == nil {
-				err = handle(ctx, &message)
-			}
-			if err != nil {
-				f.logFailure(r, path, &message, err)
-				failed(&message, err)
-			}
-			return nil, err
+			return nil, do(ctx, r, body)
 		})
 		out.end(doing, err)
 	})
@@ -155,8 +189,10 @@ func (f *front) logFailure(r *http.Request, path string, message any, err error)
 		data["process_guid"] = named.GetDesiredLrp().GetProcessGuid()
 	case interface{ GetActualLrpKey() *models.ActualLRPKey }:
 		data["process_guid"] = named.GetActualLrpKey().GetProcessGuid()
+	case interface{ GetTaskGuid() string }:
+		data["task_guid"] = named.GetTaskGuid()
 	}
-	if isRefused(err) || errors.Is(err, opi.ErrNotFound) {
+	if isRefused(err) || errors.Is(err, opi.ErrNotFound) || errors.Is(err, opi.ErrExists) {
 		data["reason"] = err.Error()
 		f.logger.Info("refused", data)
 		return

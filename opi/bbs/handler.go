@@ -21,7 +21,9 @@ const defaultPatience = 8 * time.Second
 
 // Options are what the door works with.
 type Options struct {
-	LRPs LRPs
+	LRPs   LRPs
+	Tasks  Tasks
+	Builds Builds
 	// Cells lists cells for operators' tools; nil if there is no list.
 	Cells Cells
 	// Refusals is the memory that all doors share.
@@ -62,6 +64,7 @@ func NewHandler(options Options) http.Handler {
 		WriteFault(w, http.StatusMethodNotAllowed, r.Method+" is not possible on "+r.URL.Path)
 	})
 	newLRPs(options, f.logger).register(f)
+	newTasks(options, f.logger).register(f)
 	newDomains(options.Clock).register(f)
 	registerCells(f, options.Cells)
 	read(f, "/v1/ping", "answer", func(_ context.Context, _ *nothing, out *answer) error {

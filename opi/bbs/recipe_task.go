@@ -29,6 +29,7 @@ func task(wire *models.TaskDefinition, guid, domain string) (opi.Task, error) {
 		Door:               opi.DoorBBS,
 		Name:               taskName(launcher.action.LogSource),
 		Domain:             domain,
+		Annotation:         wire.Annotation,
 		Environment:        variables(wire.EnvironmentVariables, launcher.action.Env),
 		Limits:             limits(wire, launcher.fileDescriptors()),
 		EgressRules:        egressRules(wire),

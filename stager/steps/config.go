@@ -21,6 +21,8 @@ type FetchConfig struct {
 	Workspace string `json:"workspace"`
 	// AppURL is where the app package is, a zip archive.
 	AppURL string `json:"appURL"`
+	// AppChecksum is zero when it is not known.
+	AppChecksum opi.Checksum `json:"appChecksum,omitzero"`
 	// Buildpacks are fetched into their folders (BuildpackPath). Those that the
 	// build container gets in another way, such as an image volume, are left out.
 	// Keys are those of StepKeys.

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	goodFetch = `{"workspace":"/workspace","appURL":"https://u:p@blobs/app?sig=x","buildpacks":[{"name":"ruby","key":"k","url":"https://blobs/k","checksum":{"algorithm":"sha256","value":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"skipDetect":true},{"name":"custom","key":"https://github.com/x/y#main","url":"https://token@github.com/x/y#main"}],"cacheURL":"https://blobs/cache","cacheChecksum":{"algorithm":"sha1","value":"da39a3ee5e6b4b0d3255bfef95601890afd80709"},"tls":{"certificate":"/c","key":"/k","authorities":["/a"]},"parallel":2,"limits":{"archiveBytes":1,"unpackedBytes":2,"entries":3}}`
+	goodFetch = `{"workspace":"/workspace","appURL":"https://u:p@blobs/app?sig=x","appChecksum":{"algorithm":"sha256","value":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},"buildpacks":[{"name":"ruby","key":"k","url":"https://blobs/k","checksum":{"algorithm":"sha256","value":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"skipDetect":true},{"name":"custom","key":"https://github.com/x/y#main","url":"https://token@github.com/x/y#main"}],"cacheURL":"https://blobs/cache","cacheChecksum":{"algorithm":"sha1","value":"da39a3ee5e6b4b0d3255bfef95601890afd80709"},"tls":{"certificate":"/c","key":"/k","authorities":["/a"]},"parallel":2,"limits":{"archiveBytes":1,"unpackedBytes":2,"entries":3}}`
 	goodBuild = `{"workspace":"/tmp","buildpacks":[{"name":"ruby","key":"k","skipDetect":true}],"stack":"cflinuxfs4","environmentFile":"/e","home":"/home/vcap","memoryMiB":1024,"diskMiB":4096}`
 	goodPush  = `{"workspace":"/workspace","stack":"cflinuxfs4","dropletURL":"https://uploader/v1/droplet/g?cc-droplet-upload-uri=https://cc/x","cacheURL":"https://uploader/c","registry":{"address":"registry:5000","prefix":"irene","usernameFile":"/u","passwordFile":"/p","caFile":"/c","plainHTTP":true,"spoolDir":"/s"}}`
 )
@@ -56,6 +56,7 @@ func TestWrongConfigurations(t *testing.T) {
 		"appURL: is not an http or https URL":                      fetch("https://u:p@blobs", "ftp://u:p@blobs"),
 		"cacheURL: is not an http":                                 fetch("https://blobs/cache", "%zz"),
 		"cacheChecksum.algorithm: must be sha1 or sha256":          fetch(`"sha1"`, `"md5"`),
+		"appChecksum.value: is not a digest of that algorithm":     fetch("ba78", "zz78"),
 		"cacheChecksum.value: is not a digest of that algorithm":   fetch("da39", "zz39"),
 		"buildpacks[0].checksum.value: is not a digest":            fetch("e3b0", "e3b"),
 		"buildpacks[0].key: is missing":                            fetch(`"key":"k","url"`, `"key":"","url"`),

@@ -15,6 +15,7 @@ func (c FetchConfig) Validate() error {
 	errs := []error{
 		validateFolder("workspace", c.Workspace),
 		validateURL("appURL", c.AppURL),
+		validateChecksum("appChecksum", c.AppChecksum),
 		validateChecksum("cacheChecksum", c.CacheChecksum),
 		opi.Within("tls", c.TLS.validate()),
 		opi.Within("limits", c.Limits.validate()),

@@ -116,7 +116,7 @@ func (f *fetcher) all(ctx context.Context) error {
 func (f *fetcher) app(ctx context.Context) error {
 	began := time.Now()
 	f.log.Line("Downloading app package...")
-	size, err := f.archive(ctx, transfer.Download{What: "the app package", URL: f.config.AppURL, Trusted: true}, steps.AppFolder)
+	size, err := f.archive(ctx, transfer.Download{What: "the app package", URL: f.config.AppURL, Trusted: true, Checksum: f.config.AppChecksum}, steps.AppFolder)
 	if err != nil {
 		return err
 	}

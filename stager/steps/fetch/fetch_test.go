@@ -178,6 +178,19 @@ func TestWhatCannotBeFetched(t *testing.T) {
 	}
 }
 
+func TestTheAppPackageHasItsChecksum(t *testing.T) {
+	g := NewWithT(t)
+	p := steptest.NewPlatform(t)
+	app := zipOf(t, map[string]string{"f": "x"})
+	store := blobstore(t, p, map[string][]byte{"/app": app})
+	f, err := run(t, steps.FetchConfig{AppURL: store + "/app", AppChecksum: sha256Of(app), TLS: p.Files()})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(f.text(t, steps.AppFolder, "f")).To(Equal("x"))
+
+	_, err = run(t, steps.FetchConfig{AppURL: store + "/app", AppChecksum: sha256Of(nil), TLS: p.Files()})
+	g.Expect(err).To(MatchError(ContainSubstring("the app package at " + store + ": its sha256 checksum is ")))
+}
+
 func TestABuildGoesOnWithoutItsCache(t *testing.T) {
 	p := steptest.NewPlatform(t)
 	store := blobstore(t, p, map[string][]byte{"/app": zipOf(t, nil), "/cache": tgzOf(t, map[string]string{"f": "x"}), "/broken": tgzOf(t, map[string]string{"a": "x", "b": "y"})[:40]})

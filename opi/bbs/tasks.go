@@ -1,0 +1,176 @@
+package bbs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"code.cloudfoundry.org/bbs/models"
+	"code.cloudfoundry.org/lager/v3"
+
+	"github.com/irene-cf/irene/opi"
+)
+
+// Tasks is the back end for tasks. Errors are as those of [LRPs]. They wrap opi.ErrExists for a
+// task that another request desired ([opi.Task.Request]).
+type Tasks interface {
+	// Desire makes sure that the task is on record and will be run once.
+	Desire(ctx context.Context, task opi.Task) error
+	// Present returns a task that ListPresent would have.
+	Present(ctx context.Context, guid string) (opi.PresentTask, error)
+	// ListPresent returns all tasks of a door with no outcome that Cloud Controller has
+	// answered, or fails.
+	ListPresent(ctx context.Context, door opi.Door) ([]opi.PresentTask, error)
+	// Cancel ends the task of a guid; one that has ended stays as it is.
+	Cancel(ctx context.Context, guid string) error
+}
+
+// Builds is the back end for staging. Errors are as those of [Tasks].
+type Builds interface {
+	// Stage makes sure that the build is on record and will be done.
+	Stage(ctx context.Context, build opi.Build) error
+	// CancelStaging ends the build of a guid; one that has ended stays as it is.
+	CancelStaging(ctx context.Context, guid string) error
+}
+
+// taskRoutes are the routes about tasks. For callers, builds are tasks of the domain
+// [stagingDomain].
+type taskRoutes struct {
+	tasks  Tasks
+	builds Builds
+	logger lager.Logger
+}
+
+func newTasks(options Options, logger lager.Logger) *taskRoutes {
+	return &taskRoutes{tasks: options.Tasks, builds: options.Builds, logger: logger}
+}
+
+func (h *taskRoutes) register(f *front) {
+	for _, revision := range []string{".r2", ".r3"} {
+		writeIdentified(f, "/v1/tasks/desire"+revision, "run the task", h.desire)
+		read(f, "/v1/tasks/get_by_task_guid"+revision, "look at the task", h.get)
+		read(f, "/v1/tasks/list"+revision, "list the tasks", h.list)
+	}
+	write(f, "/v1/tasks/cancel", "cancel the task", h.cancel)
+}
+
+// desire answers with success if the task or build is on record for this request. Cloud
+// Controller takes any error for the end of the task or build, also ResourceExists.
+func (h *taskRoutes) desire(ctx context.Context, request *models.DesireTaskRequest, identity string) error {
+	if request.Domain == stagingDomain {
+		return nameTaskGUID(h.stage(ctx, request, identity))
+	}
+	return nameTaskGUID(h.run(ctx, request, identity))
+}
+
+func (h *taskRoutes) run(ctx context.Context, request *models.DesireTaskRequest, identity string) error {
+	task, err := task(request.TaskDefinition, request.TaskGuid, request.Domain)
+	if err != nil {
+		return err // The rules of the domain would find more faults in what is left.
+	}
+	task, odd := task.Normalize()
+	if err := task.Validate(); err != nil {
+		return err
+	}
+	h.logOdd(request, odd)
+	task.Request = identity
+	return h.tasks.Desire(ctx, task)
+}
+
+func (h *taskRoutes) stage(ctx context.Context, request *models.DesireTaskRequest, identity string) error {
+	build, err := build(request.TaskDefinition, request.TaskGuid)
+	if err != nil {
+		return err
+	}
+	build, odd := build.Normalize()
+	if err := build.Validate(); err != nil {
+		return err
+	}
+	h.logOdd(request, odd)
+	build.Request = identity
+	return h.builds.Stage(ctx, build)
+}
+
+func (h *taskRoutes) logOdd(request *models.DesireTaskRequest, odd error) {
+	if faults := faults(odd); faults != "" {
+		h.logger.Info("odd-values", lager.Data{"task_guid": request.TaskGuid, "left_out": faults})
+	}
+}
+
+// nameTaskGUID gives the field of the guid the name that it has in requests about tasks. Other
+// errors stay as they are.
+func nameTaskGUID(err error) error {
+	var errs []error
+	renamed := false
+	for _, field := range opi.FieldErrors(err) {
+		if field.Field == "guid" {
+			renamed = true
+			errs = append(errs, opi.Invalid("task_guid", "%s", field.Reason))
+			continue
+		}
+		errs = append(errs, field)
+	}
+	if !renamed {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+// get answers with a task that is listed. Cloud Controller fails a task that is neither.
+func (h *taskRoutes) get(ctx context.Context, request *models.TaskByGuidRequest, out *answer) error {
+	task, err := h.tasks.Present(ctx, request.TaskGuid)
+	if err != nil {
+		return err
+	}
+	if task.Door != opi.DoorBBS {
+		return fmt.Errorf("find task %s: it was desired by the front door %q: %w", task.GUID, task.Door, opi.ErrNotFound)
+	}
+	return out.message(&models.TaskResponse{Task: wireTask(task)})
+}
+
+// list answers with this door's tasks until Cloud Controller has answered their outcomes.
+func (h *taskRoutes) list(ctx context.Context, request *models.TasksRequest, out *answer) error {
+	tasks, err := h.tasks.ListPresent(ctx, opi.DoorBBS)
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		if request.Domain != "" && request.Domain != task.Domain || request.CellId != "" && request.CellId != task.Cell {
+			continue
+		}
+		if err := out.entry(wireTask(task)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cancel ends a task or a build: Cloud Controller names the guid alone. What has ended, but has
+// an outcome that is not yet answered, is canceled with success.
+func (h *taskRoutes) cancel(ctx context.Context, request *models.TaskGuidRequest) error {
+	err := h.tasks.Cancel(ctx, request.TaskGuid)
+	if errors.Is(err, opi.ErrNotFound) {
+		return h.builds.CancelStaging(ctx, request.TaskGuid)
+	}
+	return err
+}
+
+// wireTask converts a task. What it runs and its callback are left out: they have secrets, and
+// no caller reads them.
+func wireTask(task opi.PresentTask) *models.Task {
+	state := models.Task_Pending
+	if task.Cell != "" {
+		state = models.Task_Running
+	}
+	return &models.Task{
+		TaskDefinition: &models.TaskDefinition{
+			RootFs: wireRootFS(task.Stack, task.Image), LogGuid: task.AppGUID, Annotation: task.Annotation,
+		},
+		TaskGuid:  task.GUID,
+		Domain:    task.Domain,
+		CreatedAt: task.Created.UnixNano(),
+		UpdatedAt: task.Created.UnixNano(),
+		State:     state,
+		CellId:    task.Cell,
+	}
+}
