@@ -113,7 +113,7 @@ func TestValidateDropletsWithoutGUID(t *testing.T) {
 		"a checksum of a length": {opi.Checksum{Algorithm: "sha256", Value: sha1}, "app", []string{"droplet.guid"}},
 		"capitals":               {opi.Checksum{Algorithm: "sha1", Value: strings.ToUpper(sha1)}, "app", []string{"droplet.guid"}},
 		"another algorithm":      {opi.Checksum{Algorithm: "md5", Value: sha1}, "app", []string{"droplet.guid"}},
-		"no checksum":            {opi.Checksum{}, "app", []string{"droplet.guid", "droplet.checksum"}},
+		"no checksum":            {opi.Checksum{}, "app", []string{"droplet.guid"}},
 		"no app":                 {opi.Checksum{Algorithm: "sha1", Value: sha1}, "", []string{"app.guid"}},
 		"an app that names none": {opi.Checksum{Algorithm: "sha1", Value: sha1}, "App", []string{"app.guid"}},
 	} {
