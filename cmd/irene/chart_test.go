@@ -20,9 +20,8 @@ var updateChart = flag.Bool("update-chart", false, "write what configuration key
 
 const chartSchema = "../../deploy/helm/irene/values.schema.json"
 
-// ofTheChart are keys that the chart sets by itself, and those of the BBS door, which it does
-// not expose.
-var ofTheChart = regexp.MustCompile(`^(bbs(\..*)?|listen\.address|observe\.address|listen\.plaintext|kubernetes\.(kubeconfig_file|namespace)|leader_election\.(enabled|namespace|lease_name|identity)|stacks\.launch_file|stager\.program_file)$`)
+// ofTheChart are keys that the chart sets by itself, those of its values bbs included.
+var ofTheChart = regexp.MustCompile(`^(bbs\.listen\.(address|plaintext|tls\.client_names)|bbs\.adopt_opi|listen\.address|observe\.address|listen\.plaintext|kubernetes\.(kubeconfig_file|namespace)|leader_election\.(enabled|namespace|lease_name|identity)|stacks\.launch_file|stager\.program_file)$`)
 
 // ofTheRegistrysChart are those of the registry's configuration.
 var ofTheRegistrysChart = regexp.MustCompile(`^(listen\.address|listen\.tls|storage\.directory|anonymous|users)(\.|$)|^observe\.address$`)

@@ -87,6 +87,16 @@ imagePullSecrets:
 {{- with .Values.tls.clientCA -}}
 {{- $_ := set $files "listen.tls.client_ca_file" . -}}
 {{- end -}}
+{{- with .Values.bbs -}}
+{{- if .enabled -}}
+{{- $own := .tls.secretName | default $tls -}}
+{{- $_ := set $files "bbs.listen.tls.certificate_file" (dict "secret" $own "key" "tls.crt") -}}
+{{- $_ := set $files "bbs.listen.tls.key_file" (dict "secret" $own "key" "tls.key") -}}
+{{- with .tls.clientCA -}}
+{{- $_ := set $files "bbs.listen.tls.client_ca_file" . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.embeddedRegistry -}}
 {{- if .enabled -}}
 {{- $names := printf "%s-registry-users" (include "irene.fullname" $) -}}
@@ -101,6 +111,9 @@ imagePullSecrets:
 {{- end -}}
 {{- if not (hasKey $files "listen.tls.client_ca_file") -}}
 {{- fail (printf "tls.clientCA: name the Secret or ConfigMap, and the key in it, that has the authority of Cloud Controller's client certificate. There is no default: earlier releases took ca.crt of the Secret %s, and whoever got a certificate from its issuer under one of config.listen.tls.client_names was Cloud Controller to Irene. If that issuer signs for Cloud Controller alone, set tls.clientCA to {secret: %s, key: ca.crt} and nothing changes; docs/upgrade.md says what to do otherwise" $tls $tls) -}}
+{{- end -}}
+{{- if and .Values.bbs.enabled (not (hasKey $files "bbs.listen.tls.client_ca_file")) -}}
+{{- fail "bbs.tls.clientCA: name the Secret or ConfigMap, and the key in it, that has the authority of the certificate that Cloud Controller shows to the BBS, as in {secret: cloud-foundry-ca, key: ca.crt}; or set bbs.enabled to false" -}}
 {{- end -}}
 {{- toYaml $files -}}
 {{- end -}}
@@ -141,6 +154,16 @@ imagePullSecrets:
   "observe" (dict "address" ":9102")
   "kubernetes" (dict "namespace" .Values.appNamespace.name)
   "leader_election" (dict "namespace" .Release.Namespace "lease_name" (include "irene.fullname" .)) -}}
+{{- with .Values.bbs -}}
+{{- if .enabled -}}
+{{- if not .clientNames -}}
+{{- fail "bbs.clientNames: the names in the certificates of the clients that may call the BBS API, as in [cloud-controller-ng.service.cf.internal]; or set bbs.enabled to false" -}}
+{{- end -}}
+{{- $_ := set $managed "bbs" (dict
+  "adopt_opi" .adoptOPI
+  "listen" (dict "address" ":8889" "tls" (dict "client_names" .clientNames))) -}}
+{{- end -}}
+{{- end -}}
 {{- $config = mergeOverwrite $config $managed -}}
 {{- range $key, $source := include "irene.files" . | fromYaml -}}
 {{- $parts := splitList "." $key -}}
