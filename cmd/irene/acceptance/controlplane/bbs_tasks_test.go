@@ -57,6 +57,7 @@ var _ = Describe("A task of the BBS door", func() {
 		Expect(desire(request)).To(BeNil())
 		Expect(listed()).To(ConsistOf(t.guid))
 		Expect(desire(request).Type).To(Equal(models.Error_ResourceExists), "it is another request")
+		t.placed(ctx)
 		t.exits(ctx, 3, "Error")
 		Eventually(t.received).Should(HaveLen(1))
 		Expect(string(t.received()[0].Body)).To(MatchJSON(`{"task_guid":"` + t.guid + `","failed":true,"failure_reason":"Exited with status 3"}`))
