@@ -27,8 +27,9 @@ func validateFiles(files []File) error {
 		field := fmt.Sprintf("files[%d].path", i)
 		total += len(file.Path) + len(file.Content)
 		switch {
-		case file.Path == "" || path.IsAbs(file.Path) || path.Clean(file.Path) != file.Path || file.Path == ".." || strings.HasPrefix(file.Path, "../"):
-			errs = append(errs, Invalid(field, "%q is not a relative path without '.', '..' and empty parts", abbreviate(file.Path)))
+		case file.Path == "" || path.IsAbs(file.Path) || path.Clean(file.Path) != file.Path || strings.HasPrefix(file.Path, ".."):
+			// Kubernetes keeps names that begin with ".." for itself.
+			errs = append(errs, Invalid(field, "%q is not a relative path without '.', '..' and empty parts that does not begin with '..'", abbreviate(file.Path)))
 		case strings.ContainsRune(file.Path, 0) || len(file.Path) > 1024:
 			errs = append(errs, Invalid(field, "must have at most 1024 bytes and no NUL byte"))
 		case seen[file.Path]:

@@ -50,7 +50,8 @@ func TestFilesAreChecked(t *testing.T) {
 		fields []string
 	}{
 		"nested":     {file("db/host"), nil},
-		"dots":       {file("..data"), nil},
+		"dots":       {file("..data"), []string{"files[0].path"}},
+		"one dot":    {file(".pgpass"), nil},
 		"empty":      {file(""), []string{"files[0].path"}},
 		"absolute":   {file("/etc/passwd"), []string{"files[0].path"}},
 		"upwards":    {file("../x"), []string{"files[0].path"}},

@@ -181,9 +181,11 @@ func (r *StackRoll) candidates(ctx context.Context) (apps [][]rollCandidate, tot
 	return apps, total, nil
 }
 
-// concerns is whether an LRP is to be moved, or was left under way by an earlier roll.
+// concerns reports whether an LRP is to be moved, or was left under way by an earlier roll. One
+// that waits for its image gets it on the current revision.
 func (r *StackRoll) concerns(set *appsv1.StatefulSet) bool {
-	return set.DeletionTimestamp == nil && set.Annotations[keys.Stack] == r.options.Stack &&
+	_, awaited := set.Annotations[keys.AwaitedImage]
+	return set.DeletionTimestamp == nil && !awaited && set.Annotations[keys.Stack] == r.options.Stack &&
 		(revisionOf(set) != r.options.Revision || underWay(set))
 }
 
