@@ -30,7 +30,7 @@ func (l *LRPs) EachListed(_ context.Context, doors []opi.Door, visit func(*opi.L
 			Domain:        lrp.Domain,
 			Instances:     lrp.Instances,
 			Annotation:    lrp.Annotation,
-			Routes:        opi.RouteTexts{HTTP: lrp.Routes, Internal: lrp.InternalRoutes, TCP: lrp.TCPRoutes, Other: lrp.OtherRoutes},
+			Routes:        lrp.RouteTexts(),
 			AppGUID:       lrp.AppGUID,
 			PlacementTag:  lrp.IsolationSegment,
 			Stack:         lrp.Stack,

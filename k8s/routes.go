@@ -25,5 +25,5 @@ func RoutesOf(lrp view.LRP) (opi.Routes, error) {
 
 // storedRoutes returns the routes as they were desired, of the kinds that can be read.
 func storedRoutes(lrp view.LRP) (opi.Routes, error) {
-	return render.RouteTexts{HTTP: lrp.Routes, Internal: lrp.InternalRoutes, TCP: lrp.TCPRoutes, Other: lrp.OtherRoutes}.Decode()
+	return render.DecodeRoutes(lrp.RouteTexts())
 }

@@ -32,19 +32,12 @@ type tcpRoute struct {
 	Port            int32  `json:"port"`
 }
 
-// RouteTexts are the texts of the annotations that hold an LRP's routes. Empty text means
-// that there are none of the kind.
-type RouteTexts struct {
-	// HTTP is that of [keys.Routes], Internal of [keys.InternalRoutes], TCP of
-	// [keys.TCPRoutes] and Other of [keys.OtherRoutes].
-	HTTP, Internal, TCP, Other string
-}
-
-// Decode returns the routes as they were desired.
+// DecodeRoutes returns the routes in the texts of the annotations [keys.Routes],
+// [keys.InternalRoutes], [keys.TCPRoutes] and [keys.OtherRoutes], as they were desired.
 //
 // What is not JSON of the right form is an error that names the annotation. All other routes,
 // of that annotation and of the other ones, are returned all the same.
-func (t RouteTexts) Decode() (opi.Routes, error) {
+func DecodeRoutes(t opi.RouteTexts) (opi.Routes, error) {
 	http, httpErr := decodeRoutes[httpRoute](keys.Routes, t.HTTP)
 	internal, internalErr := decodeRoutes[internalRoute](keys.InternalRoutes, t.Internal)
 	tcp, tcpErr := decodeRoutes[tcpRoute](keys.TCPRoutes, t.TCP)

@@ -45,9 +45,9 @@ func TestFormOfStoredRoutes(t *testing.T) {
 		keys.TCPRoutes:   `[{"router_group_guid":"group","external_port":61001,"port":8082}]`,
 		keys.OtherRoutes: `{"new-router":[{"any":1}]}`,
 	}))
-	g.Expect(RouteTexts{
+	g.Expect(DecodeRoutes(opi.RouteTexts{
 		HTTP: text, Internal: annotations[keys.InternalRoutes], TCP: annotations[keys.TCPRoutes], Other: annotations[keys.OtherRoutes],
-	}.Decode()).To(Equal(routes))
+	})).To(Equal(routes))
 }
 
 func TestChangesSpeakOnlyOfWhatTheUpdateSpeaksOf(t *testing.T) {

@@ -181,6 +181,11 @@ func surgeOf(set *appsv1.StatefulSet, replicas int) int {
 	return min(max(surge, 0), replicas)
 }
 
+// RouteTexts returns the texts of all annotations with routes.
+func (l *LRP) RouteTexts() opi.RouteTexts {
+	return opi.RouteTexts{HTTP: l.Routes, Internal: l.InternalRoutes, TCP: l.TCPRoutes, Other: l.OtherRoutes}
+}
+
 // PortList returns the ports of the template's first container.
 func (l *LRP) PortList() []int32 {
 	if l.Ports == "" {

@@ -14,7 +14,7 @@ import (
 // compareStoredRoutes expects the same from the texts as from the routes that they decode to.
 // Texts that can't be decoded are not compared, but what is answered for them is JSON.
 func compareStoredRoutes(g Gomega, texts opi.RouteTexts) {
-	routes, err := render.RouteTexts(texts).Decode()
+	routes, err := render.DecodeRoutes(texts)
 	lrp := dora()
 	lrp.Routes = routes
 	p := newPlatform(lrp)
