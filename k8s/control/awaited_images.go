@@ -169,7 +169,7 @@ func (a *AwaitedImages) findLRP(ctx context.Context, i *awaitedImage) (reconcile
 
 // assembleImage waits for the image. What went wrong is written down for users.
 func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedImage) (reconcile.Result, error) {
-	recorded, err := render.RecordedLRP(i.set)
+	recorded, err := recordedOn(i.set)
 	switch {
 	case errors.Is(err, render.ErrNoDroplet):
 		// The annotation was written by hand: the image is whatever the template names.
@@ -177,9 +177,6 @@ func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedImage) (rec
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{Last: true}, err
-	}
-	if stack := i.set.Annotations[keys.Stack]; stack != "" {
-		recorded.RootFS.Stack = stack
 	}
 	i.to, err = a.options.Images.Assemble(ctx, recorded)
 	if err == nil {
@@ -198,51 +195,71 @@ func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedImage) (rec
 
 // note writes down why there is no image, and returns the time until the next attempt.
 func (a *AwaitedImages) note(ctx context.Context, set *appsv1.StatefulSet, cause error) (again time.Duration, err error) {
-	ongoing := errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, opi.ErrRefused)
-	lasting := errors.Is(cause, opi.ErrRefused)
-	text := opi.PlainText(cmp.Or(opi.Message(cause), "the platform can't get the app's image ready at present; it goes on trying"), maxEventMessage)
-	outcome := "unavailable"
-	switch {
-	case ongoing:
-		outcome = "ongoing"
-	case lasting:
-		outcome = "refused"
-	}
+	outcome := outcomeOf(cause)
 	a.metrics.attempts.WithLabelValues(outcome).Inc()
 	var held view.LRP
-	fresh := false
+	isNew := false
 	err = a.options.StatefulSets.Change(ctx, set, func(set *appsv1.StatefulSet) (*live.Patch, error) {
-		held, fresh = a.options.View.FromLive(set), false
+		held, isNew = a.options.View.FromLive(set), false
 		if held.Awaited == nil {
 			return nil, nil
 		}
-		now := a.options.Clock.Now()
-		awaited := *held.Awaited
-		if fresh = awaited.Fault != text || awaited.Lasting != lasting; fresh {
-			awaited.Fault, awaited.Lasting, awaited.Since = text, lasting, now.UTC().Truncate(time.Second)
+		var noted view.AwaitedImage
+		noted, again = after(*held.Awaited, cause, a.options.Clock.Now().UTC())
+		if noted == *held.Awaited {
+			return nil, nil
 		}
-		if again = awaitOngoing; !ongoing {
-			most := awaitMost
-			if lasting {
-				most = awaitRefusedMost
-			}
-			again = doubled(awaitFirst, awaited.Attempts, most)
-			awaited.Attempts++
-			awaited.Next = now.UTC().Add(again)
-		} else if !fresh {
-			return nil, nil // nothing to write
-		}
-		annotation, err := awaited.Encode()
+		isNew = noted.Fault != held.Awaited.Fault || noted.Lasting != held.Awaited.Lasting
+		annotation, err := noted.Encode()
 		if err != nil {
 			return nil, err
 		}
 		return &live.Patch{Metadata: live.Metadata{Annotations: map[string]*string{keys.AwaitedImage: &annotation}}}, nil
 	})
-	if err == nil && fresh && !ongoing {
+	if err == nil && isNew && outcome != imageOngoing {
+		text := faultText(cause)
 		a.options.Events.Event(live.Reference(held), corev1.EventTypeWarning, "ImageMissing", text)
-		a.logger.Info("image-missing", lager.Data{"process_guid": held.ProcessGUID(), "statefulset": held.Name, "lasting": lasting, "reason": cause.Error()})
+		a.logger.Info("image-missing", lager.Data{
+			"process_guid": held.ProcessGUID(), "statefulset": held.Name, "lasting": outcome == imageRefused, "reason": cause.Error(),
+		})
 	}
 	return again, err
+}
+
+// after returns what is known of an awaited image once an attempt has failed, and the pause
+// before the next one. Work that goes on counts as no attempt.
+func after(awaited view.AwaitedImage, cause error, now time.Time) (view.AwaitedImage, time.Duration) {
+	outcome, text := outcomeOf(cause), faultText(cause)
+	lasting := outcome == imageRefused
+	if awaited.Fault != text || awaited.Lasting != lasting {
+		awaited.Fault, awaited.Lasting, awaited.Since = text, lasting, now.Truncate(time.Second)
+	}
+	if outcome == imageOngoing {
+		return awaited, awaitOngoing
+	}
+	most := awaitMost
+	if lasting {
+		most = awaitRefusedMost
+	}
+	pause := doubled(awaitFirst, awaited.Attempts, most)
+	awaited.Attempts++
+	awaited.Next = now.Add(pause)
+	return awaited, pause
+}
+
+func outcomeOf(cause error) string {
+	switch {
+	case errors.Is(cause, opi.ErrRefused):
+		return imageRefused
+	case errors.Is(cause, context.DeadlineExceeded):
+		return imageOngoing
+	}
+	return imageUnavailable
+}
+
+// faultText explains to users why there is no image.
+func faultText(cause error) string {
+	return opi.PlainText(cmp.Or(opi.Message(cause), "the platform can't get the app's image ready at present; it goes on trying"), maxEventMessage)
 }
 
 // startInstances lets the LRP run. An update may have changed the number of instances, or
@@ -277,44 +294,9 @@ func (a *AwaitedImages) startInstances(ctx context.Context, i *awaitedImage) (re
 		return reconcile.Result{}, err
 	}
 	if started != nil {
-		a.metrics.attempts.WithLabelValues("assembled").Inc()
+		a.metrics.attempts.WithLabelValues(assembledImage).Inc()
 		a.metrics.seconds.Observe(a.options.Clock.Since(started.Created).Seconds())
 		a.logger.Info("started", lager.Data{"process_guid": started.ProcessGUID(), "statefulset": started.Name, "instances": started.Awaited.Instances, "image": i.image})
 	}
 	return reconcile.Result{}, nil
-}
-
-type awaitedImageMetrics struct {
-	attempts *prometheus.CounterVec
-	seconds  prometheus.Histogram
-}
-
-func newAwaitedImageMetrics(options AwaitedImagesOptions) awaitedImageMetrics {
-	m := awaitedImageMetrics{
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "irene_awaited_image_attempts_total",
-			Help: "Attempts at images of LRPs that were accepted before their images were in the registry, by outcome: assembled, ongoing, unavailable, refused.",
-		}, []string{"outcome"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "irene_awaited_image_seconds",
-			Help:    "Time from the acceptance of an LRP to its image being in the registry.",
-			Buckets: prometheus.ExponentialBuckets(0.5, 2, 12),
-		}),
-	}
-	for _, outcome := range []string{"assembled", "ongoing", "unavailable", "refused"} {
-		m.attempts.WithLabelValues(outcome)
-	}
-	options.Registerer.MustRegister(m.attempts, m.seconds, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "irene_awaited_image_lrps",
-		Help: "LRPs that have no instances because their images are not in the registry yet.",
-	}, func() float64 {
-		waiting := 0
-		options.View.EachLRP(func(lrp *view.LRP) {
-			if lrp.Awaited != nil {
-				waiting++
-			}
-		})
-		return float64(waiting)
-	}))
-	return m
 }

@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/irene-cf/irene/k8s/apierror"
-	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/reconcile"
 	"github.com/irene-cf/irene/k8s/render"
@@ -92,7 +91,7 @@ func (l *LostImages) assembleImage(ctx context.Context, i *lostImage) (reconcile
 		return failed, err
 	}
 	i.open.postpone(l.options.Clock.Now())
-	recorded, err := render.RecordedLRP(set)
+	recorded, err := recordedOn(set)
 	if errors.Is(err, render.ErrNoDroplet) {
 		l.mutex.Lock()
 		defer l.mutex.Unlock()
@@ -101,9 +100,6 @@ func (l *LostImages) assembleImage(ctx context.Context, i *lostImage) (reconcile
 	}
 	if err != nil {
 		return failed, err
-	}
-	if stack := set.Annotations[keys.Stack]; stack != "" {
-		recorded.RootFS.Stack = stack
 	}
 	if i.open.replaced {
 		l.tellOnce(i.lrp, i.open, "still", "its nodes still can't pull its image, although it was put together again: "+i.waiting[0].Container.Waiting.Message)

@@ -12,6 +12,7 @@ import (
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
+	"github.com/irene-cf/irene/opi"
 )
 
 // movePatch moves a buildpack app's template to another image and says so wherever it
@@ -36,6 +37,16 @@ func movePatch(set *appsv1.StatefulSet, to render.AppImage, image string) (*live
 			Spec:     live.Containers{Containers: []live.Container{{Name: keys.AppContainer, Image: image}}},
 		}},
 	}, nil
+}
+
+// recordedOn returns the LRP that a StatefulSet was made from, on the stack that it runs on at
+// present. Errors are those of [render.RecordedLRP].
+func recordedOn(set *appsv1.StatefulSet) (opi.LRP, error) {
+	recorded, err := render.RecordedLRP(set)
+	if stack := set.Annotations[keys.Stack]; err == nil && stack != "" {
+		recorded.RootFS.Stack = stack
+	}
+	return recorded, err
 }
 
 // rolledFrom is what an LRP ran on before it was moved.
