@@ -243,47 +243,33 @@ func (l *LRPs) desireAgain(ctx context.Context, existing view.LRP, lrp opi.LRP, 
 // updateTo returns the update that brings what exists to the desired instances, routes,
 // annotation and metric tags; it has only what differs.
 func updateTo(lrp opi.LRP, existing view.LRP) (opi.LRPUpdate, error) {
-	update := opi.LRPUpdate{}
+	wanted := lrp.Changeable()
+	changes, err := render.ChangesFor(wanted)
+	if err != nil {
+		return opi.LRPUpdate{}, err
+	}
+	present := updatedAnnotations(existing)
+	var update opi.LRPUpdate
 	if existing.Instances != lrp.Instances {
 		update.Instances = &lrp.Instances
 	}
-	http, err := render.EncodeHTTPRoutes(lrp.Routes.HTTP)
-	if err != nil {
-		return opi.LRPUpdate{}, err
+	if changes.Changes(present, keys.Routes) {
+		update.Routes.HTTP = wanted.Routes.HTTP
 	}
-	if existing.Routes != http {
-		update.Routes.HTTP = &lrp.Routes.HTTP
+	if changes.Changes(present, keys.InternalRoutes) {
+		update.Routes.Internal = wanted.Routes.Internal
 	}
-	internal, err := render.EncodeInternalRoutes(lrp.Routes.Internal)
-	if err != nil {
-		return opi.LRPUpdate{}, err
+	if changes.Changes(present, keys.TCPRoutes) {
+		update.Routes.TCP = wanted.Routes.TCP
 	}
-	if existing.InternalRoutes != internal {
-		update.Routes.Internal = &lrp.Routes.Internal
+	if changes.Changes(present, keys.OtherRoutes) {
+		update.Routes.Other = wanted.Routes.Other
 	}
-	tcp, err := render.EncodeTCPRoutes(lrp.Routes.TCP)
-	if err != nil {
-		return opi.LRPUpdate{}, err
+	if changes.Changes(present, keys.MetricTags) {
+		update.MetricTags = wanted.MetricTags
 	}
-	if existing.TCPRoutes != tcp {
-		update.Routes.TCP = &lrp.Routes.TCP
-	}
-	other, err := render.EncodeOtherRoutes(lrp.Routes.Other)
-	if err != nil {
-		return opi.LRPUpdate{}, err
-	}
-	if existing.OtherRoutes != other {
-		update.Routes.Other = &lrp.Routes.Other
-	}
-	tags, err := render.EncodeMetricTags(lrp.MetricTags)
-	if err != nil {
-		return opi.LRPUpdate{}, err
-	}
-	if existing.MetricTags() != tags {
-		update.MetricTags = &lrp.MetricTags
-	}
-	if existing.Annotation != lrp.Annotation {
-		update.Annotation = &lrp.Annotation
+	if changes.Changes(present, keys.LastUpdated) {
+		update.Annotation = wanted.Annotation
 	}
 	if existing.Door != lrp.Door {
 		update.Door = &lrp.Door

@@ -51,6 +51,16 @@ func (u RoutesUpdate) Routes() Routes {
 	return routes
 }
 
+// Changeable returns the update that gives an LRP all that this one has of what updates change,
+// its instances, door and domain aside.
+func (l LRP) Changeable() LRPUpdate {
+	return LRPUpdate{
+		Routes:     RoutesUpdate{HTTP: &l.Routes.HTTP, TCP: &l.Routes.TCP, Internal: &l.Routes.Internal, Other: &l.Routes.Other},
+		Annotation: &l.Annotation,
+		MetricTags: &l.MetricTags,
+	}
+}
+
 // Validate checks the parts that are given.
 func (u LRPUpdate) Validate() error {
 	var errs []error

@@ -129,7 +129,7 @@ func ChangesFor(update opi.LRPUpdate) (AnnotationChanges, error) {
 		set(keys.OtherRoutes, text)
 	}
 	if update.MetricTags != nil {
-		text, err := EncodeMetricTags(*update.MetricTags)
+		text, err := encodeMetricTags(*update.MetricTags)
 		if err != nil {
 			return nil, err
 		}
@@ -142,6 +142,16 @@ func ChangesFor(update opi.LRPUpdate) (AnnotationChanges, error) {
 		changes[keys.LastUpdated] = update.Annotation
 	}
 	return changes, nil
+}
+
+// Changes reports whether Apply would change the annotation of a key.
+func (c AnnotationChanges) Changes(annotations map[string]string, key string) bool {
+	value, present := annotations[key]
+	wanted := c[key]
+	if wanted == nil {
+		return present
+	}
+	return !present || value != *wanted
 }
 
 // Apply changes annotations, those that updates replace, and returns an error if they grow

@@ -56,13 +56,7 @@ func (s Settings) rendering(lrp opi.LRP, image ResolvedImage, request string, ke
 	if err != nil {
 		return rendering{}, err
 	}
-	changes, err := ChangesFor(opi.LRPUpdate{
-		Routes: opi.RoutesUpdate{
-			HTTP: &lrp.Routes.HTTP, Internal: &lrp.Routes.Internal, TCP: &lrp.Routes.TCP, Other: &lrp.Routes.Other,
-		},
-		Annotation: &lrp.Annotation,
-		MetricTags: &lrp.MetricTags,
-	})
+	changes, err := ChangesFor(lrp.Changeable())
 	if err != nil {
 		return rendering{}, err
 	}

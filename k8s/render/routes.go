@@ -128,8 +128,8 @@ func EncodeOtherRoutes(routes map[string]json.RawMessage) (string, error) {
 	return string(text), nil
 }
 
-// EncodeMetricTags returns the text of [keys.MetricTags], empty for no tags.
-func EncodeMetricTags(tags map[string]opi.MetricTag) (string, error) {
+// encodeMetricTags returns the text of [keys.MetricTags], empty for no tags.
+func encodeMetricTags(tags map[string]opi.MetricTag) (string, error) {
 	if len(tags) == 0 {
 		return "", nil
 	}
