@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -94,13 +93,5 @@ func listenBBS(config BBS, api door, requests *requestMetrics, logger lager.Logg
 
 // examineBBSListener looks at the certificates of the BBS door.
 func examineBBSListener(_ context.Context, e examination) []finding {
-	listen := e.config.BBS.Listen
-	if listen.Plaintext {
-		return []finding{{Check: "bbs.listen.plaintext", Verdict: verdictWarning,
-			Found: "the BBS API is served without TLS, to whoever is on this machine", Mend: "set bbs.listen.tls for anything but a trial"}}
-	}
-	return []finding{
-		e.certificate("bbs.listen.tls.certificate_file", listen.TLS.CertificateFile, listen.TLS.KeyFile, x509.ExtKeyUsageServerAuth),
-		e.authorities("bbs.listen.tls.client_ca_file", listen.TLS.ClientCAFile),
-	}
+	return e.listener(bbsListener, "the BBS API", e.config.BBS.Listen)
 }

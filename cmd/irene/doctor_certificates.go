@@ -18,16 +18,23 @@ const expiryNotice = 30 * 24 * time.Hour
 
 // examineListener looks at the certificates of the API, and at the one of its caller.
 func examineListener(_ context.Context, e examination) []finding {
-	listen := e.config.Listen
+	found := e.listener("listen", "the API", e.config.Listen)
+	if !e.config.Listen.Plaintext {
+		found = append(found, e.caller())
+	}
+	return found
+}
+
+// listener looks at the certificates of a door's listener, which has its settings below a key.
+func (e examination) listener(key, door string, listen Listen) []finding {
 	if listen.Plaintext {
-		return []finding{{Check: "listen.plaintext", Verdict: verdictWarning,
-			Found: "the API is served without TLS, to whoever is on this machine", Mend: "set listen.tls for anything but a trial"}}
+		return []finding{{Check: key + ".plaintext", Verdict: verdictWarning,
+			Found: door + " is served without TLS to every program on the machine", Mend: "set " + key + ".tls for anything but a trial"}}
 	}
-	found := []finding{
-		e.certificate("listen.tls.certificate_file", listen.TLS.CertificateFile, listen.TLS.KeyFile, x509.ExtKeyUsageServerAuth),
-		e.authorities("listen.tls.client_ca_file", listen.TLS.ClientCAFile),
+	return []finding{
+		e.certificate(key+".tls.certificate_file", listen.TLS.CertificateFile, listen.TLS.KeyFile, x509.ExtKeyUsageServerAuth),
+		e.authorities(key+".tls.client_ca_file", listen.TLS.ClientCAFile),
 	}
-	return append(found, e.caller())
 }
 
 // caller looks at what Cloud Controller shows. It reads its key as RSA, so another kind

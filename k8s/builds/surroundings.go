@@ -7,8 +7,8 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// surroundings are what user code finds in a build beside its buildpacks, as in an instance of
-// the app.
+// surroundings hold what user code finds in a build in addition to its buildpacks, as in an
+// instance of the app.
 type surroundings struct {
 	mounted   []render.MountedVolume
 	variables []corev1.EnvVar

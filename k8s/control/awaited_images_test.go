@@ -115,7 +115,7 @@ func (o *oneLRP) written() int {
 	return o.writes
 }
 
-// assembly answers as it is told to.
+// assembly returns the error that was set.
 type assembly struct {
 	mutex sync.Mutex
 	err   error
@@ -144,7 +144,7 @@ func (a *assembly) times() int {
 
 var awaitedID = opi.LRPIdentifier{GUID: "guid", Version: "version"}
 
-// awaiting is an LRP of two instances whose image is awaited, and the controller.
+// awaiting has an LRP of two instances that wait for their image, and the controller.
 type awaiting struct {
 	*oneLRP
 	*assembly

@@ -27,7 +27,7 @@
 //     Options.Patient, only then; in neither case does the early attempt count.
 //   - [Loop.Run] owns all goroutines of the workers. When ctx ends it begins with no other
 //     key. Reconciles in progress see the end at once, or go on for Options.Drain.
-//   - A failed step does not keep back those after it, unless it says so ([Result]). The error
+//   - A failed step does not keep back those after it, unless its [Result] does. The error
 //     begins with the step's name, and irene_reconcile_step_failures_total counts it.
 //
 // Less formally: k8s/control makes a loop each time that this replica becomes the leader, and

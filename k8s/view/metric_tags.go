@@ -9,8 +9,7 @@ import (
 // tagShape is the text of an LRP's metric tags in which values that the LRP has anyway, such
 // as names and guids of its app, space and organization, are replaced by marks. Most LRPs of a
 // platform have the same shape, which is then in memory once. The texts themselves would
-// double what the view keeps of an LRP.
-// The zero value stands for no tags.
+// double what the view keeps of an LRP. The zero value stands for no tags.
 type tagShape struct{ handle unique.Handle[string] }
 
 // tagMark begins a mark, which ends with the value's letter. JSON has no such byte.

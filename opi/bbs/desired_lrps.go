@@ -127,7 +127,7 @@ func wireModification(tag opi.ModificationTag) *models.ModificationTag {
 	return &models.ModificationTag{Epoch: tag.Epoch, Index: tag.Index}
 }
 
-// update answers with success if the LRP has what the request says. Parts that are absent
+// update answers with success if the LRP has what the request asks for. Parts that are absent
 // stay as they are; of routes, a kind that is absent loses its routes, but for those for SSH.
 func (h *lrpRoutes) update(ctx context.Context, request *models.UpdateDesiredLRPRequest) error {
 	id := opi.ParseProcessGUID(request.ProcessGuid)

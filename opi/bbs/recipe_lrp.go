@@ -67,7 +67,7 @@ func desiredLRP(wire *models.DesiredLRP) (opi.LRP, error) {
 	return lrp, err
 }
 
-// webProcess is the type of the process that routes are mapped to unless users say otherwise.
+// webProcess is the type of the process that routes are mapped to unless users choose another.
 const webProcess = "web"
 
 // listens reports whether routes or checks lead to the LRP, or routes may as soon as users map

@@ -8,7 +8,7 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// listSchedulingInfos answers with all LRPs of a domain. Cloud Controller asks for it every
+// listSchedulingInfos answers with all LRPs of a domain. Cloud Controller requests it every
 // 30 s, desires what is missing and stops what it does not have itself: the list is complete
 // and has LRPs of no other domain. Entries come in no order.
 func (h *lrpRoutes) listSchedulingInfos(ctx context.Context, request *models.DesiredLRPsRequest, out *answer) error {
