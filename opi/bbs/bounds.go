@@ -22,14 +22,20 @@ const (
 
 var errOutOfBounds = errors.New("the message has too many parts or levels")
 
-// checkBounds returns an error if body is not a message of the type, or exceeds the bounds.
-// It allocates nothing that depends on body.
-func checkBounds(body []byte, message reflect.Type) error {
-	parts := 0
-	return countParts(body, partsOf(message), &parts, 1)
+// bounds checks messages before they are parsed. It is safe for concurrent use.
+type bounds struct {
+	// known holds the results of partsOf by type.
+	known sync.Map // of reflect.Type to map[protowire.Number]reflect.Type
 }
 
-func countParts(body []byte, fields map[protowire.Number]reflect.Type, parts *int, level int) error {
+// check returns an error if body is not a message of the type, or exceeds the bounds. It
+// allocates nothing that depends on body.
+func (b *bounds) check(body []byte, message reflect.Type) error {
+	parts := 0
+	return b.countParts(body, b.partsOf(message), &parts, 1)
+}
+
+func (b *bounds) countParts(body []byte, fields map[protowire.Number]reflect.Type, parts *int, level int) error {
 	if level > maxLevels {
 		return errOutOfBounds
 	}
@@ -48,7 +54,7 @@ func countParts(body []byte, fields map[protowire.Number]reflect.Type, parts *in
 		}
 		if part, known := fields[number]; known && kind == protowire.BytesType {
 			content, _ := protowire.ConsumeBytes(body)
-			if err := countParts(content, partsOf(part), parts, level+1); err != nil {
+			if err := b.countParts(content, b.partsOf(part), parts, level+1); err != nil {
 				return err
 			}
 		}
@@ -57,12 +63,9 @@ func countParts(body []byte, fields map[protowire.Number]reflect.Type, parts *in
 	return nil
 }
 
-// parts holds the result of [partsOf] by type.
-var parts sync.Map // of reflect.Type to map[protowire.Number]reflect.Type
-
 // partsOf returns the fields of a generated type that are messages, by their number.
-func partsOf(message reflect.Type) map[protowire.Number]reflect.Type {
-	if known, ok := parts.Load(message); ok {
+func (b *bounds) partsOf(message reflect.Type) map[protowire.Number]reflect.Type {
+	if known, ok := b.known.Load(message); ok {
 		return known.(map[protowire.Number]reflect.Type)
 	}
 	fields := map[protowire.Number]reflect.Type{}
@@ -76,7 +79,7 @@ func partsOf(message reflect.Type) map[protowire.Number]reflect.Type {
 			fields[number] = part
 		}
 	}
-	parts.Store(message, fields)
+	b.known.Store(message, fields)
 	return fields
 }
 

@@ -149,7 +149,7 @@ func readBody(body io.Reader) ([]byte, error) {
 
 // parse reads a message, and applies Diego's rules for it where there are any.
 func (f *front) parse(body []byte, message interface{ Unmarshal(body []byte) error }) error {
-	if err := checkBounds(body, reflect.TypeOf(message).Elem()); err != nil {
+	if err := f.bounds.check(body, reflect.TypeOf(message).Elem()); err != nil {
 		return fmt.Errorf("%w: %w", models.ErrBadRequest, err)
 	}
 	if err := message.Unmarshal(body); err != nil {

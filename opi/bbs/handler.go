@@ -42,6 +42,7 @@ type front struct {
 	logger   lager.Logger
 	patience time.Duration
 	twins    singleflight.Group
+	bounds   bounds
 	router   *httprouter.Router
 }
 
