@@ -7,7 +7,8 @@ BIN := $(CURDIR)/bin
 STATE := $(CURDIR)/.irene
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-build := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# build,NAME,PACKAGE builds a static program into bin.
+build = CGO_ENABLED=0 GO='$(GO)' fixtures/cluster/go-build $(BIN)/$(1) $(2) -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 say = @printf '\n== %s\n'
 
 .PHONY: help
@@ -15,7 +16,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .PHONY: run
-run: deps cluster-node binaries ## run Irene on an embedded Kubernetes with a sample app, and say what to look at
+run: deps cluster-run binaries ## run Irene on an embedded Kubernetes with a sample app, and say what to look at
 	@$(BIN)/irene-dev up --dir $(STATE) --bin $(BIN)
 
 .PHONY: push
@@ -95,12 +96,12 @@ lint: ## what CI checks beside tests
 .PHONY: binaries
 binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 	$(say) "build irene (about a minute the first time)"
-	@$(build) -o $(BIN)/irene ./cmd/irene
-	@$(build) -o $(BIN)/launch ./cmd/launch
-	@$(build) -o $(BIN)/irene-stage ./cmd/irene-stage
-	@$(build) -o $(BIN)/irene-dev ./cmd/irene-dev
-	@$(build) -o $(BIN)/sampleapp ./fixtures/sampleapp
-	@$(build) -o $(BIN)/fileserver ./fixtures/buildpack/fileserver
+	@$(call build,irene,./cmd/irene)
+	@$(call build,launch,./cmd/launch)
+	@$(call build,irene-stage,./cmd/irene-stage)
+	@$(call build,irene-dev,./cmd/irene-dev)
+	@$(call build,sampleapp,./fixtures/sampleapp)
+	@$(call build,fileserver,./fixtures/buildpack/fileserver)
 
 $(BIN):
 	@mkdir -p $@
@@ -108,7 +109,7 @@ $(BIN):
 .PHONY: helm
 helm: | $(BIN) # the release that the chart is tested with
 	$(say) "build helm (2 minutes the first time)"
-	@cd .ci/helm && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/helm helm.sh/helm/v4/cmd/helm
+	@cd .ci/helm && CGO_ENABLED=0 GO='$(GO)' ../../fixtures/cluster/go-build $(BIN)/helm helm.sh/helm/v4/cmd/helm -trimpath -ldflags "-s -w"
 
 .PHONY: images
 images: ## build the image of irene, the same from the same source, and push it: make images REGISTRY=registry.example; PLATFORMS=linux/amd64,linux/arm64 for more
@@ -120,6 +121,11 @@ images: ## build the image of irene, the same from the same source, and push it:
 cluster-control-plane: | $(BIN) # the embedded Kubernetes without a node
 	$(say) "build the embedded Kubernetes"
 	@$(MAKE) --no-print-directory -C fixtures/cluster control-plane BIN=$(BIN)
+
+.PHONY: cluster-run
+cluster-run: | $(BIN) # the embedded Kubernetes with a real node and without the keeper of fake ones
+	$(say) "build the embedded Kubernetes"
+	@$(MAKE) --no-print-directory -C fixtures/cluster irene-cluster node BIN=$(BIN)
 
 .PHONY: cluster-node
 cluster-node: cluster-control-plane # the same with containerd, runc and CNI plugins
