@@ -60,12 +60,12 @@ func (g *group) startMember(m *member) error {
 		m.pid = pid
 		return err
 	}
-	stdout, err := g.relay(m.source, os.Stdout)
+	stdout, err := g.relay(m.source, stream(1))
 	if err != nil {
 		return err
 	}
 	defer stdout.Close()
-	stderr, err := g.relay(m.source, os.Stderr)
+	stderr, err := g.relay(m.source, stream(2))
 	if err != nil {
 		return err
 	}
