@@ -71,7 +71,7 @@ func (l launcher) run(received signals, args []string, environ []string) int {
 	container := newContainer()
 	group := newGroup(processes)
 	if err := group.start(); err != nil {
-		// As process 1, launch takes them along. Elsewhere nobody else would end them.
+		// As process 1, launch takes them along. Elsewhere no other process would end them.
 		_ = container.signal(syscall.SIGKILL)
 		return l.abort(err)
 	}

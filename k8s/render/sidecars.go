@@ -82,7 +82,7 @@ func checkSidecars(lrp opi.LRP) error {
 		if strings.TrimSpace(strings.Join(process.Command, " ")) == "" {
 			errs = append(errs, opi.Invalid(field+".command", "is missing; a sidecar has a command of its own"))
 		}
-		// The first argument is the app's. Every '$' in it counts twice, which does no harm.
+		// The first argument is the app's. A '$' counts twice, since it is doubled for kubelet.
 		if err == nil && len(arguments[n+1]) > opi.MaxVariableBytes {
 			errs = append(errs, opi.Invalid(field+".command", "is too long for Linux to pass on: at most %d bytes with the sidecar's name and the names of its variables", opi.MaxVariableBytes))
 		}

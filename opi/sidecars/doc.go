@@ -9,7 +9,7 @@
 //		Command:     "./logger",
 //		Environment: map[string]string{"MEMORY_LIMIT": "IRENE_SIDECAR_1_MEMORY_LIMIT"},
 //	}}}
-//	container.Args = members.Arguments()                  // package k8s/render
+//	arguments, err := members.Arguments()                 // package k8s/render
 //	members, rest, err := sidecars.Parse(os.Args[1:])     // cmd/launch
 //	source, ok := sidecars.ParseEnd(message, exitStatus)  // package k8s/view
 //
@@ -26,8 +26,9 @@
 // [Prefix], which is "[SOURCE] ". A line that is too long for one write is passed on in pieces,
 // each a line of its own: all but the last one begin with [ContinuedPrefix], "[SOURCE]+ ". A
 // reader that knows the sources from the arguments compares the beginning of each line with
-// these prefixes, and joins the pieces of one source and stream. Pieces of other processes may
-// stand between them.
+// these prefixes, the longest first, and joins the pieces of one source and stream. Pieces of
+// other processes may stand between them. An app that writes such a prefix itself passes for
+// its own sidecar.
 //
 // # End
 //
