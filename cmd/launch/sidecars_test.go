@@ -37,7 +37,7 @@ func (d *droplet) end(t *testing.T) string {
 	return string(text)
 }
 
-// waiter is a program that says what it gets, and ends by itself when the test does.
+// waiter is a program that prints the signals it gets, and ends by itself when the test does.
 const waiter = `#!/bin/bash
 	trap "echo $1 got TERM; exit ${2:-0}" TERM
 	trap "echo $1 got USR1." USR1

@@ -71,7 +71,7 @@ func (g *group) supervise(container container, received signals, limits grace) (
 }
 
 // untilKill returns how long processes may still take to end: least from now on, or
-// afterStop from the time at which launch was told to stop, if that is later.
+// afterStop from the time at which launch got the signal to stop, if that is later.
 func (g grace) untilKill(stopped time.Time, least time.Duration) time.Duration {
 	if stopped.IsZero() {
 		return least
