@@ -110,6 +110,7 @@ func (l *LRPs) create(ctx context.Context, lrp opi.LRP, resolve resolver) error 
 	case err == nil:
 		l.view.NoteStatefulSet(created)
 		l.reportLeftOut(lrp, created)
+		l.reportLeftOutChecks(lrp, created)
 		return nil
 	case apierrors.IsAlreadyExists(err):
 		return l.nameTaken(ctx, lrp, statefulSet.Name)

@@ -193,7 +193,8 @@ type Process struct {
 	User string `json:"user,omitempty"`
 	// Environment is added to the LRP's for this process alone.
 	Environment map[string]string `json:"environment,omitempty"`
-	// MemoryMiB bounds a sidecar within the LRP's memory; 0 means no bound.
+	// MemoryMiB is the part of the LRP's memory that is meant for a sidecar; 0 if none is. Only
+	// the LRP's memory bounds its processes.
 	MemoryMiB int64 `json:"memoryMiB,omitempty"`
 }
 
@@ -247,7 +248,11 @@ func (l LRP) Validate() error {
 		errs = append(errs, Invalid("annotation", "must not contain a NUL byte"))
 	}
 	for i, process := range l.Processes {
-		errs = append(errs, validateCommand(fmt.Sprintf("processes[%d]", i), process.Command))
+		field := fmt.Sprintf("processes[%d]", i)
+		errs = append(errs, validateCommand(field, process.Command), Within(field, ValidateEnvironment(process.Environment)))
+		if i > 0 && process.Name == "" {
+			errs = append(errs, Invalid(field+".name", "is missing; a sidecar has a name"))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -43,15 +43,21 @@ func TestValidate(t *testing.T) {
 		"checks.liveness.headers.a": func(l *opi.LRP) {
 			l.Checks.Liveness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "/", Headers: map[string]string{"a": "b\r\nc: d"}}
 		},
-		"instances":                   func(l *opi.LRP) { l.Instances = -1 },
-		"annotation":                  func(l *opi.LRP) { l.Annotation = "\x00" },
-		"limits.memory":               func(l *opi.LRP) { l.Limits.MemoryMiB = 0 },
-		"limits.pids":                 func(l *opi.LRP) { l.Limits.PIDs = -1 },
-		"ports[1]":                    func(l *opi.LRP) { l.Ports = []int32{8080, 0} },
-		"checks.startup.kind":         func(l *opi.LRP) { l.Checks.Startup = opi.Check{Kind: "x", Port: 1} },
-		"checks.liveness.port":        func(l *opi.LRP) { l.Checks.Liveness = opi.Check{Kind: opi.CheckPort} },
-		"checks.readiness.path":       func(l *opi.LRP) { l.Checks.Readiness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "x"} },
-		"checks.startTimeout":         func(l *opi.LRP) { l.Checks.StartTimeout = 25 * time.Hour },
+		"instances":             func(l *opi.LRP) { l.Instances = -1 },
+		"annotation":            func(l *opi.LRP) { l.Annotation = "\x00" },
+		"limits.memory":         func(l *opi.LRP) { l.Limits.MemoryMiB = 0 },
+		"limits.pids":           func(l *opi.LRP) { l.Limits.PIDs = -1 },
+		"ports[1]":              func(l *opi.LRP) { l.Ports = []int32{8080, 0} },
+		"checks.startup.kind":   func(l *opi.LRP) { l.Checks.Startup = opi.Check{Kind: "x", Port: 1} },
+		"checks.liveness.port":  func(l *opi.LRP) { l.Checks.Liveness = opi.Check{Kind: opi.CheckPort} },
+		"checks.readiness.path": func(l *opi.LRP) { l.Checks.Readiness = opi.Check{Kind: opi.CheckHTTP, Port: 1, Path: "x"} },
+		"checks.startTimeout":   func(l *opi.LRP) { l.Checks.StartTimeout = 25 * time.Hour },
+		"processes[1].name": func(l *opi.LRP) {
+			l.Processes = []opi.Process{{}, {Command: []string{"a"}}}
+		},
+		"processes[1].environment.A=": func(l *opi.LRP) {
+			l.Processes = []opi.Process{{}, {Name: "a", Environment: map[string]string{"A=": ""}}}
+		},
 		"processes[0].command[1]":     func(l *opi.LRP) { l.Processes = []opi.Process{{Command: []string{"a", strings.Repeat("x", 128<<10)}}} },
 		"routes.http[0].hostname":     func(l *opi.LRP) { l.Routes.HTTP = []opi.HTTPRoute{{Hostname: "a b", Port: 1}} },
 		"routes.http[0].protocol":     func(l *opi.LRP) { l.Routes.HTTP = []opi.HTTPRoute{{Hostname: "a", Port: 1, Protocol: "spdy"}} },

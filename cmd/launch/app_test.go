@@ -17,11 +17,12 @@ import (
 )
 
 // homeVariable makes the test binary act as launch, for a droplet rooted at the
-// folder in its value; shellsVariable names the shells to look for. The real
-// program has no such switches.
+// folder in its value; shellsVariable names the shells to look for, and graceVariable
+// is how long a member may take to end. The real program has no such switches.
 const (
 	homeVariable   = "LAUNCH_TEST_HOME"
 	shellsVariable = "LAUNCH_TEST_SHELLS"
+	graceVariable  = "LAUNCH_TEST_GRACE"
 )
 
 // patience bounds how long a test waits for what must happen.
@@ -32,12 +33,19 @@ func TestMain(m *testing.M) {
 	if home == "" {
 		os.Exit(m.Run())
 	}
+	if arguments, isCheck := checkArguments(os.Args[1:]); isCheck {
+		os.Exit(check(arguments, os.Environ(), os.Stderr))
+	}
 	received := listen()
 	app := launcher{
-		home:   home,
-		shells: strings.Split(os.Getenv(shellsVariable), ":"),
-		stderr: os.Stderr,
-		grace:  grace{afterStop: patience, afterExit: 1500 * time.Millisecond, afterKill: patience},
+		home:    home,
+		shells:  strings.Split(os.Getenv(shellsVariable), ":"),
+		stderr:  os.Stderr,
+		grace:   grace{afterStop: patience, afterExit: 1500 * time.Millisecond, afterKill: patience},
+		endFile: filepath.Join(home, "termination-log"),
+	}
+	if afterStop, err := time.ParseDuration(os.Getenv(graceVariable)); err == nil {
+		app.grace.afterStop = afterStop
 	}
 	os.Exit(app.run(received, os.Args[1:], os.Environ()))
 }

@@ -1,6 +1,6 @@
-// Command launch starts a Cloud Foundry buildpack app. It stands in every
-// assembled app image as /lifecycle/launch and is the container's first
-// process.
+// Command launch starts a Cloud Foundry buildpack app, with its sidecars if there are
+// any. It stands in every assembled app image as /lifecycle/launch and is the
+// container's first process. It also checks an app's ports.
 //
 // # What is started
 //
@@ -36,7 +36,7 @@
 //
 // The app runs in a session of its own. Signals sent to launch go to the app
 // alone, not to its children: a server that manages workers decides what they
-// hear. Every orphan in the container is reaped. When the app has ended, what it
+// receive. Every orphan in the container is reaped. When the app has ended, what it
 // left behind gets one SIGTERM and a bounded time to end; then launch exits with
 // the app's status, or 128 plus the number of the signal that ended it. Where
 // launch is not process 1 it does the same for its descendants.
@@ -49,9 +49,38 @@
 //	71  the kernel refused to start the shell (environment too large, ...)
 //	78  no start command, an unreadable staging_info.yml, no app directory
 //
+// # Sidecars
+//
+// The arguments "--source=SOURCE --sidecar=JSON …" (package opi/sidecars) describe
+// processes that run next to the app in the container. Each is started as the app is:
+// the same directory, profile scripts and entrypoint_prefix, a session of its own, and
+// its own VCAP_APPLICATION, to which launch adds what it adds to the app's. A sidecar's
+// environment is the app's, without START_COMMAND, and with its own values in the
+// variables that the JSON names. No process gets the variables that hold these values
+// (IRENE_SIDECAR_<n>_<NAME>).
+//
+// Signals go to the app and to all sidecars. The first of them that ends, whatever its
+// status, ends the instance: the others get SIGTERM, unless launch has passed one on
+// already, and SIGKILL after 10 s. launch exits with the status of the first, and writes
+// "SOURCE: Exited with status N" to /dev/termination-log, which Kubernetes keeps as the
+// container's termination message.
+//
+// The app has launch's own standard output and error. A sidecar has pipes, and launch
+// passes each line on with "[SOURCE] " before it, on the same stream, in one write of at
+// most 4 KiB. A longer line is passed on in pieces, which are lines of their own: all but
+// the last one begin with "[SOURCE]+ ". No character is cut, a rest without line feed gets
+// one at the end, and launch keeps at most one write of each stream in memory.
+//
+// # Checks of several ports
+//
+// "launch check TIMEOUT PORT PORT …" connects to all ports at once, at the address in
+// CF_INSTANCE_INTERNAL_IP. It exits with status 0 if each takes the connection within the
+// timeout (a Go duration such as 1s), and with 1 and one line about the first that does
+// not otherwise.
+//
 // # Concurrency
 //
-// All work is done by the main goroutine. It alone signals and waits for
-// processes, so a signal can't reach a process that has already been reaped and
-// whose number was given to another. Nothing is polled.
+// The main goroutine alone signals and waits for processes, so a signal can't reach a
+// process that has already been reaped and whose number was given to another. Two
+// goroutines for each sidecar pass on its output. Nothing is polled.
 package main

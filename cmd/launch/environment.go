@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/irene-cf/irene/opi/sidecars"
 	"github.com/irene-cf/irene/opi/vcapapplication"
 )
 
@@ -62,6 +65,35 @@ func (e environment) withDefault(name, value string) environment {
 		return e
 	}
 	return e.with(name, value)
+}
+
+// without returns a copy that lacks the variables for which drop returns true.
+func (e environment) without(drop func(name string) bool) environment {
+	return slices.DeleteFunc(slices.Clone(e), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return drop(name)
+	})
+}
+
+// withoutSidecars returns the container's environment without the variables that hold what
+// single sidecars get.
+func withoutSidecars(env environment, members sidecars.Members) environment {
+	if len(members.Sidecars) == 0 {
+		return env
+	}
+	return env.without(sidecars.IsVariable)
+}
+
+// sidecarEnvironment makes a sidecar's environment of the container's and the app's.
+func sidecarEnvironment(container, app environment, sidecar sidecars.Sidecar) environment {
+	// The app's start command is none of the sidecar's variables.
+	env := app.without(func(name string) bool { return name == "START_COMMAND" })
+	for _, name := range slices.Sorted(maps.Keys(sidecar.Environment)) {
+		if value, ok := container.lookup(sidecar.Environment[name]); ok {
+			env = env.with(name, value)
+		}
+	}
+	return env
 }
 
 // appEnvironment makes the app's environment from launch's own, for a droplet

@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"github.com/irene-cf/irene/opi/sidecars"
 )
 
 // Exit statuses of launch's own failures, after sysexits.h.
@@ -30,7 +33,8 @@ func fail(status int, format string, args ...any) error {
 	return failure{status: status, err: fmt.Errorf(format, args...)}
 }
 
-// launcher starts one app and looks after its container until the app ends.
+// launcher starts one app, with its sidecars if there are any, and looks after its container
+// until one of them ends.
 type launcher struct {
 	// home is the folder that a droplet is rooted at; it holds app, deps,
 	// profile.d, tmp and staging_info.yml.
@@ -41,6 +45,9 @@ type launcher struct {
 	stderr io.Writer
 	// grace bounds how long leftover processes may take to end.
 	grace grace
+	// endFile takes the text about the process that ended first, if there are several. It is
+	// the container's termination message.
+	endFile string
 }
 
 func (l launcher) appDir() string { return filepath.Join(l.home, "app") }
@@ -50,23 +57,49 @@ func (l launcher) warn(err error) {
 	fmt.Fprintf(l.stderr, "launch: %v\n", err)
 }
 
-// run starts the app with the given command line (without the program's name)
-// and environment, waits for its end and returns launch's exit status.
+// run starts the app and its sidecars with the given command line (without the program's
+// name) and environment, waits for their end and returns launch's exit status.
 func (l launcher) run(received signals, args []string, environ []string) int {
-	app, err := l.prepare(args, environment(environ))
+	members, rest, err := sidecars.Parse(args)
+	if err != nil {
+		return l.abort(failure{status: statusUsage, err: err})
+	}
+	processes, err := l.prepare(members, rest, environment(environ))
 	if err != nil {
 		return l.abort(err)
 	}
 	container := newContainer()
-	pid, err := app.start()
+	group := newGroup(processes)
+	if err := group.start(); err != nil {
+		// As process 1, launch takes them along. Elsewhere no other process would end them.
+		_ = container.signal(syscall.SIGKILL)
+		return l.abort(err)
+	}
+	group.firstEnded = l.noteEnd
+	status, err := group.supervise(container, received, l.grace)
 	if err != nil {
 		return l.abort(err)
 	}
-	status, err := supervise(pid, container, received, l.grace)
-	if err != nil {
-		return l.abort(err)
-	}
+	group.flush(flushTimeout)
 	return status
+}
+
+// noteEnd writes which process ended first to where Kubernetes keeps it. An app without
+// sidecars needs no such text.
+func (l launcher) noteEnd(source string, status int) {
+	if source == "" {
+		return
+	}
+	// The file is the container runtime's; launch makes none.
+	file, err := os.OpenFile(l.endFile, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		l.warn(fmt.Errorf("note that %s: %w", sidecars.End(source, status), err))
+		return
+	}
+	_, err = file.WriteString(sidecars.End(source, status))
+	if err := errors.Join(err, file.Close()); err != nil {
+		l.warn(fmt.Errorf("note that %s: %w", sidecars.End(source, status), err))
+	}
 }
 
 // abort reports a failure and returns its exit status.
@@ -78,38 +111,55 @@ func (l launcher) abort(err error) int {
 	return statusSystem
 }
 
-// prepare decides everything about the app's process before it is started, and
-// sets the file descriptor limit that the process will inherit.
-func (l launcher) prepare(args []string, env environment) (process, error) {
+// prepare decides everything about the processes before any is started, and sets the file
+// descriptor limit that they will inherit. The app comes first.
+func (l launcher) prepare(members sidecars.Members, args []string, env environment) ([]process, error) {
 	shell, err := findShell(l.shells)
 	if err != nil {
-		return process{}, err
+		return nil, err
 	}
-	command, prefix, err := l.startCommand(args, env)
+	own := withoutSidecars(env, members)
+	command, prefix, err := l.startCommand(args, own)
 	if err != nil {
-		return process{}, err
+		return nil, err
 	}
 	if info, err := os.Stat(l.appDir()); err != nil {
-		return process{}, fail(statusConfig, "find the app directory: %w", err)
+		return nil, fail(statusConfig, "find the app directory: %w", err)
 	} else if !info.IsDir() {
-		return process{}, fail(statusConfig, "find the app directory: %s is not a directory", l.appDir())
+		return nil, fail(statusConfig, "find the app directory: %s is not a directory", l.appDir())
 	}
 	scripts, problems := profileScripts(l.home)
 	for _, problem := range problems {
 		l.warn(problem)
 	}
 	// The limit is read from the value as Cloud Controller sent it.
-	if err := limitFiles(env.get("VCAP_APPLICATION")); err != nil {
+	if err := limitFiles(own.get("VCAP_APPLICATION")); err != nil {
 		l.warn(err)
 	}
-	env, problems = appEnvironment(env, l.home)
-	for _, problem := range problems {
-		l.warn(problem)
+	program := func(env environment, command string) process {
+		env, problems := appEnvironment(env, l.home)
+		for _, problem := range problems {
+			l.warn(problem)
+		}
+		return process{
+			path: shell,
+			args: []string{filepath.Base(shell), "-c", shellScript(shell, scripts, prefix, command)},
+			env:  env,
+			dir:  l.appDir(),
+		}
 	}
-	return process{
-		path: shell,
-		args: []string{filepath.Base(shell), "-c", shellScript(shell, scripts, prefix, command)},
-		env:  env,
-		dir:  l.appDir(),
-	}, nil
+	app := program(own, command)
+	if len(members.Sidecars) > 0 {
+		app.source = members.App
+	}
+	processes := []process{app}
+	for _, sidecar := range members.Sidecars {
+		if err := checkCommand(sidecar.Command); err != nil {
+			return nil, fmt.Errorf("%s: %w", sidecar.Source, err)
+		}
+		other := program(sidecarEnvironment(env, own, sidecar), sidecar.Command)
+		other.source, other.isSidecar = sidecar.Source, true
+		processes = append(processes, other)
+	}
+	return processes, nil
 }

@@ -16,17 +16,21 @@ type process struct {
 	args []string
 	env  environment
 	dir  string
+	// source names the process in log lines and at its end; empty if it is the only one.
+	source string
+	// isSidecar is false for the app.
+	isSidecar bool
 }
 
-// start runs the process in a session of its own, with launch's standard input,
-// output and error, and returns its number. Its own session keeps a shell that
+// start runs the process in a session of its own, with launch's standard input and
+// the given output and error, and returns its number. Its own session keeps a shell that
 // signals its whole process group ("kill 0") from signalling launch, which would
 // send the signal back. The caller must wait for the process.
-func (p process) start() (int, error) {
+func (p process) start(stdout, stderr uintptr) (int, error) {
 	pid, err := syscall.ForkExec(p.path, p.args, &syscall.ProcAttr{
 		Dir:   p.dir,
 		Env:   p.env,
-		Files: []uintptr{0, 1, 2},
+		Files: []uintptr{0, stdout, stderr},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if errors.Is(err, syscall.E2BIG) {

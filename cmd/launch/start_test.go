@@ -173,7 +173,7 @@ func TestLargeValues(t *testing.T) {
 		for i := range 60 {
 			p.env = append(p.env, fmt.Sprintf("V%02d=%s", i, largest("V00")))
 		}
-		_, err := p.start()
+		_, err := p.start(1, 2)
 		g.Expect(err).To(MatchError(ContainSubstring("together are too large for the kernel: 78")))
 	})
 }

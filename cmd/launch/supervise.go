@@ -13,7 +13,8 @@ import (
 // grace bounds how long processes that the app left behind may take to end after
 // the SIGTERM that they get.
 type grace struct {
-	// afterStop is counted from the moment at which launch was told to stop.
+	// afterStop is counted from the moment at which launch was told to stop. Members of a
+	// group have the same time after the first of them has ended by itself.
 	afterStop time.Duration
 	// afterExit is counted from the app's end and holds when the app ended by
 	// itself, or so late after a stop that less than this would be left.
@@ -27,45 +28,55 @@ type grace struct {
 // an app, and delays the restart of a crashed one by 2 s at most.
 var defaultGrace = grace{afterStop: 10 * time.Second, afterExit: 2 * time.Second, afterKill: time.Second}
 
-// supervise forwards signals to the app, whose process number is given, and
-// reaps whatever ends, until the app has ended and so has what it left behind,
-// or the grace is over. It returns the exit status to pass on. It must be called
-// by the one goroutine that started the app, and nothing else in the program may
-// wait for processes.
-func supervise(app int, container container, received signals, limits grace) (int, error) {
+// supervise forwards signals to all members and reaps whatever ends, until the members have
+// ended and so has what they left behind, or the grace is over. The first member that ends
+// ends the others. supervise returns the exit status of that first one. It must be called by
+// the one goroutine that started the members, and nothing else in the program may wait for
+// processes.
+func (g *group) supervise(container container, received signals, limits grace) (int, error) {
 	var stopped time.Time
+	var first *member
+	var overdue <-chan time.Time // runs once a member has ended and others have not
 	for {
 		select {
 		case sig := <-received.toForward:
-			// The app can't have been reaped: that is done below, by this goroutine.
-			// It may be a zombie, and then nobody needs to hear of it.
-			_ = syscall.Kill(app, sig.(syscall.Signal))
+			g.signal(sig.(syscall.Signal))
 			if stopped.IsZero() && (sig == syscall.SIGTERM || sig == syscall.SIGINT) {
 				stopped = time.Now()
 			}
+		case <-overdue:
+			return first.status, container.kill(received, limits.afterKill)
 		case <-received.childEnded:
-			ended, left, err := reap(app)
+			ended, left, err := reap()
 			if err != nil {
 				return 0, err
 			}
-			if ended == nil {
-				if !left {
-					return 0, fail(statusSystem, "lost track of the app's process %d", app)
-				}
+			if found := g.note(ended); first == nil && found != nil {
+				first = found
+				g.firstEnded(first.source, first.status)
+				g.terminate()
+				overdue = time.After(limits.untilKill(stopped, limits.afterStop))
+			}
+			switch {
+			case first == nil && !left:
+				return 0, fail(statusSystem, "lost track of the app's process %d", g.members[0].pid)
+			case first == nil || g.running() && left:
 				continue
+			case left:
+				return first.status, container.clear(received, limits.untilKill(stopped, limits.afterExit), limits.afterKill)
 			}
-			if left {
-				wait := limits.afterExit
-				if !stopped.IsZero() {
-					wait = max(wait, time.Until(stopped.Add(limits.afterStop)))
-				}
-				if err := container.clear(received, wait, limits.afterKill); err != nil {
-					return 0, err
-				}
-			}
-			return exitStatus(*ended), nil
+			return first.status, nil
 		}
 	}
+}
+
+// untilKill returns how long processes may still take to end: least from now on, or
+// afterStop from the time at which launch got the signal to stop, if that is later.
+func (g grace) untilKill(stopped time.Time, least time.Duration) time.Duration {
+	if stopped.IsZero() {
+		return least
+	}
+	return max(min(least, g.afterExit), time.Until(stopped.Add(g.afterStop)))
 }
 
 // exitStatus is what a shell would make of a process's end.
@@ -76,9 +87,12 @@ func exitStatus(ended syscall.WaitStatus) int {
 	return ended.ExitStatus()
 }
 
-// reap takes every ended child off the kernel's hands. It returns how the app
-// ended, if it is among them, and whether there are children left.
-func reap(app int) (ended *syscall.WaitStatus, left bool, err error) {
+// endedProcess is a process that was reaped.
+type endedProcess struct{ pid, status int }
+
+// reap takes every ended child off the kernel's hands. It returns them, and whether there
+// are children left.
+func reap() (ended []endedProcess, left bool, err error) {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
@@ -90,8 +104,8 @@ func reap(app int) (ended *syscall.WaitStatus, left bool, err error) {
 			return ended, true, fail(statusSystem, "wait for ended processes: %w", err)
 		case pid == 0:
 			return ended, true, nil
-		case pid == app:
-			ended = &status
+		default:
+			ended = append(ended, endedProcess{pid, exitStatus(status)})
 		}
 	}
 }
@@ -126,10 +140,16 @@ func (c container) clear(received signals, wait, afterKill time.Duration) error 
 	if gone, err := c.awaitEmpty(received, deadline, nil); gone || err != nil || c.all {
 		return err
 	}
+	return c.kill(received, afterKill)
+}
+
+// kill ends every process of the container at once.
+func (c container) kill(received signals, wait time.Duration) error {
 	if err := c.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	deadline.Reset(afterKill)
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
 	// A process that was being born while the others were listed shows up as a
 	// child once its parent is dead.
 	_, err := c.awaitEmpty(received, deadline, func() error { return c.signal(syscall.SIGKILL) })
@@ -145,7 +165,7 @@ func (c container) awaitEmpty(received signals, deadline *time.Timer, again func
 		case <-deadline.C:
 			return false, nil
 		case <-received.childEnded:
-			_, left, err := reap(0)
+			_, left, err := reap()
 			if err != nil || !left {
 				return !left, err
 			}

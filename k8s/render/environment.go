@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/sidecars"
 	"github.com/irene-cf/irene/opi/vcapapplication"
 )
 
@@ -38,7 +38,8 @@ var platformVariables = map[string]bool{
 // refuses some names of variables as keys.
 //
 // Precedence, later wins: defaults (buildpack apps: LANG, PATH), the request,
-// the platform's own. own are the variables that describe the container itself.
+// the platform's own. own are the variables that describe the container itself. The
+// variables that sidecars have apart from the app's come last, under names of their own.
 func environment(lrp opi.LRP, own []corev1.EnvVar) (vars []corev1.EnvVar, secrets map[string][]byte) {
 	values := map[string]string{}
 	if lrp.Droplet != nil {
@@ -59,28 +60,35 @@ func environment(lrp opi.LRP, own []corev1.EnvVar) (vars []corev1.EnvVar, secret
 		delete(values, variable.Name)
 	}
 
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-
 	secrets = map[string][]byte{}
-	for _, name := range names {
-		value := values[name]
-		if isPlatformVariable(name, value) {
-			plain := literal(value)
-			if name == "VCAP_APPLICATION" && lrp.Droplet == nil {
-				plain = withInstance(plain, own, values["PORT"])
-			}
-			vars = append(vars, corev1.EnvVar{Name: name, Value: plain})
-			continue
-		}
+	secret := func(name, value string) corev1.EnvVar {
 		key := environmentKey(len(secrets))
 		secrets[key] = []byte(value)
-		vars = append(vars, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
+		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
 			SecretKeyRef: &corev1.SecretKeySelector{Key: key},
-		}})
+		}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := values[name]
+		if !isPlatformVariable(name, value) {
+			vars = append(vars, secret(name, value))
+			continue
+		}
+		plain := literal(value)
+		if name == "VCAP_APPLICATION" && lrp.Droplet == nil {
+			plain = withInstance(plain, own, values["PORT"])
+		}
+		vars = append(vars, corev1.EnvVar{Name: name, Value: plain})
+	}
+	for n, sidecar := range sidecarsOf(lrp) {
+		for _, name := range ownVariables(sidecar, own) {
+			value, variable := sidecar.Environment[name], sidecars.Variable(n+1, name)
+			if isPlatformVariable(name, value) {
+				vars = append(vars, corev1.EnvVar{Name: variable, Value: literal(value)})
+			} else {
+				vars = append(vars, secret(variable, value))
+			}
+		}
 	}
 	return vars, secrets
 }

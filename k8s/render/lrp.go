@@ -102,7 +102,7 @@ func (s Settings) instancePod(lrp opi.LRP, w work) Pod {
 	pod.Spread = spread(Selector(lrp.LRPIdentifier))
 	claims, mounts := volumes(lrp.Volumes)
 	pod.Volumes, app.VolumeMounts = append(claims, pod.Volumes...), append(mounts, app.VolumeMounts...)
-	app.StartupProbe, app.LivenessProbe, app.ReadinessProbe = s.Probes.probes(lrp.Checks)
+	app.StartupProbe, app.LivenessProbe, app.ReadinessProbe = s.Probes.probes(lrp)
 	for _, port := range distinctPorts(lrp.Ports) {
 		app.Ports = append(app.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
 	}

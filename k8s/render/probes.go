@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,8 +30,9 @@ type ProbeSettings struct {
 
 // probes translates an LRP's checks. The startup probe asks every second and its
 // bound is the start timeout; the other two begin when it has passed.
-func (s ProbeSettings) probes(checks opi.Checks) (startup, liveness, readiness *corev1.Probe) {
-	if startup = s.probe(checks.Startup, time.Second); startup != nil {
+func (s ProbeSettings) probes(lrp opi.LRP) (startup, liveness, readiness *corev1.Probe) {
+	checks, hasLaunch := lrp.Checks, lrp.Droplet != nil
+	if startup = s.allOf(checks.Startup, checks.More.Startup, time.Second, hasLaunch); startup != nil {
 		timeout := checks.StartTimeout
 		if timeout == 0 {
 			timeout = defaultStartTimeout
@@ -38,11 +40,11 @@ func (s ProbeSettings) probes(checks opi.Checks) (startup, liveness, readiness *
 		startup.FailureThreshold = max(1, int32(math.Ceil(timeout.Seconds()/float64(startup.PeriodSeconds))))
 		startup.TerminationGracePeriodSeconds = ptr.To(failedCheckGraceSeconds)
 	}
-	if liveness = s.probe(checks.Liveness, s.LivenessPeriod); liveness != nil {
+	if liveness = s.allOf(checks.Liveness, checks.More.Liveness, s.LivenessPeriod, hasLaunch); liveness != nil {
 		liveness.FailureThreshold = s.LivenessFailures
 		liveness.TerminationGracePeriodSeconds = ptr.To(failedCheckGraceSeconds)
 	}
-	if readiness = s.probe(checks.Readiness, s.ReadinessPeriod); readiness != nil {
+	if readiness = s.allOf(checks.Readiness, checks.More.Readiness, s.ReadinessPeriod, hasLaunch); readiness != nil {
 		readiness.FailureThreshold = s.ReadinessFailures
 	}
 	return startup, liveness, readiness
@@ -52,6 +54,62 @@ func (s ProbeSettings) probes(checks opi.Checks) (startup, liveness, readiness *
 // failed: such an instance need not sit out the preStop sleep, which is there for
 // instances that still serve. Kubelet gives the process two more seconds.
 const failedCheckGraceSeconds int64 = 1
+
+// execSlack is what an exec probe may take in addition to the check itself: a busy node needs
+// seconds to start a program in a container, which is no fault of the app.
+const execSlack = 10 * time.Second
+
+// allOf returns the probe for several checks of one kind. A probe of Kubernetes has one port, so
+// launch checks several; where it can't, the probe is that of the first check.
+func (s ProbeSettings) allOf(first opi.Check, more []opi.Check, period time.Duration, hasLaunch bool) *corev1.Probe {
+	probe := s.probe(first, period)
+	ports := portsOfChecks(first, more)
+	if probe == nil || !hasLaunch || len(ports) < 2 {
+		return probe
+	}
+	timeout := first.Timeout
+	for _, check := range more {
+		timeout = max(timeout, check.Timeout)
+	}
+	if timeout == 0 {
+		timeout = s.Timeout
+	}
+	command := []string{launcher, "check", timeout.String()}
+	for _, port := range ports {
+		command = append(command, strconv.Itoa(int(port)))
+	}
+	probe.TCPSocket, probe.Exec = nil, &corev1.ExecAction{Command: command}
+	probe.TimeoutSeconds = wholeSeconds(timeout + execSlack)
+	return probe
+}
+
+// portsOfChecks returns the ports of several checks of ports, each once; nil if another kind
+// of check is among them.
+func portsOfChecks(first opi.Check, more []opi.Check) []int32 {
+	var ports []int32
+	for _, check := range append([]opi.Check{first}, more...) {
+		if check.Kind != opi.CheckPort {
+			return nil
+		}
+		ports = append(ports, check.Port)
+	}
+	return distinctPorts(ports)
+}
+
+// LeavesOutChecks reports whether an LRP has checks that its instances don't: an instance has
+// one check of each kind, or one of all its ports if it runs launch.
+func LeavesOutChecks(lrp opi.LRP) bool {
+	leavesOut := func(first opi.Check, more []opi.Check) bool {
+		if lrp.Droplet != nil && portsOfChecks(first, more) != nil {
+			return false
+		}
+		return slices.ContainsFunc(more, func(check opi.Check) bool {
+			return check.Kind != first.Kind || check.Port != first.Port || check.Path != first.Path
+		})
+	}
+	checks := lrp.Checks
+	return leavesOut(checks.Startup, checks.More.Startup) || leavesOut(checks.Liveness, checks.More.Liveness) || leavesOut(checks.Readiness, checks.More.Readiness)
+}
 
 func (s ProbeSettings) probe(check opi.Check, period time.Duration) *corev1.Probe {
 	if check.Interval > 0 {

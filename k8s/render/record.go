@@ -16,9 +16,9 @@ import (
 // versions ever released stay readable, since LRPs outlive releases.
 const recordVersion = 1
 
-// lrpRecord is what Irene keeps of an LRP to make its objects again: the LRP without its
-// environment and the content of its files (which are in the template and the Secret), and
-// without what
+// lrpRecord is what Irene keeps of an LRP to make its objects again: the LRP without the
+// environment of its processes and the content of its files (which are in the template and
+// the Secret), and without what
 // updates change (which stands in annotations and replicas of its own).
 type lrpRecord struct {
 	Version int     `json:"version"`
@@ -48,6 +48,10 @@ func newRecord(lrp opi.LRP, image AppImage) lrpRecord {
 	lrp.Routes = opi.Routes{}
 	lrp.Annotation = ""
 	lrp.MetricTags = nil
+	lrp.Processes = slices.Clone(lrp.Processes)
+	for i := range lrp.Processes {
+		lrp.Processes[i].Environment = nil
+	}
 	lrp.Files = slices.Clone(lrp.Files)
 	for i := range lrp.Files {
 		lrp.Files[i].Content = nil

@@ -26,6 +26,7 @@ func TestRecordHoldsNeitherSecretsNorWhatUpdatesChange(t *testing.T) {
 	g := NewWithT(t)
 	lrp := fullLRP()
 	lrp.Environment = map[string]string{"A": "hidden"}
+	lrp.Processes[0].Environment = map[string]string{"A": "hidden"}
 	lrp.Instances, lrp.Annotation = 3, "1.0"
 	lrp.Routes.HTTP = []opi.HTTPRoute{{Hostname: "a.example.com", Port: 8080}}
 	lrp.Files[0].Content, lrp.SSHRoute = []byte("hidden"), []byte(`{"private_key":"hidden"}`)
@@ -36,7 +37,7 @@ func TestRecordHoldsNeitherSecretsNorWhatUpdatesChange(t *testing.T) {
 	r, err := decodeRecord(text, nil)
 	g.Expect(err).NotTo(HaveOccurred())
 	recorded := fullLRP()
-	recorded.MetricTags, recorded.Files[0].Content = nil, nil
+	recorded.MetricTags, recorded.Files[0].Content, recorded.Processes[0].Environment = nil, nil, nil
 	g.Expect(r.LRP).To(Equal(recorded))
 }
 

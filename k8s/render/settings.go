@@ -64,9 +64,7 @@ func (r RegistrySettings) DropletImage(lrp opi.LRP, revision string) string {
 // not at all.
 func (s Settings) Check(lrp opi.LRP) error {
 	var errs []error
-	if len(lrp.Processes) > 1 {
-		errs = append(errs, opi.Invalid("processes", "sidecars are not supported on this platform yet"))
-	}
+	errs = append(errs, checkSidecars(lrp))
 	for i, volume := range lrp.Volumes {
 		if volume.Driver != "" {
 			errs = append(errs, opi.Invalid(fmt.Sprintf("volumes[%d].driver", i), "volume drivers are not supported, only claims"))
@@ -84,10 +82,14 @@ func (s Settings) Check(lrp opi.LRP) error {
 // checkUser refuses users that this back end can't run a process as. Apps from droplets run
 // as vcap.
 func checkUser(lrp opi.LRP) error {
-	user := lrp.MainProcess().User
-	switch {
-	case user == "", lrp.Droplet == nil, user == vcapName:
+	if lrp.Droplet == nil {
 		return nil
 	}
-	return opi.Invalid("processes[0].user", "%q is not possible: apps from droplets run as %s", user, vcapName)
+	var errs []error
+	for i, process := range lrp.Processes {
+		if process.User != "" && process.User != vcapName {
+			errs = append(errs, opi.Invalid(fmt.Sprintf("processes[%d].user", i), "%q is not possible: apps from droplets run as %s", process.User, vcapName))
+		}
+	}
+	return errors.Join(errs...)
 }

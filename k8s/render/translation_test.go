@@ -295,7 +295,24 @@ func TestPlacementTagIsTheIsolationSegment(t *testing.T) {
 
 func TestWhatIsNotSupportedIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*opi.LRP){
-		"processes":         func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
+		"processes[1].command": func(l *opi.LRP) { l.Processes = append(l.Processes, opi.Process{Name: "sidecar"}) },
+		"processes[1].user": func(l *opi.LRP) {
+			l.Processes = append(l.Processes, opi.Process{Name: "sidecar", Command: []string{"x"}, User: "root"})
+		},
+		"processes: sidecars are supported for apps from droplets only": func(l *opi.LRP) {
+			l.Droplet, l.RootFS = nil, opi.RootFS{Image: &opi.Image{Reference: "org/app"}}
+			l.Processes = append(l.Processes, opi.Process{Name: "sidecar", Command: []string{"x"}})
+		},
+		"environment.IRENE_SIDECAR_1_A": func(l *opi.LRP) {
+			l.Environment["IRENE_SIDECAR_1_A"] = "x"
+			l.Processes = append(l.Processes, opi.Process{Name: "sidecar", Command: []string{"x"}})
+		},
+		"processes[1].environment.A": func(l *opi.LRP) {
+			l.Processes = append(l.Processes, opi.Process{Name: "sidecar", Command: []string{"x"}, Environment: map[string]string{"A": strings.Repeat("x", opi.MaxVariableBytes-5)}})
+		},
+		"processes[1].command: is too long": func(l *opi.LRP) {
+			l.Processes = append(l.Processes, opi.Process{Name: "sidecar", Command: []string{strings.Repeat("x", opi.MaxVariableBytes-5)}})
+		},
 		"volumes":           func(l *opi.LRP) { l.Volumes = []opi.Volume{{ID: "v", Driver: "nfs", Directory: "/data"}} },
 		"processes[0].user": func(l *opi.LRP) { l.Processes[0].User = "root" },
 		"userAnnotation":    func(l *opi.LRP) { l.UserAnnotations = map[string]string{"a": strings.Repeat("x", 300<<10)} },

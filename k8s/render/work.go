@@ -30,6 +30,10 @@ type work struct {
 // variables that describe the container itself.
 func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own []corev1.EnvVar) (work, error) {
 	variables, secretData := environment(lrp, own)
+	arguments, err := sidecarArguments(lrp, own)
+	if err != nil {
+		return work{}, fmt.Errorf("render sidecars of %s: %w", lrp, err)
+	}
 	image, pullPolicy := s.image(lrp, found.Revision)
 	security, hostUsers := s.podSecurity(lrp, found.User)
 	w := work{
@@ -44,6 +48,7 @@ func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own [
 			Image:           image,
 			ImagePullPolicy: pullPolicy,
 			Command:         command(lrp),
+			Args:            arguments,
 			Env:             variables,
 			Resources:       s.resources(lrp.Limits),
 			SecurityContext: ContainerSecurity(),

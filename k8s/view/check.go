@@ -17,6 +17,7 @@ type checks struct{ startup, liveness check }
 
 // check is a probe of a port, or of an HTTP path on it. Its zero value is none.
 type check struct {
+	// port is 0 for a check by a program, which names the port that failed.
 	port int32
 	// path is empty for a port's.
 	path string
@@ -146,6 +147,8 @@ func (c check) explain(message string) string {
 	switch {
 	case c.port == 0 && detail == "":
 		return "no answer"
+	case c.port == 0 && strings.HasPrefix(detail, "command timed out"):
+		return fmt.Sprintf("no answer within %s", seconds(c.timeout))
 	case c.port == 0:
 		return opi.PlainText(detail, maxDetail)
 	case strings.Contains(detail, "connection refused"):

@@ -3,9 +3,11 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/irene-cf/irene/k8s/kubelet"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/sidecars"
 )
 
 // Reasons as kubelets of the Kubernetes versions in support write them.
@@ -57,8 +59,25 @@ func (c *Container) crash(t *Termination, passed bool, seen failedChecks) string
 			return text + toleratedKill(t, c.MemoryLimit)
 		}
 	}
-	return terminationEnd(t, c.MemoryLimit)
+	return c.member(t, terminationEnd(t, c.MemoryLimit))
 }
+
+// member puts before the text about an end which of several processes ended first, as Cloud
+// Foundry does: APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 3. An app's own termination
+// message can reach only its own developers in this way.
+func (c *Container) member(t *Termination, text string) string {
+	if !c.hasSidecars {
+		return text
+	}
+	source, ok := sidecars.ParseEnd(t.Message, int(t.ExitCode))
+	if !ok {
+		return text
+	}
+	return opi.PlainText(source, maxSource) + ": " + strings.ToUpper(text[:1]) + text[1:]
+}
+
+// maxSource bounds the name of a process in a text.
+const maxSource = 300
 
 // terminationEnd is crash as far as the container's runtime knows. limit is the memory
 // limit in bytes, 0 for none.
@@ -121,7 +140,7 @@ func podEnd(pod *Pod) string {
 	case pod.Reason != "" || pod.Message != "":
 		return kubelet.PodEnd(pod.Reason, pod.Message)
 	case pod.Container.Terminated != nil:
-		return terminationEnd(pod.Container.Terminated, pod.Container.MemoryLimit)
+		return pod.Container.member(pod.Container.Terminated, terminationEnd(pod.Container.Terminated, pod.Container.MemoryLimit))
 	}
 	return "ended: pod " + string(pod.Phase)
 }

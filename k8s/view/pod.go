@@ -15,6 +15,7 @@ import (
 
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/sidecars"
 )
 
 // NoIndex is the Index of a pod that has none.
@@ -101,6 +102,9 @@ type Container struct {
 	// which may have ended, and LastPassed whether it was in the run before. False is
 	// not known: nobody looked at the time.
 	Passed, LastPassed bool
+	// hasSidecars is set for an instance of several processes, whose termination message
+	// names the one that ended first.
+	hasSidecars bool
 	// checks are those that a kubelet ends the container for.
 	checks unique.Handle[checks]
 	// MemoryLimit and DiskLimit are the container's limits in bytes, 0 for none.
@@ -216,6 +220,7 @@ func (v *View) slimContainer(pod *corev1.Pod, slim *Container) {
 			slim.MemoryLimit = container.Resources.Limits.Memory().Value()
 			slim.DiskLimit = container.Resources.Limits.StorageEphemeral().Value()
 			slim.checks = checksOf(container)
+			slim.hasSidecars = sidecars.Described(container.Args)
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {

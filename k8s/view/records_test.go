@@ -29,6 +29,11 @@ func disrupted(seconds int, reason, message string) func(*corev1.Pod) {
 	}
 }
 
+// withSidecars makes the pod's instance one of several processes.
+func withSidecars(pod *corev1.Pod) {
+	pod.Spec.Containers[0].Args = []string{"--source=APP/PROC/WEB", `--sidecar={"source":"APP/PROC/WEB/SIDECAR/LOGGER","command":"./logger"}`}
+}
+
 func TestInstanceRecord(t *testing.T) {
 	died := ended(30, 1, 0, "Error", "")
 	crash := func(status int32, description string, seconds int) gomegatypes.GomegaMatcher {
@@ -51,6 +56,26 @@ func TestInstanceRecord(t *testing.T) {
 		"can't be pulled":  {pod: []func(*corev1.Pod){placed(false, waiting("ErrImagePull", "no"))}},
 		"has just died":    {pod: []func(*corev1.Pod){placed(false, terminated(died))}, crashes: 1, last: crash(1, "exited with status 1", 30)},
 		"ended as it does": {pod: []func(*corev1.Pod){placed(false, terminated(ended(30, 0, 0, "Completed", "")))}, crashes: 1, last: crash(0, "exited with status 0", 30)},
+		"one of several processes ended": {
+			pod:     []func(*corev1.Pod){withSidecars, placed(false, terminated(ended(30, 3, 0, "Error", "APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 3")))},
+			crashes: 1, last: crash(3, "APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 3", 30),
+		},
+		"one of several ended as it does": {
+			pod:     []func(*corev1.Pod){withSidecars, placed(false, terminated(ended(30, 0, 0, "Completed", "APP/PROC/WEB: Exited with status 0")))},
+			crashes: 1, last: crash(0, "APP/PROC/WEB: Exited with status 0", 30),
+		},
+		"one of several was killed for memory": {
+			pod:     []func(*corev1.Pod){withSidecars, placed(false, terminated(ended(30, 137, 0, "OOMKilled", "APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 137")))},
+			crashes: 1, last: crash(137, "APP/PROC/WEB/SIDECAR/LOGGER: Out of memory: limit 256M", 30),
+		},
+		"another text of one of several": {
+			pod:     []func(*corev1.Pod){withSidecars, placed(false, terminated(ended(30, 3, 0, "Error", "APP/PROC/WEB: Exited with status 4")))},
+			crashes: 1, last: crash(3, "exited with status 3", 30),
+		},
+		"a text of an app without sidecars": {
+			pod:     []func(*corev1.Pod){placed(false, terminated(ended(30, 3, 0, "Error", "APP/PROC/WEB: Exited with status 3")))},
+			crashes: 1, last: crash(3, "exited with status 3", 30),
+		},
 		"runs again":       {pod: []func(*corev1.Pod){placed(false, after(died, running(31, false)))}, crashes: 1, last: crash(1, "exited with status 1", 30)},
 		"starts again":     {pod: []func(*corev1.Pod){placed(false, after(died, waiting("ContainerCreating", "")))}, crashes: 1, last: crash(1, "exited with status 1", 30)},
 		"has died again":   {pod: []func(*corev1.Pod){placed(false, after(died, terminated(ended(60, 137, 0, "OOMKilled", ""))))}, crashes: 2, last: crash(137, "out of memory: limit 256M", 60)},
@@ -183,6 +208,13 @@ func TestCrashesOfFailedChecks(t *testing.T) {
 			probe.ProbeHandler = corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/health", Port: intstr.FromInt32(8080)}}
 		}
 	}
+	exec := func(pod *corev1.Pod) {
+		probes(pod)
+		for _, probe := range []*corev1.Probe{pod.Spec.Containers[0].StartupProbe, pod.Spec.Containers[0].LivenessProbe} {
+			probe.TimeoutSeconds = 11
+			probe.ProbeHandler = corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/lifecycle/launch", "check", "1s", "8080", "8081"}}}
+		}
+	}
 	run := func(from, to int, status int32) *corev1.ContainerStateTerminated {
 		end := ended(to, status, 0, "Error", "")
 		end.StartedAt = stamp(from)
@@ -195,6 +227,14 @@ func TestCrashesOfFailedChecks(t *testing.T) {
 		events []*corev1.Event
 		want   string
 	}{
+		"a check of several ports": {
+			edit: exec, end: run(10, 71, 0), events: []*corev1.Event{unhealthy("e", "guid", 69, "Startup probe failed: port 8081 refused the connection\n")},
+			want: "failed health check: port 8081 refused the connection (not passed within 60s of the start)",
+		},
+		"a check of several ports that hangs": {
+			edit: exec, end: run(10, 71, 0), events: []*corev1.Event{unhealthy("e", "guid", 69, `Startup probe failed: command timed out: "/lifecycle/launch check 1s 8080 8081" timed out after 11s`)},
+			want: "failed health check: no answer within 11s (not passed within 60s of the start)",
+		},
 		"the start took too long": {
 			end: run(10, 71, 0), events: []*corev1.Event{unhealthy("e", "guid", 69, "Startup probe failed: "+refused)},
 			want: "failed health check: port 8080 refused the connection (not passed within 60s of the start)",

@@ -16,6 +16,7 @@ import (
 	"github.com/gogo/protobuf/proto"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
@@ -209,6 +210,45 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 		Expect(answer.Type).To(Equal(models.Error_InvalidRequest))
 		Expect(cc.states(ctx, refused.ProcessGuid)()).To(HaveEach("CRASHED: " + answer.Message))
 		Expect(place.StatefulSets(ctx, processGUIDOf(refused))).To(BeEmpty())
+	}, patience)
+
+	It("renders sidecars and checks of several ports", func(ctx context.Context) {
+		lrp := app(place.newDroplet())
+		lrp.Action = exampleLRP("bbs-01-desire-lrp-buildpack.pb").Action // with two sidecars and an SSH daemon
+		lrp.Ports = []uint32{8080, 8081}
+		lrp.CheckDefinition.Checks = append(lrp.CheckDefinition.Checks, &models.Check{TcpCheck: &models.TCPCheck{Port: 8081}})
+		Expect(cc.desire(ctx, lrp)).To(BeNil())
+		Eventually(cc.states(ctx, lrp.ProcessGuid)).Should(HaveEach("RUNNING"))
+		set := place.StatefulSet(ctx, processGUIDOf(lrp))
+		Expect(set.Annotations[keys.LRP]).NotTo(Or(ContainSubstring("s3cr3t"), ContainSubstring("128m")))
+		Expect(set.Spec.Template.Spec.Containers).To(HaveLen(1))
+		container := set.Spec.Template.Spec.Containers[0]
+		Expect(container.Args).To(Equal([]string{
+			"--source=APP/PROC/WEB",
+			`--sidecar={"source":"APP/PROC/WEB/SIDECAR/ENVOY","command":"./envoy --config x.yaml","environment":` +
+				`{"MEMORY_LIMIT":"IRENE_SIDECAR_1_MEMORY_LIMIT","VCAP_APPLICATION":"IRENE_SIDECAR_1_VCAP_APPLICATION"}}`,
+			`--sidecar={"source":"APP/PROC/WEB/SIDECAR/AGENT","command":"agent","environment":` +
+				`{"MEMORY_LIMIT":"IRENE_SIDECAR_2_MEMORY_LIMIT","VCAP_APPLICATION":"IRENE_SIDECAR_2_VCAP_APPLICATION"}}`,
+		}))
+		Expect(container.Env).To(ContainElements(
+			corev1.EnvVar{Name: "MEMORY_LIMIT", Value: "896m"}, corev1.EnvVar{Name: "IRENE_SIDECAR_1_MEMORY_LIMIT", Value: "128m"}))
+		Expect(container.StartupProbe.Exec.Command).To(Equal([]string{"/lifecycle/launch", "check", "1s", "8080", "8081"}))
+		Expect(container.LivenessProbe.Exec.Command).To(Equal(container.StartupProbe.Exec.Command))
+		Expect(cc.desire(ctx, lrp)).To(BeNil(), "the sync desires the same again")
+
+		By("refusing what a docker image can't have, and showing what is left out")
+		image := exampleLRP("bbs-04-desire-lrp-docker.pb")
+		image.CheckDefinition.Checks = append(image.CheckDefinition.Checks, &models.Check{TcpCheck: &models.TCPCheck{Port: 8081}})
+		Expect(cc.desire(ctx, image)).To(BeNil())
+		Expect(place.StatefulSet(ctx, processGUIDOf(image)).Spec.Template.Spec.Containers[0].LivenessProbe.TCPSocket.Port.IntValue()).To(Equal(8080))
+		Eventually(place.Events(ctx, place.StatefulSet(ctx, processGUIDOf(image)).UID)).Should(ContainElement(ContainSubstring("only the first one is made")))
+		refused := exampleLRP("bbs-04-desire-lrp-docker.pb")
+		sidecar := *refused.Action.CodependentAction.Actions[0].RunAction
+		sidecar.LogSource = "APP/PROC/WEB/SIDECAR/LOGGER"
+		refused.Action.CodependentAction.Actions = append(refused.Action.CodependentAction.Actions, models.WrapAction(&sidecar))
+		answer := cc.desire(ctx, refused)
+		Expect(answer).NotTo(BeNil())
+		Expect(answer.Message).To(ContainSubstring("sidecars are supported for apps from droplets only"))
 	}, patience)
 
 	It("has its own apps, and the OPI door its own", func(ctx context.Context) {
