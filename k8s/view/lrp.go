@@ -55,6 +55,8 @@ type LRP struct {
 	TCPRoutes, OtherRoutes string
 	// tags hold what MetricTags returns.
 	tags tagShape
+	// podMetadata is the digest of what PodMetadata returns.
+	podMetadata metadataDigest
 	// Domain is the LRP's domain; empty for a door without domains.
 	Domain string
 	// Ports are the ports of the template's first container, separated by commas.
@@ -169,6 +171,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Deleting:         set.DeletionTimestamp != nil,
 	}
 	lrp.setMetricTags(set.Annotations[keys.MetricTags])
+	lrp.podMetadata = v.metadataFor(lrp, readableTags(set.Annotations[keys.MetricTags]))
 	return lrp, nil
 }
 
