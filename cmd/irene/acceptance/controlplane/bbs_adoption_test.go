@@ -196,7 +196,7 @@ var _ = Describe("A foundation with both doors", func() {
 				carry(d, "")(g)
 			}
 		}).Should(Succeed())
-		Expect(controlplane.Gauge(ctx, irene, "irene_pods_without_metadata")).To(BeZero())
+		Eventually(controlplane.Gauge).WithContext(ctx).WithArguments(irene, "irene_pods_without_metadata").Should(BeZero())
 		Eventually(patchedPods(ctx, irene)).Should(Equal(present), "one patch for each pod of the earlier release, and none for others")
 
 		By("adopting the apps")
