@@ -102,7 +102,10 @@ func (c Configuration) controllersFeature() feature {
 				Namespace: c.Kubernetes.Namespace, View: a.view, StatefulSets: a.statefulSets, Pods: core, Namespaces: core, Events: a.recorder,
 				Observe: a.observe, Logger: a.logger, Registerer: a.registry,
 			})
-			a.leading = append(a.leading, companions.Run, lostNodes.Run, crashBackoff.Run)
+			podMetadata := control.NewPodMetadata(control.PodMetadataOptions{
+				Namespace: c.Kubernetes.Namespace, View: a.view, Pods: core, Logger: a.logger, Registerer: a.registry,
+			})
+			a.leading = append(a.leading, companions.Run, lostNodes.Run, crashBackoff.Run, podMetadata.Run)
 			return nil
 		},
 	}

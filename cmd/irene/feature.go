@@ -16,7 +16,7 @@ import (
 	"github.com/irene-cf/irene/k8s/tasks"
 	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
-	"github.com/irene-cf/irene/opi/api"
+	"github.com/irene-cf/irene/opi/bbs"
 	"github.com/irene-cf/irene/platform"
 )
 
@@ -62,7 +62,7 @@ type assembly struct {
 	assembled assembledImages
 	lrps      *k8s.LRPs
 	tasks     *tasks.Tasks
-	builds    api.Builds
+	builds    bbs.Builds
 	// deciders judge how Jobs end, by their source type.
 	deciders map[string]events.Decider
 	// observe and rescheduled report an instance before its pod is removed; nil while

@@ -28,6 +28,8 @@ type listedLRP struct {
 	Created      time.Time `json:"created"`
 	// Annotation is Cloud Controller's, the time at which it last changed the process.
 	Annotation string `json:"annotation"`
+	// Door is the front door to which the process belongs: absent for the OPI API.
+	Door opi.Door `json:"door,omitempty"`
 	// Desired and Running count instances.
 	Desired   int              `json:"desired"`
 	Running   int              `json:"running"`
@@ -77,7 +79,7 @@ func describeLRP(appsView *view.View, lrp view.LRP) listedLRP {
 	listed := listedLRP{
 		ProcessGUID: lrp.ProcessGUID(), App: lrp.AppName, AppGUID: lrp.AppGUID, ProcessType: lrp.ProcessType,
 		Organization: lrp.OrganizationName, Space: lrp.SpaceName, StatefulSet: lrp.Name, Created: lrp.Created.UTC(),
-		Annotation: lrp.Annotation, Desired: lrp.Instances, Instances: []listedInstance{},
+		Annotation: lrp.Annotation, Door: lrp.Door, Desired: lrp.Instances, Instances: []listedInstance{},
 	}
 	pods := map[string]string{}
 	for _, pod := range appsView.Pods(lrp.UID) {

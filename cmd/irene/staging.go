@@ -64,6 +64,11 @@ var errNoBuilds = opi.WithMessage(
 // Stage implements api.Builds.
 func (noBuilds) Stage(context.Context, opi.Build) error { return errNoBuilds }
 
+// BuildDoor implements bbs.Builds.
+func (noBuilds) BuildDoor(_ context.Context, guid string) (opi.Door, error) {
+	return "", fmt.Errorf("build %q: %w", guid, opi.ErrNotFound)
+}
+
 // CancelStaging implements api.Builds.
 func (noBuilds) CancelStaging(_ context.Context, guid string) error {
 	return fmt.Errorf("build %q: %w", guid, opi.ErrNotFound)

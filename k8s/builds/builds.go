@@ -120,6 +120,16 @@ func New(o Options) (*Builds, error) {
 	}, nil
 }
 
+// BuildDoor returns the door by which a build was asked for. The error wraps opi.ErrNotFound
+// for a build that does not exist.
+func (b *Builds) BuildDoor(ctx context.Context, guid string) (opi.Door, error) {
+	found, err := b.jobs.Find(ctx, guid)
+	if err != nil {
+		return "", fmt.Errorf("find build: %w", err)
+	}
+	return job.Door(found), nil
+}
+
 // CancelStaging ends a build: its pod goes, and its outcome is that it was canceled. One
 // that has ended stays as it is. The error wraps opi.ErrNotFound for a build that does not
 // exist.

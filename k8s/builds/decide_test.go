@@ -371,8 +371,11 @@ func TestCancelStaging(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(newWorld(t).CancelStaging(context.Background(), testGUID)).To(MatchError(opi.ErrNotFound))
 
-	decided := testJob(t, func(job *batchv1.Job) { job.Annotations[keys.Outcome] = "{}" })
+	decided := testJob(t, func(job *batchv1.Job) { job.Annotations[keys.Outcome], job.Annotations[keys.Door] = "{}", "bbs" })
 	w := newWorld(t, decided)
+	g.Expect(w.BuildDoor(context.Background(), testGUID)).To(Equal(opi.DoorBBS))
+	_, err := w.BuildDoor(context.Background(), "unknown")
+	g.Expect(err).To(MatchError(opi.ErrNotFound))
 	g.Expect(w.CancelStaging(context.Background(), testGUID)).To(Succeed())
 	for _, action := range w.client.Actions() {
 		g.Expect(action.GetVerb()).To(Equal("get"), "what has ended stays as it is")

@@ -87,6 +87,9 @@ func (w Work) Job(pod render.Pod) *batchv1.Job {
 	}
 }
 
+// Door returns the front door by which the work of a Job was asked for.
+func Door(job metav1.Object) opi.Door { return opi.Door(job.GetAnnotations()[keys.Door]) }
+
 // OwnerAnnotations returns annotations with the exact names, which labels can't hold.
 func OwnerAnnotations(app, space, organization opi.Owner) map[string]string {
 	return map[string]string{

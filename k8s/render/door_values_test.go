@@ -23,6 +23,8 @@ func TestWhatOnlyOtherDoorsSend(t *testing.T) {
 	g.Expect(set.Labels).To(HaveKeyWithValue("irene.cloudfoundry.org/domain", "cf-apps"))
 	g.Expect(set.Spec.Template.Labels).To(HaveKeyWithValue("irene.cloudfoundry.org/domain", "cf-apps"))
 	g.Expect(set.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/metric-tags", `{"instance_id":{"dynamic":"index"}}`))
+	g.Expect(set.Spec.Template.Annotations).To(HaveKeyWithValue("irene.cloudfoundry.org/metric-tags", `{"instance_id":{"dynamic":"index"}}`))
+	delete(set.Spec.Template.Annotations, "irene.cloudfoundry.org/metric-tags")
 	g.Expect(set.Spec.Template.Annotations).To(Equal(without.Spec.Template.Annotations))
 	g.Expect(secret.Data).To(HaveKeyWithValue("ssh-route", []byte(lrp.SSHRoute)))
 	g.Expect(json.Marshal(set)).NotTo(ContainSubstring("hidden"))

@@ -30,7 +30,7 @@ func (s Settings) LRP(lrp opi.LRP, image ResolvedImage, request string, key Dige
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			Selector:            &metav1.LabelSelector{MatchLabels: Selector(lrp.LRPIdentifier)},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: r.labels, Annotations: s.podAnnotations(lrp)},
+				ObjectMeta: metav1.ObjectMeta{Labels: r.labels, Annotations: s.podAnnotations(lrp, r.annotations[keys.MetricTags])},
 				Spec:       s.instancePod(lrp, r.work).Spec(),
 			},
 		},
@@ -89,9 +89,14 @@ func (s Settings) rendering(lrp opi.LRP, image ResolvedImage, request string, ke
 	return r, nil
 }
 
-func (s Settings) podAnnotations(lrp opi.LRP) map[string]string {
+// podAnnotations returns the annotations of the template. Metric tags are there as they are at
+// first; the leader updates them on pods (control.PodMetadata).
+func (s Settings) podAnnotations(lrp opi.LRP, metricTags string) map[string]string {
 	annotations, _ := s.UserAnnotations.split(lrp.UserAnnotations)
 	maps.Copy(annotations, ownerAnnotations(lrp))
+	if metricTags != "" {
+		annotations[keys.MetricTags] = metricTags
+	}
 	return annotations
 }
 

@@ -33,7 +33,7 @@
 //
 // # Who does what
 //
-// Settings.Render is pure. Desire, Get, Present, List, ListPresent and Cancel may be called on
-// every replica, at the same time. Decide and Sweep are for one replica, the leader; two that overlap do
+// Settings.Render is pure. Desire, Get, Present, Door, List, ListPresent and Cancel may be called
+// on every replica, at the same time. Decide and Sweep are for one replica, the leader; two that overlap do
 // no harm. Tasks owns no goroutine; Sweep runs on its caller's until its context ends.
 package tasks

@@ -10,6 +10,7 @@ import (
 	metalabels "k8s.io/apimachinery/pkg/labels"
 
 	"github.com/irene-cf/irene/k8s/apierror"
+	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -29,9 +30,19 @@ func (t *Tasks) Present(ctx context.Context, guid string) (opi.PresentTask, erro
 	return present(found, nodes), nil
 }
 
-// ListPresent returns the tasks whose guids List does, in the same order.
-func (t *Tasks) ListPresent(ctx context.Context, door opi.Door) ([]opi.PresentTask, error) {
-	found, err := t.list(ctx, door)
+// Door returns the door by which a task that is listed was desired. The error wraps
+// opi.ErrNotFound if it isn't listed.
+func (t *Tasks) Door(ctx context.Context, guid string) (opi.Door, error) {
+	found, err := t.find(ctx, guid)
+	if err != nil {
+		return "", err
+	}
+	return job.Door(found), nil
+}
+
+// ListPresent returns the tasks whose guids List does for each of some doors, in order.
+func (t *Tasks) ListPresent(ctx context.Context, doors []opi.Door) ([]opi.PresentTask, error) {
+	found, err := t.list(ctx, doors)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -62,17 +73,17 @@ func (t *Tasks) nodes(ctx context.Context, selector string) (map[string]string, 
 	return nodes, nil
 }
 
-func present(job metav1.Object, nodes map[string]string) opi.PresentTask {
-	labels, annotations := job.GetLabels(), job.GetAnnotations()
+func present(found metav1.Object, nodes map[string]string) opi.PresentTask {
+	labels, annotations := found.GetLabels(), found.GetAnnotations()
 	return opi.PresentTask{
 		GUID:       labels[keys.GUID],
-		Door:       opi.Door(annotations[keys.Door]),
+		Door:       job.Door(found),
 		Domain:     labels[keys.Domain],
 		Annotation: annotations[keys.LastUpdated],
 		AppGUID:    labels[keys.AppGUID],
 		Stack:      annotations[keys.Stack],
 		Image:      annotations[keys.TaskImage],
-		Created:    job.GetCreationTimestamp().Time,
+		Created:    found.GetCreationTimestamp().Time,
 		Cell:       nodes[labels[keys.GUID]],
 	}
 }

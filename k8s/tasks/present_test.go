@@ -51,11 +51,18 @@ func TestPresentTasks(t *testing.T) {
 	}
 	g.Expect(w.Present(t.Context(), testGUID)).To(Equal(wanted))
 	g.Expect(w.Present(t.Context(), "docker")).To(Equal(wantedDocker))
-	g.Expect(w.ListPresent(t.Context(), opi.DoorBBS)).To(Equal([]opi.PresentTask{wanted, wantedDocker}))
-	g.Expect(w.ListPresent(t.Context(), "other")).To(BeEmpty())
+	g.Expect(w.ListPresent(t.Context(), []opi.Door{opi.DoorBBS})).To(Equal([]opi.PresentTask{wanted, wantedDocker}))
+	both, err := w.ListPresent(t.Context(), []opi.Door{opi.DoorBBS, opi.DoorOPI})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(both).To(HaveLen(3))
+	g.Expect(both).To(ContainElement(HaveField("Door", opi.DoorOPI)))
+	g.Expect(w.ListPresent(t.Context(), []opi.Door{"other"})).To(BeEmpty())
+	g.Expect(w.Door(t.Context(), testGUID)).To(Equal(opi.DoorBBS))
+	_, err = w.Door(t.Context(), "unknown")
+	g.Expect(err).To(MatchError(opi.ErrNotFound))
 
 	w = newWorld(bbsJob(t, bbsTask(), answered))
-	_, err := w.Present(t.Context(), testGUID)
+	_, err = w.Present(t.Context(), testGUID)
 	g.Expect(err).To(MatchError(opi.ErrNotFound))
 }
 

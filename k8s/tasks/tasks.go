@@ -107,7 +107,7 @@ func (t *Tasks) find(ctx context.Context, guid string) (*batchv1.Job, error) {
 // replica has watched may lack what another one has just made; Cloud Controller takes a
 // task that is missing for failed. Errors wrap opi.ErrUnavailable.
 func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
-	found, err := t.list(ctx, door)
+	found, err := t.list(ctx, []opi.Door{door})
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +119,14 @@ func (t *Tasks) List(ctx context.Context, door opi.Door) ([]string, error) {
 	return guids, nil
 }
 
-func (t *Tasks) list(ctx context.Context, door opi.Door) ([]metav1.PartialObjectMetadata, error) {
+func (t *Tasks) list(ctx context.Context, doors []opi.Door) ([]metav1.PartialObjectMetadata, error) {
 	found, err := t.options.Metadata.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).
 		Namespace(t.options.Settings.Translation.Namespace).List(ctx, metav1.ListOptions{LabelSelector: t.jobs.Selector()})
 	if err != nil {
 		return nil, fmt.Errorf("list tasks: %w", apierror.Classify(err))
 	}
-	return slices.DeleteFunc(found.Items, func(job metav1.PartialObjectMetadata) bool {
-		return !pending(&job) || opi.Door(job.Annotations[keys.Door]) != door
+	return slices.DeleteFunc(found.Items, func(found metav1.PartialObjectMetadata) bool {
+		return !pending(&found) || !slices.Contains(doors, job.Door(&found))
 	}), nil
 }
 

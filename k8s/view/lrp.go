@@ -36,6 +36,9 @@ type LRP struct {
 	Surge int
 	// Moving is whether a roll of its stack has begun with the LRP and not ended.
 	Moving bool
+	// Deleting is whether the object is being deleted, by the API server's word
+	// or by a delete of our own that the watch has not confirmed yet.
+	Deleting bool
 	// AppGUID and AppName are the app's in Cloud Controller, as SpaceGUID,
 	// SpaceName, OrganizationGUID and OrganizationName are those of its space and
 	// organization; each may be empty.
@@ -55,6 +58,8 @@ type LRP struct {
 	TCPRoutes, OtherRoutes string
 	// tags hold what MetricTags returns.
 	tags tagShape
+	// podMetadata is the digest of what PodMetadata returns.
+	podMetadata metadataDigest
 	// Domain is the LRP's domain; empty for a door without domains.
 	Domain string
 	// Ports are the ports of the template's first container, separated by commas.
@@ -70,9 +75,6 @@ type LRP struct {
 	Secret string
 	// DiskCrashes is the annotation keys.DiskCrashes as it stands on the object.
 	DiskCrashes string
-	// Deleting is whether the object is being deleted, by the API server's word
-	// or by a delete of our own that the watch has not confirmed yet.
-	Deleting bool
 }
 
 func (l *LRP) uid() types.UID                { return l.UID }
@@ -169,6 +171,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Deleting:         set.DeletionTimestamp != nil,
 	}
 	lrp.setMetricTags(set.Annotations[keys.MetricTags])
+	lrp.podMetadata = v.metadataFor(lrp, readableTags(set.Annotations[keys.MetricTags]))
 	return lrp, nil
 }
 

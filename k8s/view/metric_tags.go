@@ -26,7 +26,7 @@ func (l *LRP) tagValues() [9]string {
 // setMetricTags keeps the text of the LRP's metric tags. The values of tagValues must be set.
 func (l *LRP) setMetricTags(text string) {
 	l.tags = tagShape{}
-	if text == "" || strings.Contains(text, tagMark) { // the latter is no JSON
+	if text = readableTags(text); text == "" {
 		return
 	}
 	for n, value := range l.tagValues() {

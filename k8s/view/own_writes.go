@@ -53,6 +53,13 @@ func (v *View) NoteBudget(budget *policyv1.PodDisruptionBudget) {
 // NoteDeletedBudget takes the uid of a PodDisruptionBudget that was deleted.
 func (v *View) NoteDeletedBudget(uid types.UID) { v.budgets.noteDeleted(uid) }
 
+// NotePod takes a pod that was patched.
+func (v *View) NotePod(pod *corev1.Pod) {
+	if slim, err := v.slimPod(pod); err == nil && v.selects(pod) {
+		v.pods.note(slim)
+	}
+}
+
 // NoteDeletedPod takes the uid of a pod that was deleted, gracefully or not.
 func (v *View) NoteDeletedPod(uid types.UID) { v.pods.noteDeleted(uid) }
 

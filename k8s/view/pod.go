@@ -63,6 +63,8 @@ type Pod struct {
 	HeldBack bool
 	// Told is what Cloud Controller was told of the instance.
 	Told opi.InstanceTold
+	// metadata is the digest of what the pod carries of LRP.PodMetadata.
+	metadata metadataDigest
 }
 
 // Condition is a condition of a pod. Its zero value stands for none.
@@ -173,6 +175,7 @@ func (v *View) slimPod(obj any) (*Pod, error) {
 		Created:         pod.CreationTimestamp.Time,
 		Deleting:        deletionAsked(pod),
 		HeldBack:        slices.Contains(pod.Finalizers, keys.CrashBackoffFinalizer),
+		metadata:        v.metadataOn(pod),
 	}
 	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
 		slim.Owner = controller.UID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -79,6 +80,8 @@ type View struct {
 	created       time.Time
 
 	words vocabulary
+	// seed keys the digests of what pods carry.
+	seed  maphash.Seed
 	feeds []*feed
 	// checkEvents has a lock of its own, taken last.
 	checkEvents *checkEvents
@@ -119,6 +122,7 @@ func New(options Options) *View {
 		onNode:        map[string][]*Pod{},
 		diskPods:      map[opi.LRPIdentifier]map[types.UID]*Pod{},
 		client:        options.Client,
+		seed:          maphash.MakeSeed(),
 	}
 	v.checkEvents = &checkEvents{logger: v.logger.Session("failed-checks"), events: map[types.UID]checkEvent{}, pods: map[types.UID][]types.UID{}}
 	if v.staleAfter == 0 {

@@ -130,7 +130,7 @@ func (h *lrpRoutes) refused(id opi.LRPIdentifier) []opi.PresentLRP {
 // allPresent is for operators' tools.
 func (h *lrpRoutes) allPresent(ctx context.Context) ([]opi.PresentLRP, error) {
 	var ids []opi.LRPIdentifier
-	err := h.lrps.EachListed(ctx, h.doors(), func(lrp *opi.ListedLRP) error {
+	err := h.lrps.EachListed(ctx, h.adoption.doors(), func(lrp *opi.ListedLRP) error {
 		ids = append(ids, lrp.LRPIdentifier)
 		return nil
 	})

@@ -43,7 +43,7 @@ func (h *lrpRoutes) answerDesired(ctx context.Context, request *models.DesiredLR
 // listDesired answers with all LRPs, for operators' tools.
 func (h *lrpRoutes) listDesired(ctx context.Context, request *models.DesiredLRPsRequest, out *answer) error {
 	matches := newFilter(request)
-	for _, door := range h.doors() {
+	for _, door := range h.adoption.doors() {
 		lrps, err := h.lrps.ListWhole(ctx, door)
 		if err != nil {
 			return err

@@ -23,7 +23,8 @@
 // caller leaves. A write is answered with success only when the back end has committed it.
 //
 // The list of scheduling infos is complete or an error, and has LRPs of the domain alone. LRPs
-// of another door do not exist here, except for those of the OPI door with [Options.AdoptOPI].
+// of another door do not exist here, nor do its tasks and builds, except for those of the OPI door
+// with [Options.AdoptOPI]. How these end is reported as to callers of the OPI door.
 //
 // A message with too many parts or levels is refused before it is parsed, so that the memory
 // that it takes is bounded by its size.

@@ -29,7 +29,8 @@ type Options struct {
 	// Refusals is the memory that all doors share.
 	Refusals *opi.Refusals
 	Logger   lager.Logger
-	// AdoptOPI makes the LRPs of [opi.DoorOPI] this door's, too, in the domain cf-apps.
+	// AdoptOPI makes the LRPs and tasks of [opi.DoorOPI] this door's, too, in the domains cf-apps
+	// and cf-tasks, and lets callers cancel its builds.
 	AdoptOPI bool
 	// Patience is how long the back end may take for one request; 8 s if zero.
 	Patience time.Duration

@@ -36,9 +36,6 @@ type LRPs interface {
 	EachListed(ctx context.Context, doors []opi.Door, visit func(*opi.ListedLRP) error) error
 }
 
-// appsDomain is the domain of Cloud Controller's apps.
-const appsDomain = "cf-apps"
-
 // startApp is what desiring does, for texts.
 const startApp = "start the app"
 
@@ -48,13 +45,13 @@ type lrpRoutes struct {
 	refusals *opi.Refusals
 	logger   lager.Logger
 	clock    clock.PassiveClock
-	adoptOPI bool
+	adoption adoption
 }
 
 func newLRPs(options Options, logger lager.Logger) *lrpRoutes {
 	return &lrpRoutes{
 		lrps: options.LRPs, refusals: options.Refusals, logger: logger,
-		clock: options.Clock, adoptOPI: options.AdoptOPI,
+		clock: options.Clock, adoption: adoption{opi: options.AdoptOPI},
 	}
 }
 
@@ -73,24 +70,10 @@ func (h *lrpRoutes) register(f *front) {
 	write(f, "/v1/actual_lrps/retire", "restart the instance", h.retire)
 }
 
-// doors are those with LRPs that this door answers for.
-func (h *lrpRoutes) doors() []opi.Door {
-	if h.adoptOPI {
-		return []opi.Door{opi.DoorBBS, opi.DoorOPI}
-	}
-	return []opi.Door{opi.DoorBBS}
-}
-
 // domainOf returns the domain in which this door has an LRP. ok is false for an LRP of another
 // door, which does not exist for callers of this one.
 func (h *lrpRoutes) domainOf(door opi.Door, domain string) (_ string, ok bool) {
-	switch {
-	case door == opi.DoorBBS:
-		return domain, true
-	case door == opi.DoorOPI && h.adoptOPI:
-		return appsDomain, true
-	}
-	return "", false
+	return h.adoption.domainOf(door, domain, appsDomain)
 }
 
 // find returns an LRP of this door with the domain that it has here.

@@ -13,7 +13,7 @@ import (
 // and has LRPs of no other domain. Entries come in no order.
 func (h *lrpRoutes) listSchedulingInfos(ctx context.Context, request *models.DesiredLRPsRequest, out *answer) error {
 	matches := newFilter(request)
-	return h.lrps.EachListed(ctx, h.doors(), func(lrp *opi.ListedLRP) error {
+	return h.lrps.EachListed(ctx, h.adoption.doors(), func(lrp *opi.ListedLRP) error {
 		domain, ok := h.domainOf(lrp.Door, lrp.Domain)
 		if !ok || !matches.lrp(domain, lrp.LRPIdentifier, lrp.AppGUID) {
 			return nil

@@ -18,9 +18,11 @@ type Tasks interface {
 	Desire(ctx context.Context, task opi.Task) error
 	// Present returns a task that ListPresent would have.
 	Present(ctx context.Context, guid string) (opi.PresentTask, error)
-	// ListPresent returns all tasks of a door with no outcome that Cloud Controller has
+	// ListPresent returns all tasks of some doors with no outcome that Cloud Controller has
 	// answered, or fails.
-	ListPresent(ctx context.Context, door opi.Door) ([]opi.PresentTask, error)
+	ListPresent(ctx context.Context, doors []opi.Door) ([]opi.PresentTask, error)
+	// Door returns the door by which a task that ListPresent would have was desired.
+	Door(ctx context.Context, guid string) (opi.Door, error)
 	// Cancel ends the task of a guid; one that has ended stays as it is.
 	Cancel(ctx context.Context, guid string) error
 }
@@ -29,6 +31,8 @@ type Tasks interface {
 type Builds interface {
 	// Stage makes sure that the build is on record and will be done.
 	Stage(ctx context.Context, build opi.Build) error
+	// BuildDoor returns the door by which the build of a guid was asked for.
+	BuildDoor(ctx context.Context, guid string) (opi.Door, error)
 	// CancelStaging ends the build of a guid; one that has ended stays as it is.
 	CancelStaging(ctx context.Context, guid string) error
 }
@@ -36,13 +40,14 @@ type Builds interface {
 // taskRoutes are the routes about tasks. For callers, builds are tasks of the domain
 // [stagingDomain].
 type taskRoutes struct {
-	tasks  Tasks
-	builds Builds
-	logger lager.Logger
+	tasks    Tasks
+	builds   Builds
+	logger   lager.Logger
+	adoption adoption
 }
 
 func newTasks(options Options, logger lager.Logger) *taskRoutes {
-	return &taskRoutes{tasks: options.Tasks, builds: options.Builds, logger: logger}
+	return &taskRoutes{tasks: options.Tasks, builds: options.Builds, logger: logger, adoption: adoption{opi: options.AdoptOPI}}
 }
 
 func (h *taskRoutes) register(f *front) {
@@ -122,19 +127,22 @@ func (h *taskRoutes) get(ctx context.Context, request *models.TaskByGuidRequest,
 	if err != nil {
 		return err
 	}
-	if task.Door != opi.DoorBBS {
-		return fmt.Errorf("find task %s: it was desired by the front door %q: %w", task.GUID, task.Door, opi.ErrNotFound)
+	domain, ok := h.adoption.domainOf(task.Door, task.Domain, tasksDomain)
+	if !ok {
+		return foreign("task", task.GUID, task.Door)
 	}
+	task.Domain = domain
 	return out.message(&models.TaskResponse{Task: wireTask(task)})
 }
 
 // list answers with this door's tasks until Cloud Controller has answered their outcomes.
 func (h *taskRoutes) list(ctx context.Context, request *models.TasksRequest, out *answer) error {
-	tasks, err := h.tasks.ListPresent(ctx, opi.DoorBBS)
+	tasks, err := h.tasks.ListPresent(ctx, h.adoption.doors())
 	if err != nil {
 		return err
 	}
 	for _, task := range tasks {
+		task.Domain, _ = h.adoption.domainOf(task.Door, task.Domain, tasksDomain)
 		if request.Domain != "" && request.Domain != task.Domain || request.CellId != "" && request.CellId != task.Cell {
 			continue
 		}
@@ -148,11 +156,30 @@ func (h *taskRoutes) list(ctx context.Context, request *models.TasksRequest, out
 // cancel ends a task or a build: Cloud Controller names the guid alone. What has ended, but has
 // an outcome that is not yet answered, is canceled with success.
 func (h *taskRoutes) cancel(ctx context.Context, request *models.TaskGuidRequest) error {
-	err := h.tasks.Cancel(ctx, request.TaskGuid)
+	err := h.cancelIn(ctx, "task", request.TaskGuid, h.tasks.Door, h.tasks.Cancel)
 	if errors.Is(err, opi.ErrNotFound) {
-		return h.builds.CancelStaging(ctx, request.TaskGuid)
+		return h.cancelIn(ctx, "build", request.TaskGuid, h.builds.BuildDoor, h.builds.CancelStaging)
 	}
 	return err
+}
+
+// cancelIn cancels work of one kind if its door is one that this door answers for.
+func (h *taskRoutes) cancelIn(
+	ctx context.Context, kind, guid string, find func(context.Context, string) (opi.Door, error), cancel func(context.Context, string) error,
+) error {
+	door, err := find(ctx, guid)
+	if err != nil {
+		return err
+	}
+	if !h.adoption.has(door) {
+		return foreign(kind, guid, door)
+	}
+	return cancel(ctx, guid)
+}
+
+// foreign returns the error for work of a door that this door does not answer for.
+func foreign(kind, guid string, door opi.Door) error {
+	return fmt.Errorf("find %s %s: it was asked for through the front door %q: %w", kind, guid, door, opi.ErrNotFound)
 }
 
 // wireTask converts a task. What it runs and its callback are left out: they have secrets, and

@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/opi"
+	"github.com/irene-cf/irene/opi/bbs"
 )
 
 const (
@@ -258,6 +259,40 @@ func TestCancelAsInTheExample(t *testing.T) {
 	d.work.requests["some-build"] = ""
 	g.Expect(d.sendMessage(g, "/v1/tasks/cancel", &models.TaskGuidRequest{TaskGuid: "some-build"}).Body.Len()).To(BeZero())
 	g.Expect(d.work.canceled).To(Equal([]string{"task " + taskGUID, "build some-build"}))
+}
+
+// The sync fails a task that is neither listed nor found, and cancels one that it does not know.
+func TestTasksOfTheOPIDoor(t *testing.T) {
+	g := NewWithT(t)
+	adopted := migrate()
+	adopted.Door, adopted.Domain, adopted.Stack = opi.DoorOPI, "", ""
+	other := migrate()
+	other.GUID, other.Door = "other", "other"
+	cancel := &models.TaskGuidRequest{TaskGuid: taskGUID}
+
+	d := newDoor(newPlatform())
+	d.work.present = []opi.PresentTask{adopted, other}
+	d.work.requests["some-build"], d.work.buildDoor = "", opi.DoorOPI
+	for _, guid := range []string{taskGUID, "some-build"} {
+		g.Expect(errorOf(g, d.sendMessage(g, "/v1/tasks/cancel", &models.TaskGuidRequest{TaskGuid: guid}))).To(Equal(models.ErrResourceNotFound))
+	}
+	g.Expect(d.work.canceled).To(BeEmpty())
+
+	before := d.work
+	d = newDoor(newPlatform(), func(o *bbs.Options) { o.AdoptOPI, o.Tasks, o.Builds = true, before, builds{before} })
+	var list models.TasksResponse
+	d.post(g, "/v1/tasks/list.r2", &models.TasksRequest{Domain: "cf-tasks"}, &list)
+	g.Expect(list.Tasks).To(HaveLen(1))
+	g.Expect(list.Tasks[0].TaskGuid).To(Equal(taskGUID))
+	var one models.TaskResponse
+	d.post(g, "/v1/tasks/get_by_task_guid.r2", &models.TaskByGuidRequest{TaskGuid: taskGUID}, &one)
+	g.Expect(one.Task.Domain).To(Equal("cf-tasks"))
+	g.Expect(errorOf(g, d.sendMessage(g, "/v1/tasks/get_by_task_guid.r2", &models.TaskByGuidRequest{TaskGuid: "other"}))).To(Equal(models.ErrResourceNotFound))
+
+	g.Expect(d.sendMessage(g, "/v1/tasks/cancel", cancel).Body.Len()).To(BeZero())
+	g.Expect(d.sendMessage(g, "/v1/tasks/cancel", &models.TaskGuidRequest{TaskGuid: "some-build"}).Body.Len()).To(BeZero())
+	g.Expect(errorOf(g, d.sendMessage(g, "/v1/tasks/cancel", &models.TaskGuidRequest{TaskGuid: "other"}))).To(Equal(models.ErrResourceNotFound))
+	g.Expect(before.canceled).To(Equal([]string{"task " + taskGUID, "build some-build"}))
 }
 
 func FuzzDesireTask(f *testing.F) {

@@ -18,12 +18,14 @@ type work struct {
 	builds   []opi.Build
 	present  []opi.PresentTask
 	canceled []string
+	// buildDoor is that of all builds.
+	buildDoor opi.Door
 	// err is returned by every call, hold is called by Desire.
 	err  error
 	hold func(context.Context) error
 }
 
-func newWork() *work { return &work{requests: map[string]string{}} }
+func newWork() *work { return &work{requests: map[string]string{}, buildDoor: opi.DoorBBS} }
 
 func (w *work) take(guid, request string) (isNew bool, err error) {
 	if w.err != nil {
@@ -64,8 +66,13 @@ func (w *work) Present(_ context.Context, guid string) (opi.PresentTask, error) 
 	return opi.PresentTask{}, fmt.Errorf("task %s: %w", guid, opi.ErrNotFound)
 }
 
-func (w *work) ListPresent(_ context.Context, door opi.Door) ([]opi.PresentTask, error) {
-	return slices.DeleteFunc(slices.Clone(w.present), func(task opi.PresentTask) bool { return task.Door != door }), w.err
+func (w *work) ListPresent(_ context.Context, doors []opi.Door) ([]opi.PresentTask, error) {
+	return slices.DeleteFunc(slices.Clone(w.present), func(task opi.PresentTask) bool { return !slices.Contains(doors, task.Door) }), w.err
+}
+
+func (w *work) Door(ctx context.Context, guid string) (opi.Door, error) {
+	task, err := w.Present(ctx, guid)
+	return task.Door, err
 }
 
 func (w *work) Cancel(ctx context.Context, guid string) error {
@@ -87,6 +94,16 @@ func (b builds) Stage(_ context.Context, build opi.Build) error {
 		b.builds = append(b.builds, build)
 	}
 	return err
+}
+
+func (b builds) BuildDoor(_ context.Context, guid string) (opi.Door, error) {
+	if b.err != nil {
+		return "", b.err
+	}
+	if _, exists := b.requests[guid]; !exists {
+		return "", fmt.Errorf("build %s: %w", guid, opi.ErrNotFound)
+	}
+	return b.buildDoor, nil
 }
 
 func (b builds) CancelStaging(_ context.Context, guid string) error {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -119,7 +118,6 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 	var (
 		place *assembling
 		cc    diego
-		doors map[string]any
 	)
 	BeforeAll(func(ctx context.Context) {
 		works, err := imageworks.Start(GinkgoT().TempDir(), GinkgoWriter)
@@ -132,7 +130,6 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 		settings["cloud_controller"] = map[string]any{"url": address}
 		settings["droplets"] = map[string]any{"source": map[string]any{"url": ""}}
 		settings["bbs"] = map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}}
-		doors = settings
 		place = &assembling{Platform: newPlatform(ctx, direct(), settings), Works: works}
 		place.importStack(ctx)
 		place.irene = place.Start(ctx)
@@ -265,40 +262,6 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(listed).To(And(HaveKey(processGUID), Not(HaveKey(lrp.ProcessGuid))))
 		Expect(place.irene.Client.Stop(ctx, opi.GUID(), opi.Version())).To(controlplane.Answered(200))
-	}, patience)
-
-	It("takes over apps of the OPI door without a restart, and gives them back", func(ctx context.Context) {
-		settings := maps.Clone(doors)
-		settings["bbs"] = map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}, "adopt_opi": true}
-		moving := newPlatform(ctx, direct(), settings)
-		irene := moving.Start(ctx)
-		adopting := diego{irene.BBSURL}
-		old := cloudcontroller.NewDocker("moving", "registry.example.com/app@sha256:"+strings.Repeat("0", 64))
-		controlplane.DesireApp(ctx, irene, old)
-		processGUID := fmt.Sprintf("%s-%s", old.GUID(), old.Version())
-		Eventually(adopting.states(ctx, processGUID)).Should(HaveEach("RUNNING"))
-		pods := moving.PodUIDs(ctx, old.GUID())
-		before := moving.StatefulSet(ctx, old.GUID())
-		Expect(adopting.listed(ctx)).To(HaveKeyWithValue(processGUID, before.Annotations[keys.LastUpdated]))
-
-		By("updating it by the BBS door")
-		var changed models.DesiredLRPLifecycleResponse
-		update := &models.DesiredLRPUpdate{MetricTags: map[string]*models.MetricTagValue{"app_name": {Static: "moving"}}}
-		update.SetAnnotation("1796000001.5")
-		adopting.call(ctx, "/v1/desired_lrp/update", &models.UpdateDesiredLRPRequest{ProcessGuid: processGUID, Update: update}, &changed)
-		Expect(changed.Error).To(BeNil())
-		after := moving.StatefulSet(ctx, old.GUID())
-		Expect(after.Annotations).To(And(HaveKeyWithValue(keys.Door, "bbs"), HaveKeyWithValue(keys.MetricTags, `{"app_name":"moving"}`)))
-		Expect(after.Labels).To(HaveKeyWithValue(keys.Domain, "cf-apps"))
-		Expect(after.Spec.Template).To(Equal(before.Spec.Template))
-		Expect(irene.List(ctx)).NotTo(HaveKey(processGUID))
-		Expect(adopting.listed(ctx)).To(HaveKeyWithValue(processGUID, "1796000001.5"))
-
-		By("desiring it by the OPI door again")
-		controlplane.DesireApp(ctx, irene, old)
-		Expect(irene.List(ctx)).To(HaveKey(processGUID))
-		Expect(moving.StatefulSet(ctx, old.GUID()).Annotations).NotTo(HaveKey(keys.Door))
-		Expect(moving.PodUIDs(ctx, old.GUID())).To(Equal(pods), "no instance was replaced")
 	}, patience)
 
 	// It comes last, because the process that it starts ends with it.
