@@ -3,10 +3,8 @@
 package controlplane_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -22,31 +20,8 @@ import (
 	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/droplet"
 	"github.com/irene-cf/irene/fixtures/imageworks"
-	"github.com/irene-cf/irene/fixtures/loopback"
 	"github.com/irene-cf/irene/k8s/keys"
 )
-
-// diego calls the BBS door as a Cloud Controller of today does.
-type diego struct{ url string }
-
-// call wants an answer of the door. A lifecycle success is an empty message.
-func (d diego) call(ctx context.Context, route string, request, answer proto.Message) {
-	GinkgoHelper()
-	body, err := proto.Marshal(request)
-	Expect(err).NotTo(HaveOccurred())
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+route, bytes.NewReader(body))
-	Expect(err).NotTo(HaveOccurred())
-	post.Header.Set("Content-Type", "application/x-protobuf")
-	post.Header.Set("X-Vcap-Request-Id", cloudcontroller.NewGUID())
-	response, err := http.DefaultClient.Do(post)
-	Expect(err).NotTo(HaveOccurred())
-	defer response.Body.Close()
-	content, err := io.ReadAll(response.Body)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(response.StatusCode).To(Equal(http.StatusOK), string(content))
-	Expect(response.Header.Get("Content-Type")).To(Equal("application/x-protobuf"))
-	Expect(proto.Unmarshal(content, answer)).To(Succeed())
-}
 
 func (d diego) desire(ctx context.Context, lrp *models.DesiredLRP) *models.Error {
 	GinkgoHelper()
@@ -130,7 +105,7 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 		address, _, _ := strings.Cut(works.Droplets.URL(), "/{")
 		settings["cloud_controller"] = map[string]any{"url": address}
 		settings["droplets"] = map[string]any{"source": map[string]any{"url": ""}}
-		settings["bbs"] = map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}}
+		settings["bbs"] = bbsDoor()
 		doors = settings
 		place = &assembling{Platform: newPlatform(ctx, direct(), settings), Works: works}
 		place.importStack(ctx)
@@ -229,7 +204,9 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 
 	It("takes over apps of the OPI door without a restart, and gives them back", func(ctx context.Context) {
 		settings := maps.Clone(doors)
-		settings["bbs"] = map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}, "adopt_opi": true}
+		door := bbsDoor()
+		door["adopt_opi"] = true
+		settings["bbs"] = door
 		moving := newPlatform(ctx, direct(), settings)
 		irene := moving.Start(ctx)
 		adopting := diego{irene.BBSURL}
