@@ -37,7 +37,7 @@ type LRPs interface {
 }
 
 // appsDomain is the domain of Cloud Controller's apps.
-const appsDomain = "cf-apps"
+const appsDomain = opi.DomainApps
 
 // startApp is what desiring does, for texts.
 const startApp = "start the app"
