@@ -5,6 +5,9 @@ package controlplane_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -308,6 +311,42 @@ var _ = Describe("Apps of the BBS door, as Cloud Controller changes them", func(
 			Equal([]int32{tagged.MemoryMb, tagged.DiskMb, tagged.MaxPids, int32(tagged.CpuWeight)}))
 		Expect(listed.EnvironmentVariables).To(BeEmpty())
 		Expect(place.StatefulSet(ctx, processGUIDOf(tagged)).Annotations).To(HaveKeyWithValue(keys.Door, "bbs"))
+	}, patience)
+
+	It("are compared with Cloud Controller's database by irene diff", func(ctx context.Context) {
+		place := newBBSPlatform(ctx)
+		process := place.Start(ctx)
+		cc := diego{process.BBSURL}
+		same, changed, orphan := exampleLRP("bbs-04-desire-lrp-docker.pb"), exampleLRP("bbs-04-desire-lrp-docker.pb"), exampleLRP("bbs-04-desire-lrp-docker.pb")
+		other := exampleLRP("bbs-04-desire-lrp-docker.pb")
+		other.Domain = "another-domain"
+		for _, lrp := range []*models.DesiredLRP{same, changed, orphan, other} {
+			Expect(cc.desire(ctx, lrp)).To(BeNil())
+		}
+		old := cloudcontroller.NewDocker("old", "registry.example.com/app@sha256:"+strings.Repeat("0", 64))
+		controlplane.DesireApp(ctx, process, old)
+		wanted := filepath.Join(place.Dir, "wanted.json")
+		var list []byte
+		for guid, annotation := range map[string]string{same.ProcessGuid: same.Annotation, changed.ProcessGuid: "1.5", old.ProcessGUID(): "1.5"} {
+			list = fmt.Appendf(list, "{\"process_guid\":%q,\"annotation\":%q}\n", guid, annotation)
+		}
+		Expect(os.WriteFile(wanted, list, 0o600)).To(Succeed())
+		o := &operated{Platform: place}
+		o.settle(nil)
+		var found []struct {
+			Difference  string
+			ProcessGUID string `json:"process_guid"`
+			Kubernetes  string
+		}
+		o.shows(ctx, 3, &found, "diff", wanted)
+		Expect(found).To(HaveExactElements(
+			And(HaveField("Difference", "missing"), HaveField("ProcessGUID", old.ProcessGUID()), HaveField("Kubernetes", ContainSubstring("OPI API"))),
+			And(HaveField("Difference", "orphaned"), HaveField("ProcessGUID", orphan.ProcessGuid)),
+			And(HaveField("Difference", "annotation"), HaveField("ProcessGUID", changed.ProcessGuid)),
+		))
+		o.shows(ctx, 3, &found, "diff", "--door", "opi", wanted)
+		Expect(found).To(HaveLen(3), "the OPI API lists the old app alone")
+		Expect(found).To(ContainElement(And(HaveField("Difference", "annotation"), HaveField("ProcessGUID", old.ProcessGUID()))))
 	}, patience)
 
 	It("run on cells, which operators' tools list", func(ctx context.Context) {
