@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 	"github.com/irene-cf/irene/fixtures/controlplane"
@@ -363,7 +364,9 @@ var _ = Describe("Apps of the BBS door, as Cloud Controller changes them", func(
 			}
 			return found
 		}
-		Eventually(byID).Should(HaveKey(p.node.Name))
+		_, err := api.CoreV1().Nodes().Patch(ctx, p.node.Name, types.MergePatchType, []byte(`{"metadata":{"labels":{"topology.kubernetes.io/zone":"zone-1"}}}`), metav1.PatchOptions{})
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(byID).Should(HaveKeyWithValue(p.node.Name, HaveField("Zone", "zone-1")))
 		found := byID()
 		Expect(found).To(HaveKey("fake-0"))
 		for _, cell := range found {
@@ -378,7 +381,9 @@ var _ = Describe("Apps of the BBS door, as Cloud Controller changes them", func(
 		lrp := p.app(1)
 		Expect(p.cc.desire(ctx, lrp)).To(BeNil())
 		p.run(ctx, lrp, 0, 1)
-		Expect(p.cc.instances(ctx, lrp.ProcessGuid)[0].CellId).To(Equal(p.node.Name))
+		instance := p.cc.instances(ctx, lrp.ProcessGuid)[0]
+		Expect(instance.CellId).To(Equal(p.node.Name))
+		Expect(instance.AvailabilityZone).To(Equal("zone-1"))
 		var available models.PingResponse
 		p.cc.call(ctx, "/v1/ping", &models.PingResponse{}, &available)
 		Expect(available.Available).To(BeTrue())
