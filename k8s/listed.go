@@ -37,6 +37,7 @@ func (l *LRPs) EachListed(_ context.Context, doors []opi.Door, visit func(*opi.L
 			Image:         lrp.Image,
 			MemoryMiB:     lrp.MemoryMiB,
 			DiskMiB:       lrp.DiskMiB,
+			PIDs:          lrp.PIDs,
 			Modification:  lrp.Modification(),
 		}
 		if err := visit(&listed); err != nil {

@@ -174,8 +174,11 @@ func desiredLRP(lrp *view.LRP) (opi.DesiredLRP, error) {
 		App:           opi.Owner{GUID: lrp.AppGUID, Name: lrp.AppName},
 		Ports:         lrp.PortList(),
 		RootFS:        opi.RootFS{Stack: lrp.Stack},
-		Limits:        opi.Limits{MemoryMiB: int64(lrp.MemoryMiB), DiskMiB: int64(lrp.DiskMiB)},
-		Modification:  lrp.Modification(),
+		Limits: opi.Limits{
+			MemoryMiB: int64(lrp.MemoryMiB), DiskMiB: int64(lrp.DiskMiB),
+			CPUWeight: render.CPUWeight(lrp.MilliCPU), PIDs: int64(lrp.PIDs),
+		},
+		Modification: lrp.Modification(),
 	}
 	if lrp.IsolationSegment != "" {
 		desired.PlacementTags = []string{lrp.IsolationSegment}

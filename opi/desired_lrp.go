@@ -18,7 +18,7 @@ type DesiredLRP struct {
 	Ports         []int32
 	// RootFS has no credentials.
 	RootFS RootFS
-	// Limits are those of memory and disk.
+	// Limits are those of memory, disk, CPU and processes.
 	Limits Limits
 	// Modification orders the versions of the LRP.
 	Modification ModificationTag

@@ -10,3 +10,6 @@ const DoorOPI Door = ""
 
 // DoorBBS is the door of package opi/bbs.
 const DoorBBS Door = "bbs"
+
+// DomainApps is the domain in which Cloud Controller desires apps by the BBS door.
+const DomainApps = "cf-apps"

@@ -19,7 +19,9 @@ type ListedLRP struct {
 	// docker app's image; one of them is empty.
 	Stack, Image       string
 	MemoryMiB, DiskMiB int32
-	Modification       ModificationTag
+	// PIDs is the bound of processes; 0 for none.
+	PIDs         int32
+	Modification ModificationTag
 }
 
 // RouteTexts are an LRP's routes as JSON, by kind, in the form in which they are kept. An empty

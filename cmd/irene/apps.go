@@ -142,6 +142,7 @@ func newView(config Configuration, clients k8s.Clients, logger lager.Logger, met
 		Namespace:     config.Kubernetes.Namespace,
 		StaleAfter:    config.Kubernetes.ViewStaleAfter.Duration,
 		LostNodeGrace: config.Kubernetes.LostNodeGrace.Duration,
+		SegmentLabel:  config.Apps.Placement.NodeLabel,
 		Registerer:    metrics,
 		Logger:        logger,
 	})

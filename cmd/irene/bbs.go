@@ -55,6 +55,7 @@ func (c Configuration) bbsFeature() feature {
 			a.bbs = door{
 				Handler: bbs.NewHandler(bbs.Options{
 					LRPs: acceptFirst{a.lrps}, Tasks: a.tasks, Builds: a.builds,
+					Cells:    cells{nodes: a.view, stacks: c.Stacks.Names},
 					Refusals: a.refusals, AdoptOPI: c.BBS.AdoptOPI, Logger: a.logger,
 				}),
 				fault:  bbs.WriteFault,

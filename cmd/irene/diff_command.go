@@ -24,7 +24,7 @@ const (
 	differsInstances  = "instances"
 )
 
-// difference is one between what Cloud Controller wants and what GET /apps would tell it.
+// difference is one between what Cloud Controller wants and what its door lists.
 type difference struct {
 	Difference  string `json:"difference"`
 	ProcessGUID string `json:"process_guid"`
@@ -40,7 +40,12 @@ type difference struct {
 
 // diffApps shows what Cloud Controller's sync would find, given its list.
 func diffApps(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.Writer) error {
+	name := flags.String("door", "", "the `DOOR` that Cloud Controller calls, opi or bbs; bbs if the configuration has that door")
 	config, output, err := configured(flags, args, 1, 1)
+	if err != nil {
+		return err
+	}
+	door, err := syncedDoorOf(*name, config.BBS)
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,8 @@ func diffApps(ctx context.Context, flags *flag.FlagSet, args []string, stdout io
 	if err != nil {
 		return err
 	}
-	found := differences(wanted, heldLRPs(appsView), secretsMissing(appsView))
+	present, elsewhere := heldLRPs(appsView, door)
+	found := door.differences(wanted, present, leftOut(elsewhere, appsView))
 	err = output.print(stdout, found, func(table io.Writer) {
 		if len(found) == 0 {
 			fmt.Fprintf(table, "no difference in %d processes\n", len(wanted))
@@ -87,31 +93,43 @@ func readWantedFrom(path string) (map[string]wantedProcess, error) {
 	return wanted, nil
 }
 
-// heldLRPs are the LRPs that GET /apps lists, by process guid.
-func heldLRPs(appsView *view.View) map[string]held {
-	all := map[string]held{}
+// heldLRPs returns the LRPs that the door lists, and those of other doors or domains, by
+// process guid.
+func heldLRPs(appsView *view.View, door syncedDoor) (present, elsewhere map[string]held) {
+	present, elsewhere = map[string]held{}, map[string]held{}
 	for _, lrp := range appsView.LRPs() {
-		all[lrp.ProcessGUID()] = held{
-			DesiredLRP: opi.DesiredLRP{LRPIdentifier: lrp.LRPIdentifier, Instances: lrp.Instances, Annotation: lrp.Annotation},
+		into := elsewhere
+		if door.lists(lrp) {
+			into = present
+		}
+		into[lrp.ProcessGUID()] = held{
+			DesiredLRP: opi.DesiredLRP{LRPIdentifier: lrp.LRPIdentifier, Door: lrp.Door, Domain: lrp.Domain, Instances: lrp.Instances, Annotation: lrp.Annotation},
 			app:        lrp.AppName, space: lrp.OrganizationName + "/" + lrp.SpaceName,
 		}
 	}
-	return all
+	return present, elsewhere
 }
 
-// secretsMissing are the LRPs that GET /apps leaves out, by process guid, with the name
-// of the Secret.
-func secretsMissing(appsView *view.View) map[string]string {
-	left := map[string]string{}
+// reason is why a door does not list an LRP that is there, and what follows.
+type reason struct{ kubernetes, then string }
+
+// leftOut returns why doors don't list LRPs, by process guid: those of other doors or domains,
+// and those whose Secret is missing.
+func leftOut(elsewhere map[string]held, appsView *view.View) map[string]reason {
+	left := map[string]reason{}
+	for guid, lrp := range elsewhere {
+		left[guid] = elsewhereReason(lrp.Door, lrp.Domain)
+	}
 	for _, id := range appsView.Identities() {
 		if lrp, found := appsView.LRP(id); found && appsView.SecretMissing(lrp) {
-			left[lrp.ProcessGUID()] = lrp.Secret
+			left[lrp.ProcessGUID()] = reason{"its Secret " + lrp.Secret + " is missing", "the sync desires it, which writes the Secret again"}
 		}
 	}
 	return left
 }
 
-func differences(wanted map[string]wantedProcess, present map[string]held, leftOut map[string]string) []difference {
+// differences compares what Cloud Controller wants with what the door lists.
+func (s syncedDoor) differences(wanted map[string]wantedProcess, present map[string]held, leftOut map[string]reason) []difference {
 	found := []difference{}
 	for guid, process := range wanted {
 		lrp, there := present[guid]
@@ -119,14 +137,14 @@ func differences(wanted map[string]wantedProcess, present map[string]held, leftO
 		switch {
 		case !there:
 			d.Difference, d.Then = differsMissing, "the sync desires it"
-			if secret := leftOut[guid]; secret != "" {
-				d.Kubernetes, d.Then = "its Secret "+secret+" is missing", "the sync desires it, which writes the Secret again"
+			if why, known := leftOut[guid]; known {
+				d.Kubernetes, d.Then = why.kubernetes, why.then
 			}
 			found = append(found, d)
 			continue
 		case !process.sameAnnotation(lrp.Annotation):
 			d.Difference, d.CloudController, d.Kubernetes = differsAnnotation, process.annotationText(), lrp.Annotation
-			d.Then = "the sync updates instances and routes"
+			d.Then = s.thenUpdates()
 			found = append(found, d)
 		case process.Instances != nil && *process.Instances != lrp.Instances:
 			d.Difference, d.CloudController, d.Kubernetes = differsInstances, fmt.Sprint(*process.Instances), fmt.Sprint(lrp.Instances)

@@ -142,7 +142,7 @@ func (w wantedProcess) sameAnnotation(annotation string) bool {
 	return math.Abs(seconds-w.updatedAt) < halfMicrosecond
 }
 
-// held is what GET /apps tells Cloud Controller of an LRP, and whose it is.
+// held has what a door lists of an LRP, and the names of its app and space.
 type held struct {
 	opi.DesiredLRP
 	app, space string

@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/irene-cf/irene/k8s/view"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -87,7 +88,7 @@ func TestDifferences(t *testing.T) {
 	for _, guid := range []string{"same", "updated", "scaled", "not-counted", "stopped"} {
 		present[guid+"-1"] = held{DesiredLRP: opi.DesiredLRP{LRPIdentifier: opi.LRPIdentifier{GUID: guid, Version: "1"}, Instances: 1, Annotation: "1.0"}, app: guid, space: "org/space"}
 	}
-	found := differences(wanted, present, map[string]string{"secretless-1": "a-secret"})
+	found := syncedDoor{}.differences(wanted, present, map[string]reason{"secretless-1": {kubernetes: "its Secret a-secret is missing", then: "the sync desires it"}})
 	type brief struct{ difference, guid, app, cloudController, kubernetes string }
 	var briefs []brief
 	for _, d := range found {
@@ -101,4 +102,38 @@ func TestDifferences(t *testing.T) {
 		{"annotation", "updated-1", "updated", "2.0", "1.0"},
 		{"instances", "scaled-1", "scaled", "3", "1"},
 	}))
+}
+
+func TestDiffComparesWithTheDoorThatCloudControllerCalls(t *testing.T) {
+	g := NewWithT(t)
+	on := BBS{AdoptOPI: true}
+	on.Listen.Address = "127.0.0.1:8889"
+	for _, c := range []struct {
+		name   string
+		config BBS
+		door   syncedDoor
+	}{
+		{"", BBS{}, syncedDoor{door: opi.DoorOPI}},
+		{"", on, syncedDoor{door: opi.DoorBBS, adoptOPI: true}},
+		{"opi", on, syncedDoor{door: opi.DoorOPI}},
+		{"bbs", BBS{}, syncedDoor{door: opi.DoorBBS}},
+	} {
+		g.Expect(syncedDoorOf(c.name, c.config)).To(Equal(c.door), c.name)
+	}
+	_, err := syncedDoorOf("diego", on)
+	g.Expect(err).To(MatchError(errUsage))
+}
+
+func TestDoorsListTheirOwnLRPs(t *testing.T) {
+	g := NewWithT(t)
+	old := view.LRP{Door: opi.DoorOPI}
+	own := view.LRP{Door: opi.DoorBBS, Domain: "cf-apps"}
+	vizzini := view.LRP{Door: opi.DoorBBS, Domain: "vizzini"}
+	lists := func(s syncedDoor) []bool { return []bool{s.lists(old), s.lists(own), s.lists(vizzini)} }
+	g.Expect(lists(syncedDoor{door: opi.DoorOPI})).To(Equal([]bool{true, false, false}))
+	g.Expect(lists(syncedDoor{door: opi.DoorBBS})).To(Equal([]bool{false, true, false}))
+	g.Expect(lists(syncedDoor{door: opi.DoorBBS, adoptOPI: true})).To(Equal([]bool{true, true, false}))
+	g.Expect(elsewhereReason(opi.DoorOPI, "").kubernetes).To(ContainSubstring("OPI API"))
+	g.Expect(elsewhereReason(opi.DoorBBS, "cf-apps").kubernetes).To(ContainSubstring("BBS API"))
+	g.Expect(elsewhereReason(opi.DoorBBS, "vizzini").kubernetes).To(ContainSubstring(`"vizzini"`))
 }

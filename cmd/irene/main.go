@@ -30,7 +30,7 @@ Usage:
   irene doctor --config FILE  check all that irene needs; docs/operate.md
   irene lrps|routes [-o json] --config FILE [APP]
                               show apps and their instances, or what routers should know
-  irene diff [-o json] --config FILE LIST
+  irene diff [-o json] [--door opi|bbs] --config FILE LIST
                               compare with Cloud Controller's list; docs/operate.md
   irene config --config FILE  show the configuration with its defaults
   irene version               print the version

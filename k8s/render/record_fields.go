@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -44,6 +45,26 @@ func MoveRecord(text string, image AppImage) (string, error) {
 		return "", fmt.Errorf("encode LRP record: %w", err)
 	}
 	return string(changed), nil
+}
+
+// RecordedPIDs returns the bound of processes in the text of a stored record; 0 for none, and
+// for a record that can't be read.
+func RecordedPIDs(text string) int32 {
+	// Most records have no bound, and every change of a StatefulSet gets here.
+	if !strings.Contains(text, `"pids"`) {
+		return 0
+	}
+	var recorded struct {
+		LRP struct {
+			Limits struct {
+				PIDs int32 `json:"pids"`
+			} `json:"limits"`
+		} `json:"lrp"`
+	}
+	if json.Unmarshal([]byte(text), &recorded) != nil {
+		return 0
+	}
+	return recorded.LRP.Limits.PIDs
 }
 
 // RecordedLRP returns the buildpack app that a StatefulSet was made from, as far as its

@@ -88,3 +88,13 @@ func fullLRP() opi.LRP {
 		UserAnnotations:     map[string]string{"prometheus.io/port": "6666"},
 	}
 }
+
+func TestRecordedPIDs(t *testing.T) {
+	g := NewWithT(t)
+	text, err := newRecord(fullLRP(), AppImage{}).encode()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(RecordedPIDs(text)).To(BeEquivalentTo(5))
+	g.Expect(RecordedPIDs(`{"version":1,"lrp":{"guid":"g"}}`)).To(BeZero())
+	g.Expect(RecordedPIDs(`{"pids" edited`)).To(BeZero())
+	g.Expect(RecordedPIDs("")).To(BeZero())
+}

@@ -118,6 +118,9 @@ func (s Settings) image(lrp opi.LRP, revision string) (string, corev1.PullPolicy
 	return lrp.RootFS.Image.Reference, corev1.PullAlways
 }
 
+// CPUWeight returns the weight from which a container's CPU request was made; 0 for none.
+func CPUWeight(milliCPU int32) int64 { return int64(milliCPU) / milliCPUPerWeight }
+
 func (s Settings) resources(limits opi.Limits) corev1.ResourceRequirements {
 	mebibytes := func(n int64) resource.Quantity { return *resource.NewQuantity(n<<20, resource.BinarySI) }
 	disk := limits.DiskMiB

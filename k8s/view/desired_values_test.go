@@ -15,13 +15,13 @@ func TestTheViewHasWhatListsReturn(t *testing.T) {
 	g := NewWithT(t)
 	v, _ := idleView(t)
 	set := statefulSet("app", "uid-a", 1234, annotated(keys.MetricTags, `{"app_name":"dora"}`),
-		annotated(keys.TCPRoutes, `[{"external_port":61001}]`), annotated(keys.OtherRoutes, `{"x":1}`))
+		annotated(keys.TCPRoutes, `[{"external_port":61001}]`), annotated(keys.OtherRoutes, `{"x":1}`), annotated(keys.LRP, `{"version":1,"lrp":{"limits":{"pids":1024}}}`))
 	set.Labels[keys.Domain] = "cf-apps"
 	set.Spec.Template.Spec.Containers = []corev1.Container{{
 		Image: "org/app", Ports: []corev1.ContainerPort{{ContainerPort: 8080}, {ContainerPort: 9090}},
 		Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{
 			corev1.ResourceMemory: resource.MustParse("64Mi"), corev1.ResourceEphemeralStorage: resource.MustParse("1Gi"),
-		}},
+		}, Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("120m")}},
 	}}
 	list(g, v.lrps, 2000, set)
 	lrp, known := v.LRP(appID)
@@ -34,5 +34,7 @@ func TestTheViewHasWhatListsReturn(t *testing.T) {
 	g.Expect(lrp.Image).To(Equal("org/app"))
 	g.Expect(lrp.MemoryMiB).To(BeEquivalentTo(64))
 	g.Expect(lrp.DiskMiB).To(BeEquivalentTo(1024))
+	g.Expect(lrp.MilliCPU).To(BeEquivalentTo(120))
+	g.Expect(lrp.PIDs).To(BeEquivalentTo(1024))
 	g.Expect(lrp.Modification()).To(Equal(opi.ModificationTag{Epoch: "uid-a", Index: 1234}))
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -69,6 +70,10 @@ type LRP struct {
 	Stack, Image string
 	// MemoryMiB and DiskMiB are the limits of the template's first container.
 	MemoryMiB, DiskMiB int32
+	// MilliCPU is the CPU that the container requests.
+	MilliCPU int32
+	// PIDs is the recorded bound of processes; 0 for none.
+	PIDs int32
 	// RequestDigest tells whether a repeated request would make the same template.
 	RequestDigest string
 	// Secret names the Secret that the template refers to; empty for none.
@@ -165,6 +170,8 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Image:            v.words.word(image),
 		MemoryMiB:        mebibytes(app.Resources.Limits.Memory()),
 		DiskMiB:          mebibytes(app.Resources.Limits.StorageEphemeral()),
+		MilliCPU:         int32(min(app.Resources.Requests.Cpu().MilliValue(), math.MaxInt32)),
+		PIDs:             render.RecordedPIDs(set.Annotations[keys.LRP]),
 		RequestDigest:    set.Annotations[keys.RequestDigest],
 		Secret:           set.Annotations[keys.Secret],
 		DiskCrashes:      set.Annotations[keys.DiskCrashes],

@@ -17,6 +17,10 @@ type Node struct {
 	// Ready is the condition Ready: True, False when the kubelet says so itself,
 	// Unknown when Kubernetes has not heard from it; zero before it first reported.
 	Ready Verdict
+	// Segment is the isolation segment that the node belongs to; empty for none.
+	Segment string
+	// MemoryMiB, DiskMiB and Pods are how much the node has for pods in all.
+	MemoryMiB, DiskMiB, Pods int64
 }
 
 // Silent is whether the node's kubelet stopped reporting, so that nobody can say
@@ -48,6 +52,12 @@ func (v *View) slimNode(obj any) (*Node, error) {
 		UID:             node.UID,
 		ResourceVersion: node.ResourceVersion,
 		Zone:            v.words.word(node.Labels[corev1.LabelTopologyZone]),
+		MemoryMiB:       node.Status.Allocatable.Memory().Value() >> 20,
+		DiskMiB:         node.Status.Allocatable.StorageEphemeral().Value() >> 20,
+		Pods:            node.Status.Allocatable.Pods().Value(),
+	}
+	if v.segmentLabel != "" {
+		slim.Segment = v.words.word(node.Labels[v.segmentLabel])
 	}
 	for i := range node.Status.Conditions {
 		if condition := &node.Status.Conditions[i]; condition.Type == corev1.NodeReady {

@@ -29,6 +29,14 @@ func (v *View) Nodes() []Node {
 	return nodes
 }
 
+// NodesForbidden reports whether nodes have never been listed because Irene lacks the
+// permission.
+func (v *View) NodesForbidden() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.nodesForbidden
+}
+
 // MostNodesLost is whether more than half of the nodes, and at least two, are not
 // ready. Then it is the network or the control plane that is out of order, not the
 // nodes, and what they run is better left as it is.

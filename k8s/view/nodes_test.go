@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -79,6 +80,22 @@ func TestSlimNode(t *testing.T) {
 	g.Expect(v.Nodes()).To(ConsistOf(found, bare))
 	_, known = v.Node("other")
 	g.Expect(known).To(BeFalse())
+}
+
+func TestNodesHaveTheirSegmentAndRoom(t *testing.T) {
+	g := NewWithT(t)
+	v, _ := idleView(t)
+	v.segmentLabel = "segment"
+	list(g, v.nodes, 10, node("node-1", 5, func(n *corev1.Node) {
+		n.Labels["segment"] = "one"
+		n.Status.Allocatable = corev1.ResourceList{
+			corev1.ResourceMemory: resource.MustParse("8Gi"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"), corev1.ResourcePods: resource.MustParse("110"),
+		}
+	}))
+	found, _ := v.Node("node-1")
+	g.Expect(found.Segment).To(Equal("one"))
+	g.Expect([]int64{found.MemoryMiB, found.DiskMiB, found.Pods}).To(Equal([]int64{8 << 10, 100 << 10, 110}))
+	g.Expect(v.NodesForbidden()).To(BeFalse())
 }
 
 func TestSignsOfLifeTellNobody(t *testing.T) {

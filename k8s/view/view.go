@@ -52,6 +52,8 @@ type Options struct {
 	StaleAfter time.Duration
 	// LostNodeGrace is DefaultLostNodeGrace when 0; negative for none.
 	LostNodeGrace time.Duration
+	// SegmentLabel is the label of nodes that names their isolation segment; empty for none.
+	SegmentLabel string
 	// Clock is the real one when nil.
 	Clock clock.PassiveClock
 	// Registerer takes the view's metrics while Run runs; nil for none.
@@ -74,6 +76,7 @@ type View struct {
 	namespace     string
 	staleAfter    time.Duration
 	lostNodeGrace time.Duration
+	segmentLabel  string
 	clock         clock.PassiveClock
 	registerer    prometheus.Registerer
 	logger        lager.Logger
@@ -116,6 +119,7 @@ func New(options Options) *View {
 		namespace:     options.Namespace,
 		staleAfter:    options.StaleAfter,
 		lostNodeGrace: options.LostNodeGrace,
+		segmentLabel:  options.SegmentLabel,
 		clock:         options.Clock,
 		registerer:    options.Registerer,
 		logger:        options.Logger.Session("view"),

@@ -4,7 +4,7 @@ import "github.com/irene-cf/irene/opi"
 
 const (
 	// appsDomain is the domain of Cloud Controller's apps.
-	appsDomain = "cf-apps"
+	appsDomain = opi.DomainApps
 	// tasksDomain is the domain of Cloud Controller's tasks.
 	tasksDomain = "cf-tasks"
 )

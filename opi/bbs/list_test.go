@@ -63,6 +63,22 @@ func TestLongListsAreWhole(t *testing.T) {
 	}
 }
 
+func TestListsHaveTheLimits(t *testing.T) {
+	g := NewWithT(t)
+	lrp := dora()
+	lrp.Limits = opi.Limits{MemoryMiB: 64, DiskMiB: 128, CPUWeight: 12, PIDs: 1024}
+	d := newDoor(newPlatform(lrp))
+	var infos models.DesiredLRPSchedulingInfosResponse
+	decode(g, d.send(listPath, nil), &infos)
+	resource := infos.DesiredLrpSchedulingInfos[0].DesiredLRPResource
+	g.Expect(resource).To(Equal(models.NewDesiredLRPResource(64, 128, 1024, "preloaded:cflinuxfs4")))
+
+	var lrps models.DesiredLRPsResponse
+	decode(g, d.send("/v1/desired_lrps/list.r3", nil), &lrps)
+	g.Expect(lrps.DesiredLrps[0].CpuWeight).To(BeEquivalentTo(12))
+	g.Expect(lrps.DesiredLrps[0].MaxPids).To(BeEquivalentTo(1024))
+}
+
 // Encoding an entry allocates some short texts, and nothing for each of its routes.
 func TestListsAllocateLittle(t *testing.T) {
 	g := NewWithT(t)

@@ -187,7 +187,7 @@ func listed(lrp opi.DesiredLRP) (opi.ListedLRP, error) {
 	entry := opi.ListedLRP{
 		LRPIdentifier: lrp.LRPIdentifier, Door: lrp.Door, Domain: lrp.Domain, Instances: lrp.Instances, Annotation: lrp.Annotation,
 		AppGUID: lrp.App.GUID, Stack: lrp.RootFS.Stack, MemoryMiB: int32(lrp.Limits.MemoryMiB), DiskMiB: int32(lrp.Limits.DiskMiB),
-		Modification: lrp.Modification,
+		PIDs: int32(lrp.Limits.PIDs), Modification: lrp.Modification,
 	}
 	if len(lrp.PlacementTags) > 0 {
 		entry.PlacementTag = lrp.PlacementTags[0]

@@ -41,9 +41,11 @@ func appendSchedulingInfo(to []byte, lrp *opi.ListedLRP, domain string) []byte {
 		to = appendNumber(to, 1, int64(lrp.MemoryMiB))
 		to = appendNumber(to, 2, int64(lrp.DiskMiB))
 		if lrp.Image == "" {
-			return appendText(to, 3, stackScheme, lrp.Stack)
+			to = appendText(to, 3, stackScheme, lrp.Stack)
+		} else {
+			to = appendText(to, 3, wireRootFS("", lrp.Image))
 		}
-		return appendText(to, 3, wireRootFS("", lrp.Image))
+		return appendNumber(to, 4, int64(lrp.PIDs))
 	})
 	to = appendPart(to, 5, func(to []byte) []byte { return appendRouteTexts(to, lrp.Routes) })
 	to = appendPart(to, 6, func(to []byte) []byte { // modification_tag

@@ -47,12 +47,17 @@ func newAssembling(ctx context.Context, dropletSettings map[string]any) *assembl
 // importStack imports a root file system that nobody could start.
 func (a *assembling) importStack(ctx context.Context) {
 	GinkgoHelper()
+	a.importStackAs(ctx, imageworks.StackName)
+}
+
+func (a *assembling) importStackAs(ctx context.Context, name string) {
+	GinkgoHelper()
 	rootfs, err := appimage.Layer(appimage.File{Path: "etc/passwd", Mode: 0o644, Content: []byte("vcap:x:2000:2000::/home/vcap:/bin/sh\n")})
 	Expect(err).NotTo(HaveOccurred())
 	file, err := a.RootFSFile(rootfs)
 	Expect(err).NotTo(HaveOccurred())
 	_, err = a.Run(ctx, filepath.Join(binaries, "irene"), imageworks.Cluster{Kubeconfig: controlplane.AccountKubeconfig(a.Kubeconfig), Namespace: a.Namespace},
-		"import", imageworks.StackName, file)
+		"import", name, file)
 	Expect(err).NotTo(HaveOccurred())
 }
 

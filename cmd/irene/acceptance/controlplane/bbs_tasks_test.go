@@ -12,13 +12,12 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/controlplane"
-	"github.com/irene-cf/irene/fixtures/loopback"
 )
 
 var _ = Describe("A task of the BBS door", func() {
 	It("runs once, is listed until its end was answered, and can be canceled", func(ctx context.Context) {
 		place := newTaskingBehind(ctx, direct(), map[string]any{
-			"bbs": map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}},
+			"bbs": bbsDoor(),
 		})
 		cc := diego{place.irene.BBSURL}
 		content, err := fixtures.BBS.ReadFile("bbs/bbs-32-desire-task-run-docker.pb")

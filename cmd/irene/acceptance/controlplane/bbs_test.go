@@ -3,10 +3,8 @@
 package controlplane_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -22,31 +20,8 @@ import (
 	"github.com/irene-cf/irene/fixtures/controlplane"
 	"github.com/irene-cf/irene/fixtures/droplet"
 	"github.com/irene-cf/irene/fixtures/imageworks"
-	"github.com/irene-cf/irene/fixtures/loopback"
 	"github.com/irene-cf/irene/k8s/keys"
 )
-
-// diego calls the BBS door as a Cloud Controller of today does.
-type diego struct{ url string }
-
-// call wants an answer of the door. A lifecycle success is an empty message.
-func (d diego) call(ctx context.Context, route string, request, answer proto.Message) {
-	GinkgoHelper()
-	body, err := proto.Marshal(request)
-	Expect(err).NotTo(HaveOccurred())
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+route, bytes.NewReader(body))
-	Expect(err).NotTo(HaveOccurred())
-	post.Header.Set("Content-Type", "application/x-protobuf")
-	post.Header.Set("X-Vcap-Request-Id", cloudcontroller.NewGUID())
-	response, err := http.DefaultClient.Do(post)
-	Expect(err).NotTo(HaveOccurred())
-	defer response.Body.Close()
-	content, err := io.ReadAll(response.Body)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(response.StatusCode).To(Equal(http.StatusOK), string(content))
-	Expect(response.Header.Get("Content-Type")).To(Equal("application/x-protobuf"))
-	Expect(proto.Unmarshal(content, answer)).To(Succeed())
-}
 
 func (d diego) desire(ctx context.Context, lrp *models.DesiredLRP) *models.Error {
 	GinkgoHelper()
@@ -129,7 +104,7 @@ var _ = Describe("The BBS door", Ordered, ContinueOnFailure, func() {
 		address, _, _ := strings.Cut(works.Droplets.URL(), "/{")
 		settings["cloud_controller"] = map[string]any{"url": address}
 		settings["droplets"] = map[string]any{"source": map[string]any{"url": ""}}
-		settings["bbs"] = map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}}
+		settings["bbs"] = bbsDoor()
 		place = &assembling{Platform: newPlatform(ctx, direct(), settings), Works: works}
 		place.importStack(ctx)
 		place.irene = place.Start(ctx)

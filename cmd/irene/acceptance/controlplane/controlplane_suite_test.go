@@ -82,6 +82,7 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	ireneBinary, err = filepath.Abs(filepath.Join(binaries, "irene"))
 	Expect(err).NotTo(HaveOccurred())
 
+	bbsCertificates = newBBSIdentities(GinkgoT().TempDir())
 	account = controlplane.InstallAccount(ctx, api, chartManifest)
 	common = newPlatform(ctx, cluster.Kubeconfig, nil)
 	irene = common.Start(ctx)

@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/irene-cf/irene/fixtures/controlplane"
+	"github.com/irene-cf/irene/fixtures/loopback"
 )
 
 // operated is a platform on which people run irene's commands.
@@ -149,7 +150,7 @@ func (s *signer) write(name, kind string, der []byte) string {
 func (s *signer) signs(name string, key crypto.Signer, end time.Time) (certificate, keyFile string) {
 	GinkgoHelper()
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(loopback.Host())},
 		NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: end,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}, s.certificate, key.Public(), s.key)
