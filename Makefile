@@ -8,7 +8,7 @@ STATE := $(CURDIR)/.irene
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # build,NAME,PACKAGE builds a static program into bin.
-build = CGO_ENABLED=0 GO='$(GO)' fixtures/cluster/go-build $(BIN)/$(1) $(2) -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+build = CGO_ENABLED=0 GO='$(GO)' $(CURDIR)/fixtures/cluster/go-build $(BIN)/$(1) $(2) -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 say = @printf '\n== %s\n'
 
 .PHONY: help
@@ -108,7 +108,7 @@ binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 .PHONY: bbsclient
 bbsclient: | $(BIN) # Diego's own client, with which tests call the BBS door
 	$(say) "build Diego's client (seconds)"
-	@cd fixtures/bbsclient && $(build) -o $(BIN)/bbsclient .
+	@cd fixtures/bbsclient && $(call build,bbsclient,.)
 
 $(BIN):
 	@mkdir -p $@
@@ -116,7 +116,7 @@ $(BIN):
 .PHONY: helm
 helm: | $(BIN) # the release that the chart is tested with
 	$(say) "build helm (2 minutes the first time)"
-	@cd .ci/helm && CGO_ENABLED=0 GO='$(GO)' ../../fixtures/cluster/go-build $(BIN)/helm helm.sh/helm/v4/cmd/helm -trimpath -ldflags "-s -w"
+	@cd .ci/helm && CGO_ENABLED=0 GO='$(GO)' $(CURDIR)/fixtures/cluster/go-build $(BIN)/helm helm.sh/helm/v4/cmd/helm -trimpath -ldflags "-s -w"
 
 .PHONY: images
 images: ## build the image of irene, the same from the same source, and push it: make images REGISTRY=registry.example; PLATFORMS=linux/amd64,linux/arm64 for more
