@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +27,7 @@ const webProcess = "web"
 // version that doesn't come up is taken back.
 func (p *pushing) start(ctx context.Context) (string, error) {
 	p.app = pushedApp{
-		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Requests: map[string][]byte{},
+		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Door: p.door,
 	}
 	err := p.desireProcesses(ctx)
 	if err == nil {
@@ -45,15 +46,18 @@ func (p *pushing) desireProcesses(ctx context.Context) error {
 	if p.build.ProcessTypes[webProcess] == "" {
 		return fmt.Errorf("staging found no command for a %s process, only for %q; a line \"%s: COMMAND\" in a Procfile says it", webProcess, slices.Sorted(maps.Keys(p.build.ProcessTypes)), webProcess)
 	}
+	door, err := p.frontDoor(p.app.Door)
+	if err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.build.ProcessTypes)) {
 		process := p.process(name)
-		request, err := process.request()
-		if err != nil {
+		p.app.Processes = append(p.app.Processes, process)
+		if err := p.addProcess(ctx, process.GUID, p.app.droplet(process)); err != nil {
 			return err
 		}
-		p.app.Requests[process.processGUID()] = request
-		if err := p.desire(ctx, process.processGUID(), request); err != nil {
-			return err
+		if err := door.Desire(ctx, process); err != nil {
+			return fmt.Errorf("%w; %s", err, logTail(p.log(ireneProgram), 10))
 		}
 	}
 	return nil
@@ -70,14 +74,16 @@ func (p *pushing) takeBack(ctx context.Context) error {
 	return os.RemoveAll(p.dropletFile(p.app.Droplet))
 }
 
-func (p *pushing) process(name string) desiredProcess {
-	process := desiredProcess{
-		appName: p.name, appGUID: p.app.GUID, processType: name, guid: processGUID(p.name, name), version: p.app.Version,
-		command: p.build.ProcessTypes[name], dropletGUID: p.build.Droplet.GUID, dropletHash: p.build.Droplet.Blob.SHA1,
-		memoryMB: p.memoryMB, diskMB: p.diskMB, healthCheck: "process", environment: p.environment,
+func (p *pushing) process(name string) cloudcontroller.Process {
+	process := cloudcontroller.Process{
+		App: cloudcontroller.Owner{GUID: p.app.GUID, Name: p.name}, Space: space, Organization: organization,
+		Type: name, GUID: processGUID(p.name, name), Version: p.app.Version,
+		Command: p.build.ProcessTypes[name], Stack: stackName,
+		Droplet:  cloudcontroller.ProcessDroplet{GUID: p.build.Droplet.GUID, SHA1: p.build.Droplet.Blob.SHA1, SHA256: p.build.Droplet.Blob.SHA256},
+		MemoryMB: p.memoryMB, DiskMB: p.diskMB, HealthCheck: "process", Environment: p.environment, UpdatedAt: time.Now(),
 	}
 	if name == webProcess {
-		process.route, process.instances, process.healthCheck = p.route(), 1, "port"
+		process.Hostnames, process.Instances, process.HealthCheck = []string{p.route()}, 1, "port"
 	}
 	return process
 }
@@ -89,7 +95,7 @@ func (p *pushing) awaitPushed(ctx context.Context) error {
 	defer cancel()
 	last := "nothing is known of it"
 	err := poll(limit, func() (bool, error) {
-		state, seen, err := p.instanceState(limit, p.app.GUID, p.app.Version)
+		state, seen, err := p.instanceState(limit, p.app.Door, p.app.GUID+"-"+p.app.Version)
 		if err != nil || state != stateRunning {
 			last = seen
 			if state == stateCrashed {
@@ -176,8 +182,11 @@ func (p *pushing) stopEarlier(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if stopped == 0 {
+	switch {
+	case stopped == 0:
 		return "there was none", nil
+	case earlier.Name != "" && earlier.Door != p.app.Door:
+		return fmt.Sprintf("stopped; it had come by the %s door, and now the app is the %s door's", strings.ToUpper(earlier.Door), strings.ToUpper(p.app.Door)), nil
 	}
 	return "stopped", nil
 }
