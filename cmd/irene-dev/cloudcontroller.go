@@ -77,7 +77,7 @@ func cloudController(ctx context.Context, o cloudControllerOptions, out io.Write
 	if err := errors.Join(os.RemoveAll(blobs), os.MkdirAll(blobs, 0o700)); err != nil {
 		return fmt.Errorf("cloudcontroller: --content: %w", err)
 	}
-	server, err := standin.Start(standin.Options{Listen: o.address, Folder: blobs, TLS: o.tls()})
+	server, err := standin.Start(standin.Options{Listen: o.address, Folder: blobs, TLS: o.tls(), Answered: logReports(log)})
 	if err != nil {
 		return fmt.Errorf("cloudcontroller: %w", err)
 	}
@@ -100,6 +100,18 @@ func cloudController(ctx context.Context, o cloudControllerOptions, out io.Write
 	}
 	log.Info("Cloud Controller's stand-in stops")
 	return nil
+}
+
+// logReports logs what Irene reports of instances, and its downloads of droplets.
+func logReports(log *slog.Logger) func(standin.Request) {
+	return func(r standin.Request) {
+		switch r.Endpoint {
+		case standin.AppCrashed, standin.AppRescheduling, standin.AppReadinessChanged:
+			log.Info(string(r.Endpoint), "process", r.GUID, "status", r.Status, "report", string(r.Body))
+		case standin.DropletDownload:
+			log.Info("droplet", "process", r.GUID, "status", r.Status)
+		}
+	}
 }
 
 // addBuildpacks adds the sample buildpacks in the order in which they detect.
