@@ -41,8 +41,11 @@ func (c *cloud) opiFlag() string {
 	return "--door opi"
 }
 
-// command is a command line of irene-dev for this cloud.
+// command is a command line of irene-dev for this cloud, from the present folder.
 func (c *cloud) command(args ...string) string {
+	if c.byMake() {
+		return "bin/" + devProgram + " " + strings.Join(args, " ")
+	}
 	return fmt.Sprintf("%s %s --dir %s --bin %s", c.program(devProgram), strings.Join(args, " "), c.dir, c.bin)
 }
 

@@ -182,7 +182,7 @@ func (c *cloud) push(ctx context.Context, o pushOptions, out io.Writer) error {
 	if err := c.runSteps(ctx, out, p.steps()); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s answers at %s after %.1f s\n", o.name, c.url(o.route()), time.Since(began).Seconds())
+	fmt.Fprintf(out, "%s answers at %s after %.1f s, by way of the %s door\n", o.name, c.url(o.route()), time.Since(began).Seconds(), strings.ToUpper(o.door))
 	return nil
 }
 

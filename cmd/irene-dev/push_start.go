@@ -82,6 +82,11 @@ func (p *pushing) process(name string) cloudcontroller.Process {
 		Droplet:  cloudcontroller.ProcessDroplet{GUID: p.build.Droplet.GUID, SHA1: p.build.Droplet.Blob.SHA1, SHA256: p.build.Droplet.Blob.SHA256},
 		MemoryMB: p.memoryMB, DiskMB: p.diskMB, HealthCheck: "process", Environment: p.environment, UpdatedAt: time.Now(),
 	}
+	for _, sidecar := range p.build.Sidecars {
+		if slices.Contains(sidecar.ProcessTypes, name) {
+			process.Sidecars = append(process.Sidecars, cloudcontroller.Sidecar{Name: sidecar.Name, Command: sidecar.Command, MemoryMB: sidecar.Memory})
+		}
+	}
 	if name == webProcess {
 		process.Hostnames, process.Instances, process.HealthCheck = []string{p.route()}, 1, "port"
 	}
