@@ -58,7 +58,7 @@ func (c *cloud) waitForBuild(ctx context.Context, guid string) (standin.Build, e
 	return build, err
 }
 
-// addProcess makes a process and its droplet known, before Irene is asked for it.
+// addProcess registers a process and its droplet with the stand-in, before Irene is asked for it.
 func (c *cloud) addProcess(ctx context.Context, guid string, droplet keptDroplet) error {
 	body, err := json.Marshal(droplet)
 	if err != nil {

@@ -108,7 +108,7 @@ func (d *controlDesk) startBuild(wanted wantedBuild) (startedBuild, error) {
 	return startedBuild{GUID: build.GUID, Request: body}, err
 }
 
-// addProcess makes a process known: Irene reports its crashes, and may fetch its droplet.
+// addProcess registers a process, so that Irene can report its crashes and fetch its droplet.
 func (d *controlDesk) addProcess(w http.ResponseWriter, r *http.Request) {
 	var droplet keptDroplet
 	if err := json.NewDecoder(r.Body).Decode(&droplet); err != nil {

@@ -2,19 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"text/template"
 )
-
-// api is the URL of a path of Irene's API.
-func (c *cloud) api(path ...string) string {
-	for i, part := range path {
-		path[i] = url.PathEscape(part)
-	}
-	return "http://" + c.state.API + "/" + strings.Join(path, "/")
-}
 
 // downCommand is how to undo everything, in the words of whoever runs irene-dev
 // by make or by hand.

@@ -63,13 +63,22 @@ func (p *pushing) desireProcesses(ctx context.Context) error {
 	return nil
 }
 
-// takeBack stops the new version.
+// takeBack stops the new version. The one before, if there is one, goes on with its droplet.
 func (p *pushing) takeBack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cancelPatience)
 	defer cancel()
 	_, err := p.stopVersions(ctx, func(guid, version string) bool { return p.app.has(guid) && version == p.app.Version })
 	if err != nil {
 		return fmt.Errorf("take it back: %w", err)
+	}
+	earlier, err := p.pushedApp(p.name)
+	if err != nil {
+		return fmt.Errorf("take it back: %w", err)
+	}
+	for _, process := range earlier.Processes {
+		if err := p.addProcess(ctx, process.GUID, earlier.droplet(process)); err != nil {
+			return fmt.Errorf("take it back: %w", err)
+		}
 	}
 	return os.RemoveAll(p.dropletFile(p.app.Droplet))
 }

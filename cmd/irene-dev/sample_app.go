@@ -38,7 +38,7 @@ func sampleVersion(image sampleImage) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("irene-dev:"+image.reference())).String()
 }
 
-// sampleUpdatedAt is when the sample app was changed last, so to say.
+// sampleUpdatedAt is the sample app's annotation. It stays, so that a sync finds nothing to change.
 var sampleUpdatedAt = time.Unix(1584946309, 0)
 
 // sampleProcess is what Irene is asked for.
