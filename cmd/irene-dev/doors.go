@@ -32,18 +32,20 @@ const (
 // doorNames are all, the one that is used by default first.
 var doorNames = []string{bbsDoor, opiDoor}
 
-// frontDoor returns a front door by its name.
+// frontDoor returns a front door by its name. Irene must have its addresses and certificates.
 func (c *cloud) frontDoor(name string) (door, error) {
 	if name == opiDoor {
 		return runner.NewOPI(cloudcontroller.Client{URL: "http://" + c.state.API, HTTP: httpClient}, c.cloudControllerURL()), nil
 	}
-	client, err := bbsclient.New(bbsclient.Options{URL: c.bbsURL(), TLS: &bbsclient.TLS{
-		CertificateFile: c.certificate(cloudControllerCertificate), KeyFile: c.key(cloudControllerCertificate), AuthorityFile: c.authority(),
-	}})
-	if err != nil {
-		return nil, err
+	if c.bbs == nil {
+		var err error
+		if c.bbs, err = bbsclient.New(bbsclient.Options{URL: c.bbsURL(), TLS: &bbsclient.TLS{
+			CertificateFile: c.certificate(cloudControllerCertificate), KeyFile: c.key(cloudControllerCertificate), AuthorityFile: c.authority(),
+		}}); err != nil {
+			return nil, err
+		}
 	}
-	return runner.NewBBS(client, recipe.Builder{CloudController: c.cloudControllerURL(), Uploader: c.cloudControllerURL()}), nil
+	return runner.NewBBS(c.bbs, recipe.Builder{CloudController: c.cloudControllerURL(), Uploader: c.cloudControllerURL()}), nil
 }
 
 // bbsURL is what diego.bbs.url would be.

@@ -23,13 +23,17 @@ import (
 const webProcess = "web"
 
 // start desires the processes in a new version and waits until the web process gets
-// requests. Others get no instances until somebody scales them, as in Cloud Foundry. A
-// version that doesn't come up is taken back.
+// requests. Processes have as many instances as before; new ones other than web get none until
+// they are scaled, as in Cloud Foundry. A version that doesn't come up is taken back.
 func (p *pushing) start(ctx context.Context) (string, error) {
 	p.app = pushedApp{
 		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Door: p.door,
 	}
-	err := p.desireProcesses(ctx)
+	earlier, err := p.pushedApp(p.name)
+	if err != nil {
+		return "", err
+	}
+	err = p.desireProcesses(ctx, earlier)
 	if err == nil {
 		err = p.awaitPushed(ctx)
 	}
@@ -42,7 +46,7 @@ func (p *pushing) start(ctx context.Context) (string, error) {
 	return "it runs and gets requests", nil
 }
 
-func (p *pushing) desireProcesses(ctx context.Context) error {
+func (p *pushing) desireProcesses(ctx context.Context, earlier pushedApp) error {
 	if p.build.ProcessTypes[webProcess] == "" {
 		return fmt.Errorf("staging found no command for a %s process, only for %q; a line \"%s: COMMAND\" in a Procfile says it", webProcess, slices.Sorted(maps.Keys(p.build.ProcessTypes)), webProcess)
 	}
@@ -51,7 +55,7 @@ func (p *pushing) desireProcesses(ctx context.Context) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.build.ProcessTypes)) {
-		process := p.process(name)
+		process := p.process(name, earlier)
 		p.app.Processes = append(p.app.Processes, process)
 		if err := p.addProcess(ctx, process.GUID, p.app.droplet(process)); err != nil {
 			return err
@@ -83,7 +87,7 @@ func (p *pushing) takeBack(ctx context.Context) error {
 	return os.RemoveAll(p.dropletFile(p.app.Droplet))
 }
 
-func (p *pushing) process(name string) cloudcontroller.Process {
+func (p *pushing) process(name string, earlier pushedApp) cloudcontroller.Process {
 	process := cloudcontroller.Process{
 		App: cloudcontroller.Owner{GUID: p.app.GUID, Name: p.name}, Space: space, Organization: organization,
 		Type: name, GUID: processGUID(p.name, name), Version: p.app.Version,
@@ -96,8 +100,12 @@ func (p *pushing) process(name string) cloudcontroller.Process {
 			process.Sidecars = append(process.Sidecars, cloudcontroller.Sidecar{Name: sidecar.Name, Command: sidecar.Command, MemoryMB: sidecar.Memory})
 		}
 	}
+	if at := slices.IndexFunc(earlier.Processes, func(before cloudcontroller.Process) bool { return before.Type == name }); at >= 0 {
+		process.Instances = earlier.Processes[at].Instances
+	}
 	if name == webProcess {
-		process.Hostnames, process.Instances, process.HealthCheck = []string{p.route()}, 1, "port"
+		// Without an instance it could not be seen whether the version works.
+		process.Hostnames, process.Instances, process.HealthCheck = []string{p.route()}, max(process.Instances, 1), "port"
 	}
 	return process
 }
