@@ -54,6 +54,11 @@ func (c *cloud) bbsURL() string { return "https://" + c.state.BBS }
 // cloudControllerURL is where Irene and builds reach the stand-in for Cloud Controller.
 func (c *cloud) cloudControllerURL() string { return "https://" + c.state.CloudControllerAddress }
 
+// seeLog adds to an error of a request to Irene where more about it can be read.
+func (c *cloud) seeLog(err error) error {
+	return fmt.Errorf("%w (Irene's log is %s)", err, c.log(ireneProgram))
+}
+
 // stopVersions stops those LRPs of either door that are unwanted, and returns how many.
 func (c *cloud) stopVersions(ctx context.Context, unwanted func(guid, version string) bool) (stopped int, err error) {
 	for _, name := range doorNames {

@@ -104,7 +104,7 @@ func (p *pushing) askAndWatch(ctx context.Context, started startedBuild) (times 
 		return "", err
 	}
 	if err := door.Stage(ctx, started.GUID, started.Request); err != nil {
-		return "", fmt.Errorf("%w; %s", err, logTail(p.log(ireneProgram), 10))
+		return "", p.seeLog(err)
 	}
 	fmt.Fprintln(p.out)
 	p.build, times, err = p.watchBuild(ctx, started.GUID, p.out)

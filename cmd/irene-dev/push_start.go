@@ -61,7 +61,7 @@ func (p *pushing) desireProcesses(ctx context.Context, earlier pushedApp) error 
 			return err
 		}
 		if err := door.Desire(ctx, process); err != nil {
-			return fmt.Errorf("%w; %s", err, logTail(p.log(ireneProgram), 10))
+			return p.seeLog(err)
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ func (c *cloud) desireApp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err := door.Desire(ctx, process); err != nil {
-		return "", fmt.Errorf("%w; %s", err, logTail(c.log(ireneProgram), 10))
+		return "", c.seeLog(err)
 	}
 	// A new version takes an old one's place.
 	_, err = c.stopVersions(ctx, func(guid, version string) bool { return guid == c.app.guid && version != c.app.version })
