@@ -25,6 +25,8 @@ type cloudControllerOptions struct {
 	address, control string
 	// content is the folder of all that it keeps.
 	content string
+	// certificates is the folder of the certificates that it serves and uploads with.
+	certificates string
 	// fileserver is the web server that the static buildpack supplies.
 	fileserver string
 }
@@ -45,13 +47,25 @@ func parseCloudControllerOptions(args []string) (cloudControllerOptions, error) 
 	flags.StringVar(&o.address, "address", "", "")
 	flags.StringVar(&o.control, "control", "", "")
 	flags.StringVar(&o.content, "content", "", "")
+	flags.StringVar(&o.certificates, "certificates", "", "")
 	flags.StringVar(&o.fileserver, "fileserver", "", "")
-	return o, parseAll(flags, args, "address", "control", "content", "fileserver")
+	return o, parseAll(flags, args, "address", "control", "content", "certificates", "fileserver")
 }
 
 // arguments are the command line of which these are the options.
 func (o cloudControllerOptions) arguments() []string {
-	return []string{"cloudcontroller", "--address", o.address, "--control", o.control, "--content", o.content, "--fileserver", o.fileserver}
+	return []string{"cloudcontroller", "--address", o.address, "--control", o.control, "--content", o.content,
+		"--certificates", o.certificates, "--fileserver", o.fileserver}
+}
+
+// tls names the files for mutual TLS.
+func (o cloudControllerOptions) tls() *standin.TLS {
+	file := func(name string) string { return filepath.Join(o.certificates, name) }
+	return &standin.TLS{
+		CertificateFile: file(cloudControllerCertificate + ".crt"), KeyFile: file(cloudControllerCertificate + ".key"),
+		AuthorityFile:           file(authorityName + ".crt"),
+		UploaderCertificateFile: file(uploaderCertificate + ".crt"), UploaderKeyFile: file(uploaderCertificate + ".key"),
+	}
 }
 
 // cloudController plays Cloud Controller, its uploader and its blobstore until ctx ends.
@@ -63,7 +77,7 @@ func cloudController(ctx context.Context, o cloudControllerOptions, out io.Write
 	if err := errors.Join(os.RemoveAll(blobs), os.MkdirAll(blobs, 0o700)); err != nil {
 		return fmt.Errorf("cloudcontroller: --content: %w", err)
 	}
-	server, err := standin.Start(standin.Options{Listen: o.address, Folder: blobs})
+	server, err := standin.Start(standin.Options{Listen: o.address, Folder: blobs, TLS: o.tls(), Answered: logReports(log)})
 	if err != nil {
 		return fmt.Errorf("cloudcontroller: %w", err)
 	}
@@ -86,6 +100,18 @@ func cloudController(ctx context.Context, o cloudControllerOptions, out io.Write
 	}
 	log.Info("Cloud Controller's stand-in stops")
 	return nil
+}
+
+// logReports logs what Irene reports of instances, and its downloads of droplets.
+func logReports(log *slog.Logger) func(standin.Request) {
+	return func(r standin.Request) {
+		switch r.Endpoint {
+		case standin.AppCrashed, standin.AppRescheduling, standin.AppReadinessChanged:
+			log.Info(string(r.Endpoint), "process", r.GUID, "status", r.Status, "report", string(r.Body))
+		case standin.DropletDownload:
+			log.Info("droplet", "process", r.GUID, "status", r.Status)
+		}
+	}
 }
 
 // addBuildpacks adds the sample buildpacks in the order in which they detect.

@@ -28,16 +28,23 @@ func (c *cloud) startCloudController(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	// It reads the buildpacks' program once; with another one it has to start again.
+	if err := c.makeCertificates(); err != nil {
+		return "", err
+	}
+	// It reads the buildpacks' program and its certificate once; with others it has to start again.
 	fileserver, err := digestOf(c.program(fileserverProgram))
+	if err != nil {
+		return "", err
+	}
+	certificate, err := digestOf(c.certificate(cloudControllerCertificate))
 	if err != nil {
 		return "", err
 	}
 	o := cloudControllerOptions{
 		address: c.state.CloudControllerAddress, control: c.state.ControlAddress,
-		content: c.at(cloudControllerName), fileserver: c.program(fileserverProgram),
+		content: c.at(cloudControllerName), certificates: c.at(certificatesName), fileserver: c.program(fileserverProgram),
 	}
-	config := strings.Join(append(o.arguments(), fileserver), "\n") + "\n"
+	config := strings.Join(append(o.arguments(), fileserver, certificate), "\n") + "\n"
 	note, err := c.keep(ctx, service{
 		name: cloudControllerName, process: &c.state.CloudController, program: c.program(devProgram), args: o.arguments(),
 		configured: func() (bool, error) { return fileHolds(c.at(cloudControllerConfig), config) },
@@ -47,7 +54,7 @@ func (c *cloud) startCloudController(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return note + ", listening on " + c.state.CloudControllerAddress, nil
+	return note + ", listening at " + c.cloudControllerURL() + " with mutual TLS", nil
 }
 
 // control is the URL of a path of the stand-in's control desk.

@@ -3,14 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"code.cloudfoundry.org/bbs/models"
 	. "github.com/onsi/gomega"
+	"k8s.io/client-go/util/cert"
 
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 )
@@ -22,6 +26,7 @@ func startedCloudController(t *testing.T) (c *cloud, kill func()) {
 	c = &cloud{folder: &folder{path: t.TempDir()}}
 	g.Expect(chooseAddress(&c.state.CloudControllerAddress, "127.0.0.1:0")).To(Succeed())
 	g.Expect(chooseAddress(&c.state.ControlAddress, "127.0.0.1:0")).To(Succeed())
+	g.Expect(c.makeCertificates()).To(Succeed())
 	g.Expect(os.WriteFile(c.at("fileserver"), []byte("program"), 0o755)).To(Succeed())
 	return c, runCloudController(t, c)
 }
@@ -33,7 +38,7 @@ func runCloudController(t *testing.T, c *cloud) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var log bytes.Buffer
 	ended := make(chan int, 1)
-	o := cloudControllerOptions{c.state.CloudControllerAddress, c.state.ControlAddress, c.at(cloudControllerName), c.at("fileserver")}
+	o := cloudControllerOptions{c.state.CloudControllerAddress, c.state.ControlAddress, c.at(cloudControllerName), c.at(certificatesName), c.at("fileserver")}
 	go func() { ended <- command(ctx, o.arguments(), &log, &log) }()
 	running := true
 	stop = func() {
@@ -50,17 +55,37 @@ func runCloudController(t *testing.T, c *cloud) (stop func()) {
 	return stop
 }
 
+// mutually makes a request as Irene and its builds do.
+func mutually(t *testing.T, c *cloud, method, url, body string) (int, string) {
+	t.Helper()
+	g := NewWithT(t)
+	pair, err := tls.LoadX509KeyPair(c.certificate(ireneCertificate), c.key(ireneCertificate))
+	g.Expect(err).NotTo(HaveOccurred())
+	authorities, err := cert.NewPool(c.authority())
+	g.Expect(err).NotTo(HaveOccurred())
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: authorities}}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	g.Expect(err).NotTo(HaveOccurred())
+	response, err := client.Do(request)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	g.Expect(err).NotTo(HaveOccurred())
+	return response.StatusCode, string(answer)
+}
+
 func TestCloudControllerTakesABuildFromAnotherProcess(t *testing.T) {
 	g := NewWithT(t)
 	c, stop := startedCloudController(t)
 	ctx := context.Background()
-	_, err := c.newBuild(ctx, standin.Build{Package: "none"})
+	_, err := c.newBuild(ctx, opiDoor, standin.Build{Package: "none"})
 	g.Expect(err).To(MatchError(ContainSubstring(`there is no package "none"`)))
 	g.Expect(c.uploadPackage(ctx, "source", strings.NewReader("PK"), 2)).To(Succeed())
-	_, err = c.newBuild(ctx, standin.Build{Package: "source", Buildpacks: []string{"cobol"}})
+	_, err = c.newBuild(ctx, opiDoor, standin.Build{Package: "source", Buildpacks: []string{"cobol"}})
 	g.Expect(err).To(MatchError(ContainSubstring(`there is no buildpack "cobol"`)))
 
-	started, err := c.newBuild(ctx, standin.Build{AppName: "app", Package: "source", Environment: map[string]string{"A": "b"}})
+	started, err := c.newBuild(ctx, opiDoor, standin.Build{AppName: "app", Package: "source", Environment: map[string]string{"A": "b"}})
 	g.Expect(err).NotTo(HaveOccurred())
 	var request struct {
 		Callback  string `json:"completion_callback"`
@@ -73,16 +98,13 @@ func TestCloudControllerTakesABuildFromAnotherProcess(t *testing.T) {
 		}
 	}
 	g.Expect(json.Unmarshal(started.Request, &request)).To(Succeed())
-	status, answer, err := call(ctx, http.MethodGet, request.Lifecycle.Buildpack.Source, nil)
-	g.Expect(err).NotTo(HaveOccurred())
+	status, answer := mutually(t, c, http.MethodGet, request.Lifecycle.Buildpack.Source, "")
 	g.Expect([]any{status, answer}).To(Equal([]any{http.StatusOK, "PK"}))
 	g.Expect(request.Lifecycle.Buildpack.Buildpacks).To(HaveLen(3))
 	g.Expect(request.Lifecycle.Buildpack.Buildpacks[0].Name).To(Equal("static"))
 
-	upload, err := http.Post(request.Lifecycle.Buildpack.Droplet, "", strings.NewReader("a droplet"))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(upload.Body.Close()).To(Succeed())
-	g.Expect(upload.StatusCode).To(Equal(http.StatusCreated))
+	status, answer = mutually(t, c, http.MethodPost, request.Lifecycle.Buildpack.Droplet, "a droplet")
+	g.Expect(status).To(Equal(http.StatusCreated), answer)
 	ended := make(chan standin.Build, 1)
 	go func() {
 		build, err := c.waitForBuild(ctx, started.GUID)
@@ -91,8 +113,7 @@ func TestCloudControllerTakesABuildFromAnotherProcess(t *testing.T) {
 		}
 	}()
 	result := `{"result":{"lifecycle_type":"buildpack","lifecycle_metadata":{"detected_buildpack":"x"},"execution_metadata":"","process_types":{"web":"run"}}}`
-	status, answer, err = call(ctx, http.MethodPost, request.Callback, []byte(result))
-	g.Expect(err).NotTo(HaveOccurred())
+	status, answer = mutually(t, c, http.MethodPost, request.Callback, result)
 	g.Expect(status).To(Equal(http.StatusOK), answer)
 	var build standin.Build
 	g.Eventually(ended, patience).Should(Receive(&build))
@@ -112,6 +133,12 @@ func TestCloudControllerTakesABuildFromAnotherProcess(t *testing.T) {
 	g.Expect([]any{status, answer}).To(Equal([]any{http.StatusOK, "a droplet"}))
 	_, err = c.waitForBuild(ctx, started.GUID)
 	g.Expect(err).To(MatchError(ContainSubstring("there is no build")))
+	g.Expect(c.addProcess(ctx, "process", keptDroplet{GUID: build.Droplet.GUID, SHA1: build.Droplet.Blob.SHA1})).To(Succeed())
+	status, answer = mutually(t, c, http.MethodGet, c.cloudControllerURL()+"/internal/v4/droplets/process/"+build.Droplet.Blob.SHA256+"/download", "")
+	g.Expect([]any{status, answer}).To(Equal([]any{http.StatusOK, "a droplet"}), "Irene fetches it by the process")
+	status, _ = mutually(t, c, http.MethodPost, c.cloudControllerURL()+"/internal/v4/apps/process/crashed", "{}")
+	g.Expect(status).To(Equal(http.StatusOK), "crashes of the process are reported")
+	g.Expect(c.addProcess(ctx, "process", keptDroplet{GUID: "gone", SHA1: "gone"})).To(MatchError(ContainSubstring("no such file")))
 	g.Expect(c.uploadPackage(ctx, "source", strings.NewReader("PK"), 2)).To(Succeed())
 }
 
@@ -131,4 +158,36 @@ func TestSampleDropletOfAnEarlierBuildGoes(t *testing.T) {
 	}
 	status, _ := get("one")
 	g.Expect(status).To(Equal(http.StatusNotFound), "the sample app was built again")
+}
+
+func TestCloudControllerMakesBuildsForEitherDoor(t *testing.T) {
+	g := NewWithT(t)
+	c, _ := startedCloudController(t)
+	g.Expect(c.uploadPackage(t.Context(), "source", strings.NewReader("PK"), 2)).To(Succeed())
+	started, err := c.newBuild(t.Context(), bbsDoor, standin.Build{AppName: "app", Package: "source"})
+	g.Expect(err).NotTo(HaveOccurred())
+	var definition models.TaskDefinition
+	g.Expect(definition.Unmarshal(started.Request)).To(Succeed())
+	g.Expect(definition.Validate()).To(Succeed())
+	g.Expect(definition.CompletionCallbackUrl).To(HavePrefix(c.cloudControllerURL() + "/internal/v3/staging/" + started.GUID))
+	status, answer := mutually(t, c, http.MethodGet, definition.ImageLayers[1].Url, "")
+	g.Expect([]any{status, answer}).To(Equal([]any{http.StatusOK, "PK"}))
+}
+
+func TestCertificatesAreMadeOnceForAnAddress(t *testing.T) {
+	g := NewWithT(t)
+	c := &cloud{folder: &folder{path: t.TempDir()}, state: state{CloudControllerAddress: "10.1.2.3:9022"}}
+	read := func() string {
+		g.Expect(c.makeCertificates()).To(Succeed())
+		content, err := os.ReadFile(c.certificate(bbsCertificate))
+		g.Expect(err).NotTo(HaveOccurred())
+		return string(content)
+	}
+	first := read()
+	g.Expect(read()).To(Equal(first))
+	c.state.CloudControllerAddress = "10.1.2.4:9022"
+	g.Expect(read()).NotTo(Equal(first))
+	info, err := os.Stat(c.key(bbsCertificate))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600))
 }

@@ -26,9 +26,9 @@ func (c *cloud) uploadPackage(ctx context.Context, guid string, content io.Reade
 	return err
 }
 
-// newBuild makes a build, in STAGING, for which the OPI must still be asked.
-func (c *cloud) newBuild(ctx context.Context, build standin.Build) (startedBuild, error) {
-	body, err := json.Marshal(build)
+// newBuild makes a build, in STAGING, for which the door must still be asked.
+func (c *cloud) newBuild(ctx context.Context, door string, build standin.Build) (startedBuild, error) {
+	body, err := json.Marshal(wantedBuild{Build: build, Door: door})
 	if err != nil {
 		return startedBuild{}, err
 	}
@@ -56,6 +56,20 @@ func (c *cloud) waitForBuild(ctx context.Context, guid string) (standin.Build, e
 		err = json.Unmarshal(answer, &build)
 	}
 	return build, err
+}
+
+// addProcess registers a process and its droplet with the stand-in, before Irene is asked for it.
+func (c *cloud) addProcess(ctx context.Context, guid string, droplet keptDroplet) error {
+	body, err := json.Marshal(droplet)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, c.control("processes/"+guid), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	_, err = askControl(request)
+	return err
 }
 
 // askControl returns the answer to a request that must succeed.

@@ -19,8 +19,9 @@ import (
 //
 //	GET  /                        200 when it is ready
 //	PUT  /packages/{guid}         an app's source code, a zip archive
-//	POST /builds                  a standin.Build; answers a startedBuild
+//	POST /builds                  a wantedBuild; answers a startedBuild
 //	GET  /builds/{guid}           waits until it has ended and answers the standin.Build
+//	PUT  /processes/{guid}        a keptDroplet, which a process runs; before it is desired
 //	GET  /droplets/{guid}/{hash}  a droplet by its SHA-1
 type controlDesk struct {
 	server *standin.Server
@@ -33,12 +34,21 @@ type controlDesk struct {
 	files map[string]string
 }
 
+// wantedBuild is a build for a door, by its name.
+type wantedBuild struct {
+	standin.Build
+	Door string
+}
+
 // startedBuild is a build in STAGING.
 type startedBuild struct {
 	GUID string
-	// Request is the body with which the OPI is asked for it.
-	Request json.RawMessage
+	// Request is what the door is asked for it with.
+	Request []byte
 }
+
+// keptDroplet names a droplet in the folder of droplets, or none.
+type keptDroplet struct{ GUID, SHA1 string }
 
 func (d *controlDesk) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -46,6 +56,7 @@ func (d *controlDesk) handler() http.Handler {
 	mux.HandleFunc("PUT /packages/{guid}", d.addPackage)
 	mux.HandleFunc("POST /builds", d.newBuild)
 	mux.HandleFunc("GET /builds/{guid}", d.waitForBuild)
+	mux.HandleFunc("PUT /processes/{guid}", d.addProcess)
 	files := http.StripPrefix("/droplets/", http.FileServer(http.Dir(d.droplets)))
 	mux.HandleFunc("GET /droplets/{guid}/{hash}", func(w http.ResponseWriter, r *http.Request) {
 		// It shows when Irene fetches a droplet.
@@ -66,23 +77,53 @@ func (d *controlDesk) addPackage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *controlDesk) newBuild(w http.ResponseWriter, r *http.Request) {
-	var wanted standin.Build
+	var wanted wantedBuild
 	if err := json.NewDecoder(r.Body).Decode(&wanted); err != nil {
 		http.Error(w, "the build: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	build, request, err := d.server.NewBuild(wanted)
+	started, err := d.startBuild(wanted)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	body, err := json.Marshal(request)
+	d.log.Info("build", "guid", started.GUID, "app", wanted.AppName, "door", wanted.Door)
+	answerJSON(w, started)
+}
+
+func (d *controlDesk) startBuild(wanted wantedBuild) (startedBuild, error) {
+	if wanted.Door == opiDoor {
+		build, request, err := d.server.NewBuild(wanted.Build)
+		if err != nil {
+			return startedBuild{}, err
+		}
+		body, err := json.Marshal(request)
+		return startedBuild{GUID: build.GUID, Request: body}, err
+	}
+	build, definition, err := d.server.NewStagingTask(wanted.Build)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return startedBuild{}, err
+	}
+	body, err := definition.Marshal()
+	return startedBuild{GUID: build.GUID, Request: body}, err
+}
+
+// addProcess registers a process, so that Irene can report its crashes and fetch its droplet.
+func (d *controlDesk) addProcess(w http.ResponseWriter, r *http.Request) {
+	var droplet keptDroplet
+	if err := json.NewDecoder(r.Body).Decode(&droplet); err != nil {
+		http.Error(w, "the droplet: "+err.Error(), http.StatusBadRequest)
 		return
 	}
-	d.log.Info("build", "guid", build.GUID, "app", build.AppName)
-	answerJSON(w, startedBuild{GUID: build.GUID, Request: body})
+	guid := r.PathValue("guid")
+	if droplet.GUID != "" {
+		if err := d.server.RunDropletFile(guid, filepath.Join(d.droplets, droplet.GUID, droplet.SHA1)); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	d.server.AddProcess(guid)
+	d.log.Info("process", "guid", guid, "droplet", droplet.GUID)
 }
 
 func (d *controlDesk) waitForBuild(w http.ResponseWriter, r *http.Request) {

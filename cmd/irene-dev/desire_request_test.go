@@ -8,12 +8,13 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/irene-cf/irene/fixtures"
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 )
 
 func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 	g := NewWithT(t)
 	app := sampleApp{guid: sampleGUID, version: sampleVersion(testImage)}
-	content, err := sampleProcess(testImage, app).request()
+	content, err := json.Marshal(sampleProcess(testImage, app).Desire())
 	g.Expect(err).NotTo(HaveOccurred())
 	golden, err := fixtures.Golden.ReadFile("golden/test-app-desire.json")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -39,7 +40,7 @@ func TestDesireRequestHasTheShapeOfARealOne(t *testing.T) {
 
 func TestProcessWithoutRoute(t *testing.T) {
 	g := NewWithT(t)
-	content, err := desiredProcess{guid: "g", version: "v", processType: "worker", command: "work", healthCheck: "process"}.request()
+	content, err := json.Marshal(cloudcontroller.Process{GUID: "g", Version: "v", Type: "worker", Command: "work", HealthCheck: "process"}.Desire())
 	g.Expect(err).NotTo(HaveOccurred())
 	var request map[string]any
 	g.Expect(json.Unmarshal(content, &request)).To(Succeed())
@@ -48,6 +49,22 @@ func TestProcessWithoutRoute(t *testing.T) {
 	g.Expect(request).To(HaveKeyWithValue("instances", BeEquivalentTo(0)))
 	g.Expect(request).To(HaveKeyWithValue("health_check_http_endpoint", BeNil()))
 	g.Expect(string(content)).To(ContainSubstring(`\"application_uris\":[]`))
+}
+
+func TestRequestsOfOlderFoldersAreRead(t *testing.T) {
+	g := NewWithT(t)
+	wanted := sampleProcess(testImage, sampleApp{guid: sampleGUID, version: sampleVersion(testImage)})
+	wanted.HealthCheck, wanted.HealthEndpoint = "port", ""
+	body, err := json.Marshal(wanted.Desire())
+	g.Expect(err).NotTo(HaveOccurred())
+	f := &folder{path: t.TempDir()}
+	g.Expect(f.remember(pushedApp{Name: "old", Requests: map[string][]byte{"guid-version": body}})).To(Succeed())
+	app, err := f.pushedApp("old")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(app.Door).To(Equal(opiDoor))
+	again, err := json.Marshal(app.Processes[0].Desire())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(again).To(MatchJSON(body))
 }
 
 func TestVersionFollowsTheImage(t *testing.T) {

@@ -3,11 +3,13 @@
 // Foundry.
 //
 //	irene-dev up [--dir .irene] [--bin bin] [--rootfs FILE]
-//	irene-dev push FOLDER --name NAME [--buildpack BUILDPACK]... [--memory MiB] [--disk MiB] [--env NAME=VALUE]...
+//	irene-dev push FOLDER --name NAME [--buildpack BUILDPACK]... [--memory MiB] [--disk MiB] [--env NAME=VALUE]... [--door bbs]
+//	irene-dev apps
+//	irene-dev scale NAME INSTANCES [--process web]
 //	irene-dev delete NAME
 //	irene-dev down [--dir .irene] [--bin bin]
 //	irene-dev edge --nats HOST:PORT --user USER --password-file FILE --router HOST:PORT --status HOST:PORT
-//	irene-dev cloudcontroller --address HOST:PORT --control HOST:PORT --content DIR --fileserver FILE
+//	irene-dev cloudcontroller --address HOST:PORT --control HOST:PORT --content DIR --certificates DIR --fileserver FILE
 //
 // "up" checks the machine, makes a root file system, starts Kubernetes
 // (irene-cluster), Irene's registry, a stand-in for Cloud Controller, the edge and
@@ -21,8 +23,15 @@
 // fetches it, and puts the app's image together in the registry, from which the node
 // pulls it. The hello app is what "push" makes of a folder: an app package, which Irene
 // stages in a Job with the sample buildpacks (fixtures/buildpack); the droplet goes to
-// the stand-in and to the registry, and then the app is desired like any other. "push"
-// shows the log of the build as it happens. Pushed again under its name, the new version
+// the stand-in and to the registry, and then the app is desired like any other.
+//
+// They come by two doors, too: the sample app by OPI, and what is pushed by the BBS door, unless
+// "push" is given --door opi. Irene is asked as a Cloud Controller of 2018 to 2023 asks, or as
+// one of today does, with mutual TLS, for which "up" makes an authority and certificates. An app
+// that is pushed by the other door moves there: its new version comes by that door, and the version
+// before is stopped at the door that it came by. "apps" and "scale" use the door of each app.
+//
+// "push" shows the log of the build as it happens. Pushed again under its name, the new version
 // takes the place of the one before once it gets requests; one that does not come up is
 // taken back, and the one before goes on.
 //
@@ -31,8 +40,9 @@
 // app's instances are. "cloudcontroller" is Cloud Controller with its uploader and its
 // blobstore, as far as builds need them (fixtures/cloudcontroller/standin), with a desk
 // of its own for "push". "up" starts each as a process of its own; all their ports are
-// on loopback, but for those that pods reach. Apps have host names below .localhost,
-// which curl and browsers take for this machine without asking DNS. The registry ("irene
+// on loopback, but for those that pods reach. Irene reports crashes to the stand-in, whose log
+// shows them. Apps have host names below .localhost, which curl and browsers take for this
+// machine without asking DNS. The registry ("irene
 // registry serve") and the stand-in listen on the address that nodes and pods reach; the
 // registry wants a password.
 //
@@ -44,7 +54,7 @@
 //     a program other than Kubernetes that was built again, or whose configuration
 //     has changed, is started again. The stack is imported, the droplet fetched and
 //     the hello app pushed once; when nothing has changed, the registry is sent nothing.
-//     All that was pushed is desired again.
+//     Each door is synced with what was pushed by it, as Cloud Controller's sync does.
 //   - Droplets and what was pushed outlive all processes; builds that are under way, and
 //     build caches, don't outlive Cloud Controller's stand-in.
 //   - "down" leaves nothing but DIR/cache (the root file system, which takes a
@@ -71,7 +81,7 @@
 // droplet, routing, irene, stack, sample_app and hello_app are the steps. push.go,
 // push_stage.go and push_start.go are "push", source_archive.go makes its package, build_log.go and
 // build_progress.go show the build, pushed_app.go remembers what came of it; edge.go,
-// cloudcontroller.go (with control_desk.go, and control_client.go at the other end) and
-// delete.go are the other commands; desire_request.go and irene_api.go are what Irene is
-// asked; guide.go is what "up" prints at its end, down.go undoes everything.
+// cloudcontroller.go (with control_desk.go, and control_client.go at the other end), apps.go and
+// delete.go are the other commands; doors.go is how Irene is asked, certificates.go what for
+// mutual TLS is made of, desire_request.go what is the same in all requests; guide.go is what "up" prints at its end, down.go undoes everything.
 package main

@@ -35,8 +35,9 @@ const (
 	credentialsName = "credentials" // users and passwords of the registry
 	// cloudControllerConfig is how the stand-in of Cloud Controller was started.
 	cloudControllerConfig = "cloudcontroller.args"
-	appsName              = "apps" // what was pushed
-	newSuffix             = ".new" // of what is not complete yet
+	certificatesName      = "certificates" // for mutual TLS between Irene and the stand-in
+	appsName              = "apps"         // what was pushed
+	newSuffix             = ".new"         // of what is not complete yet
 )
 
 var (
@@ -104,7 +105,7 @@ func (f *folder) at(names ...string) string {
 func (f *folder) empty() error {
 	// The state goes last: until then a repeated "down" knows what to do.
 	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName,
-		registryConfig, registryContent, credentialsName, cloudControllerName, cloudControllerConfig, appsName, stateName + newSuffix, stateName} {
+		registryConfig, registryContent, credentialsName, cloudControllerName, cloudControllerConfig, certificatesName, appsName, stateName + newSuffix, stateName} {
 		if err := os.RemoveAll(f.at(name)); err != nil {
 			return fmt.Errorf("remove: %w", err)
 		}

@@ -2,19 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"text/template"
 )
-
-// api is the URL of a path of Irene's API.
-func (c *cloud) api(path ...string) string {
-	for i, part := range path {
-		path[i] = url.PathEscape(part)
-	}
-	return "http://" + c.state.API + "/" + strings.Join(path, "/")
-}
 
 // downCommand is how to undo everything, in the words of whoever runs irene-dev
 // by make or by hand.
@@ -33,8 +24,19 @@ func (c *cloud) pushCommand(folder, name string) string {
 	return c.command("push", folder, "--name", name)
 }
 
-// command is a command line of irene-dev for this cloud.
+// opiFlag is what makes a push use the OPI door, in the same words.
+func (c *cloud) opiFlag() string {
+	if c.byMake() {
+		return `ARGS="--door opi"`
+	}
+	return "--door opi"
+}
+
+// command is a command line of irene-dev for this cloud, from the present folder.
 func (c *cloud) command(args ...string) string {
+	if c.byMake() {
+		return "bin/" + devProgram + " " + strings.Join(args, " ")
+	}
 	return fmt.Sprintf("%s %s --dir %s --bin %s", c.program(devProgram), strings.Join(args, " "), c.dir, c.bin)
 }
 
@@ -59,6 +61,10 @@ func (c *cloud) guide() (string, error) {
 		"variable":   sampleSecret,
 		"request":    c.at(desireName),
 		"api":        "http://" + c.state.API,
+		"bbs":        c.bbsURL(),
+		"apps":       c.command("apps"),
+		"scale":      c.command("scale", siteName, "2"),
+		"opiFlag":    c.opiFlag(),
 		"routes":     c.status("routes"),
 		"counts":     c.status("counts"),
 		"edgeLog":    c.log(edgeName),
@@ -91,8 +97,13 @@ func (c *cloud) guide() (string, error) {
 }
 
 var guideText = template.Must(template.New("guide").Option("missingkey=error").Parse(`
-Irene runs, and so do two apps. The sample app answers through the router, by its host name (which leads to this
-machine without DNS, as all names below .localhost do):
+Irene runs, and so do two apps. Cloud Controller's stand-in asked for each by one of Irene's two doors: for the hello app
+by the API of Diego's BBS, as a Cloud Controller of today does (protobuf and mutual TLS, at {{.bbs}}),
+and for the sample app by OPI, as those of 2018 to 2023 do (JSON, at {{.api}}):
+  {{.apps}}
+
+The sample app answers through the router, by its host name (which leads to this machine without DNS, as all names below
+.localhost do):
   curl {{.app}}/
   curl {{.app}}/env/CF_INSTANCE_GUID; echo
 
@@ -102,10 +113,12 @@ So does it with a folder of yours; pushed again, the new version takes the place
   SITE=$(mktemp -d); echo '<h1>My site</h1>' > $SITE/index.html
   {{.push}}
   curl {{.site}}/
+  {{.scale}}
+With {{.opiFlag}} it is pushed by the OPI door, and moves there from the other one.
 What Cloud Controller's stand-in was asked and told of builds:
   grep 'msg=build' {{.told}}
 
-Irene's API, as Cloud Controller uses it (the sample app's request is in {{.request}}):
+Irene's OPI door, as an old Cloud Controller uses it (the sample app's request is in {{.request}}):
   API={{.api}} GUID={{.guid}} VERSION={{.version}}
   curl $API/apps
   curl $API/apps/$GUID/$VERSION/instances
@@ -147,9 +160,10 @@ Irene itself (its log is {{.ireneLog}}):
   curl {{.ready}}
   curl -s {{.metrics}} | grep ^irene_
 
-A crash (kubectl get pods counts the restart), the end of the sample app, which another "up" brings back, and that of
-your own, for good:
+A crash (kubectl get pods counts the restart, and Cloud Controller's stand-in gets a report), the end of the sample app,
+which another "up" brings back, and that of your own, for good:
   curl '{{.app}}/exit?code=7'
+  until grep msg=crashed {{.told}}; do sleep 1; done
   curl -X PUT $API/apps/$GUID/$VERSION/stop
   {{.delete}}
 

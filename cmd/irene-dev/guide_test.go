@@ -10,7 +10,7 @@ func TestGuideCanBePasted(t *testing.T) {
 	g := NewWithT(t)
 	c := &cloud{
 		options: options{dir: "/d", bin: "/b"}, folder: &folder{path: "/d"},
-		state: state{API: "127.0.0.1:8085", Observe: "127.0.0.1:9102", NATS: "127.0.0.1:4222", Router: "127.0.0.1:8080", Status: "127.0.0.1:8082",
+		state: state{API: "127.0.0.1:8085", BBS: "127.0.0.1:8889", Observe: "127.0.0.1:9102", NATS: "127.0.0.1:4222", Router: "127.0.0.1:8080", Status: "127.0.0.1:8082",
 			RegistryAddress: "10.1.2.3:5001"},
 		image:   testImage,
 		cluster: clusterReady{Kubeconfig: "/d/cluster/kubeconfig"},
@@ -31,7 +31,11 @@ func TestGuideCanBePasted(t *testing.T) {
 		"$REGISTRY/cloudfoundry/" + testImage.dropletGUID + "/manifests/" + testImage.tag() + "; echo\n",
 		"/b/irene stack list --config /d/irene.yaml\n",
 		"grep GET /d/log/cloudcontroller.log\n",
+		"at https://127.0.0.1:8889),\n",
 		"curl http://hello.localhost:8080/\n",
+		"  /b/irene-dev apps --dir /d --bin /b\n",
+		"  /b/irene-dev scale my-site 2 --dir /d --bin /b\n",
+		"With --door opi it is pushed by the OPI door",
 		"  /b/irene-dev push $SITE --name my-site --dir /d --bin /b\n",
 		"  /b/irene-dev delete my-site --dir /d --bin /b\n",
 		"/b/irene-dev down --dir /d --bin /b\n",

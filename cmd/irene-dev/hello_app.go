@@ -30,7 +30,7 @@ func (c *cloud) pushHello(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "Now the %s app is pushed from source:\n", helloName)
 	return c.push(ctx, pushOptions{
 		options: c.options, source: helloapp.Files(), path: "the files of fixtures/helloapp", name: helloName,
-		memoryMB: helloMemoryMB, diskMB: defaultDiskMB,
+		memoryMB: helloMemoryMB, diskMB: defaultDiskMB, door: bbsDoor,
 	}, out)
 }
 

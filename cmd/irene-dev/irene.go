@@ -14,6 +14,7 @@ import (
 
 const (
 	preferredAPI     = "127.0.0.1:8085"
+	preferredBBS     = "127.0.0.1:8889"
 	preferredObserve = "127.0.0.1:9102"
 	// ireneStop is more than shutdown.delay and shutdown.timeout below.
 	ireneStop = 20 * time.Second
@@ -21,14 +22,22 @@ const (
 	pullSecret = "irene-registry"
 )
 
-// configuration is Irene's own. Plaintext is good enough here because only this
-// machine can reach the port; a real one has mutual TLS. launch and stage are the digests
+// configuration is Irene's own. Plaintext is good enough for the OPI door here because only
+// this machine can reach the port; a real one has mutual TLS, as the BBS door has. launch and stage are the digests
 // of programs that Irene reads once: with others it has to start again.
 func (c *cloud) configuration(launch, stage string) string {
 	return fmt.Sprintf(`# Irene's configuration in the embedded cloud, written by irene-dev up.
 listen:
   address: %q
   plaintext: true
+bbs:
+  listen:
+    address: %q
+    tls:
+      certificate_file: %q
+      key_file: %q
+      client_ca_file: %q
+      client_names: [%q]
 observe:
   address: %q
 shutdown:
@@ -59,18 +68,29 @@ stacks:
   launch_file: %q # its digest at the start: %s
 stager:
   program_file: %q # its digest at the start: %s
+  certificate_file: %q
+  key_file: %q
+  ca_file: %q
+cloud_controller:
+  url: %q
+  certificate_file: %q
+  key_file: %q
+  ca_file: %q
 droplets:
   source:
     url: %q
     plain_http: true
 outbound:
   allowed: ["http://127.0.0.0/8"]
-`, c.state.API, c.state.Observe, c.cluster.Kubeconfig, appsNamespace,
+`, c.state.API,
+		c.state.BBS, c.certificate(bbsCertificate), c.key(bbsCertificate), c.authority(), cloudControllerHost,
+		c.state.Observe, c.cluster.Kubeconfig, appsNamespace,
 		"nats://"+c.state.NATS, natsUser, c.at(natsPassword),
 		c.state.RegistryAddress, c.usernameFile(registryWriter), c.passwordFile(registryWriter),
 		c.state.RegistryAddress, pullSecret, c.usernameFile(registryReader), c.passwordFile(registryReader), registryPrefix,
 		stackName, stackCheck, c.program(launchProgram), launch,
-		c.program(stageProgram), stage,
+		c.program(stageProgram), stage, c.certificate(ireneCertificate), c.key(ireneCertificate), c.authority(),
+		c.cloudControllerURL(), c.certificate(ireneCertificate), c.key(ireneCertificate), c.authority(),
 		c.dropletURL("{droplet_guid}", "{hash}"))
 }
 
@@ -79,6 +99,12 @@ outbound:
 func (c *cloud) startIrene(ctx context.Context) (string, error) {
 	if !c.state.Irene.alive() {
 		if err := errors.Join(chooseAddress(&c.state.API, preferredAPI), chooseAddress(&c.state.Observe, preferredObserve)); err != nil {
+			return "", err
+		}
+	}
+	// An Irene that an older irene-dev started has no BBS door yet.
+	if !c.state.Irene.alive() || c.state.BBS == "" {
+		if err := chooseAddress(&c.state.BBS, preferredBBS); err != nil {
 			return "", err
 		}
 	}
@@ -100,7 +126,7 @@ func (c *cloud) startIrene(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return note, c.awaitPullSecret(ctx)
+	return fmt.Sprintf("%s; doors: BBS at %s, OPI at http://%s", note, c.bbsURL(), c.state.API), c.awaitPullSecret(ctx)
 }
 
 // awaitPullSecret waits until the Irene that leads has made the Secret with which

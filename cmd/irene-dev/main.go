@@ -19,9 +19,13 @@ Usage:
   irene-dev up [--dir .irene] [--bin bin] [--rootfs FILE]
         bring everything up, or what is missing of it, and say what to look at
   irene-dev push FOLDER --name NAME [--buildpack BUILDPACK]... [--memory MiB]
-                 [--disk MiB] [--env NAME=VALUE]... [--dir .irene]
+                 [--disk MiB] [--env NAME=VALUE]... [--door bbs] [--dir .irene]
         stage a folder and run it at NAME.localhost, in place of its version
         before
+  irene-dev apps [--dir .irene]
+        list the apps with the door that each came by and its instances
+  irene-dev scale NAME INSTANCES [--process web] [--dir .irene]
+        run that many instances of an app that was pushed
   irene-dev delete NAME [--dir .irene]
         stop an app that was pushed, and forget it
   irene-dev down [--dir .irene] [--bin bin]
@@ -30,7 +34,7 @@ Usage:
                  --router HOST:PORT --status HOST:PORT
         run NATS and the router, as "up" does, until it is told to end
   irene-dev cloudcontroller --address HOST:PORT --control HOST:PORT
-                 --content DIR --fileserver FILE
+                 --content DIR --certificates DIR --fileserver FILE
         play Cloud Controller for builds, as "up" does, until it is told to end
 
 Options:
@@ -45,6 +49,8 @@ Options:
   --memory, --disk
                  what the app may use when it runs (default 256 and 512)
   --env          a variable for staging and for the app
+  --door         the API by which Irene is asked: bbs, as a Cloud Controller of
+                 today does, or opi, as those of 2018 to 2023 do (default bbs)
 `
 
 // Exit statuses.
@@ -101,6 +107,12 @@ func parse(command string, args []string) (run func(context.Context, io.Writer) 
 	case "push":
 		o, err := parsePushOptions(args)
 		return func(ctx context.Context, out io.Writer) error { return push(ctx, o, out) }, err
+	case "apps":
+		o, err := parseOptions(command, args)
+		return func(ctx context.Context, out io.Writer) error { return listApps(ctx, o, out) }, err
+	case "scale":
+		o, err := parseScaleOptions(args)
+		return func(ctx context.Context, out io.Writer) error { return scaleApp(ctx, o, out) }, err
 	case "delete":
 		o, err := parseDeleteOptions(args)
 		return func(ctx context.Context, out io.Writer) error { return deleteApp(ctx, o, out) }, err

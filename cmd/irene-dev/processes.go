@@ -126,14 +126,18 @@ func startTime(pid int) uint64 {
 	if err != nil {
 		return 0
 	}
-	return parseStartTime(content)
+	// The first thread of a killed process may have ended before the others, which keep the
+	// process's ports until they have ended, too.
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return parseStartTime(content, err == nil && len(threads) > 1)
 }
 
-// parseStartTime reads the text of a /proc/PID/stat.
-func parseStartTime(stat []byte) uint64 {
+// parseStartTime reads the text of a /proc/PID/stat. hasThreads is whether there are threads
+// other than the first one.
+func parseStartTime(stat []byte, hasThreads bool) uint64 {
 	// The second field, the name in parentheses, may hold spaces and parentheses.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	if len(fields) < 20 || fields[0] == "Z" && !hasThreads || fields[0] == "X" {
 		return 0
 	}
 	start, err := strconv.ParseUint(fields[19], 10, 64)

@@ -94,8 +94,11 @@ func TestStartTimeOfAnyProcessName(t *testing.T) {
 		"7 (sh) S 1 2":                      0,
 		"":                                  0,
 	} {
-		NewWithT(t).Expect(parseStartTime([]byte(stat))).To(Equal(want), stat)
+		NewWithT(t).Expect(parseStartTime([]byte(stat), false)).To(Equal(want), stat)
 	}
+	const ended = "7 (irene) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"
+	NewWithT(t).Expect(parseStartTime([]byte(ended), true)).To(BeEquivalentTo(4711), "other threads go on")
+	NewWithT(t).Expect(parseStartTime([]byte(ended), false)).To(BeZero())
 }
 
 func TestLogTail(t *testing.T) {

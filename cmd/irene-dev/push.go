@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,8 @@ type pushOptions struct {
 	memoryMB    int
 	diskMB      int
 	environment map[string]string
+	// door is the name of the front door by which Irene is asked.
+	door string
 }
 
 // What an app gets that asks for nothing.
@@ -49,6 +52,7 @@ func parsePushOptions(args []string) (pushOptions, error) {
 		o.buildpacks = append(o.buildpacks, value)
 		return nil
 	})
+	flags.StringVar(&o.door, "door", bbsDoor, "")
 	flags.IntVar(&o.memoryMB, "memory", defaultMemoryMB, "")
 	flags.IntVar(&o.diskMB, "disk", defaultDiskMB, "")
 	flags.Func("env", "", func(value string) error {
@@ -66,6 +70,8 @@ func parsePushOptions(args []string) (pushOptions, error) {
 	switch {
 	case len(folders) != 1:
 		return o, fmt.Errorf("push: wants one folder, but got %d", len(folders))
+	case !slices.Contains(doorNames, o.door):
+		return o, fmt.Errorf("push: --door: %q is neither bbs nor opi", o.door)
 	case o.memoryMB < 1 || o.diskMB < 1:
 		return o, errors.New("push: --memory and --disk are MiB, and at least 1")
 	}
@@ -176,7 +182,7 @@ func (c *cloud) push(ctx context.Context, o pushOptions, out io.Writer) error {
 	if err := c.runSteps(ctx, out, p.steps()); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s answers at %s after %.1f s\n", o.name, c.url(o.route()), time.Since(began).Seconds())
+	fmt.Fprintf(out, "%s answers at %s after %.1f s, by way of the %s door\n", o.name, c.url(o.route()), time.Since(began).Seconds(), strings.ToUpper(o.door))
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ func (p *pushing) upload(ctx context.Context) (string, error) {
 // stage asks Irene for the build and shows it until Cloud Controller's stand-in was told
 // of its outcome.
 func (p *pushing) stage(ctx context.Context) (string, error) {
-	started, err := p.newBuild(ctx, standin.Build{
+	started, err := p.newBuild(ctx, p.door, standin.Build{
 		AppGUID: appGUID(p.name), AppName: p.name, Package: p.packageGUID, Stack: stackName, Buildpacks: p.buildpacks, Environment: p.environment,
 	})
 	if err != nil {
@@ -100,12 +99,12 @@ func (p *pushing) stage(ctx context.Context) (string, error) {
 }
 
 func (p *pushing) askAndWatch(ctx context.Context, started startedBuild) (times string, err error) {
-	status, answer, err := call(ctx, http.MethodPost, p.api("stage", started.GUID), started.Request)
+	door, err := p.frontDoor(p.door)
 	if err != nil {
 		return "", err
 	}
-	if status != http.StatusAccepted {
-		return "", fmt.Errorf("irene answered %d: %s; %s", status, answer, logTail(p.log(ireneProgram), 10))
+	if err := door.Stage(ctx, started.GUID, started.Request); err != nil {
+		return "", p.seeLog(err)
 	}
 	fmt.Fprintln(p.out)
 	p.build, times, err = p.watchBuild(ctx, started.GUID, p.out)
@@ -116,12 +115,12 @@ func (p *pushing) askAndWatch(ctx context.Context, started startedBuild) (times 
 func (p *pushing) cancelBuild(ctx context.Context, guid string) error {
 	ctx, cancel := context.WithTimeout(ctx, cancelPatience)
 	defer cancel()
-	status, answer, err := call(ctx, http.MethodDelete, p.api("stage", guid), nil)
+	door, err := p.frontDoor(p.door)
+	if err == nil {
+		err = door.StopStaging(ctx, guid)
+	}
 	if err != nil {
 		return fmt.Errorf("cancel the build: %w", err)
-	}
-	if status != http.StatusNoContent && status != http.StatusNotFound {
-		return fmt.Errorf("cancel the build: irene answered %d: %s", status, answer)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,13 +23,17 @@ import (
 const webProcess = "web"
 
 // start desires the processes in a new version and waits until the web process gets
-// requests. Others get no instances until somebody scales them, as in Cloud Foundry. A
-// version that doesn't come up is taken back.
+// requests. Processes have as many instances as before; new ones other than web get none until
+// they are scaled, as in Cloud Foundry. A version that doesn't come up is taken back.
 func (p *pushing) start(ctx context.Context) (string, error) {
 	p.app = pushedApp{
-		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Requests: map[string][]byte{},
+		Name: p.name, GUID: appGUID(p.name), Version: cloudcontroller.NewGUID(), Droplet: p.build.Droplet.GUID, Source: p.digest, Door: p.door,
 	}
-	err := p.desireProcesses(ctx)
+	earlier, err := p.pushedApp(p.name)
+	if err != nil {
+		return "", err
+	}
+	err = p.desireProcesses(ctx, earlier)
 	if err == nil {
 		err = p.awaitPushed(ctx)
 	}
@@ -41,25 +46,28 @@ func (p *pushing) start(ctx context.Context) (string, error) {
 	return "it runs and gets requests", nil
 }
 
-func (p *pushing) desireProcesses(ctx context.Context) error {
+func (p *pushing) desireProcesses(ctx context.Context, earlier pushedApp) error {
 	if p.build.ProcessTypes[webProcess] == "" {
 		return fmt.Errorf("staging found no command for a %s process, only for %q; a line \"%s: COMMAND\" in a Procfile says it", webProcess, slices.Sorted(maps.Keys(p.build.ProcessTypes)), webProcess)
 	}
+	door, err := p.frontDoor(p.app.Door)
+	if err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.build.ProcessTypes)) {
-		process := p.process(name)
-		request, err := process.request()
-		if err != nil {
+		process := p.process(name, earlier)
+		p.app.Processes = append(p.app.Processes, process)
+		if err := p.addProcess(ctx, process.GUID, p.app.droplet(process)); err != nil {
 			return err
 		}
-		p.app.Requests[process.processGUID()] = request
-		if err := p.desire(ctx, process.processGUID(), request); err != nil {
-			return err
+		if err := door.Desire(ctx, process); err != nil {
+			return p.seeLog(err)
 		}
 	}
 	return nil
 }
 
-// takeBack stops the new version.
+// takeBack stops the new version. The one before, if there is one, goes on with its droplet.
 func (p *pushing) takeBack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, cancelPatience)
 	defer cancel()
@@ -67,17 +75,37 @@ func (p *pushing) takeBack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("take it back: %w", err)
 	}
+	earlier, err := p.pushedApp(p.name)
+	if err != nil {
+		return fmt.Errorf("take it back: %w", err)
+	}
+	for _, process := range earlier.Processes {
+		if err := p.addProcess(ctx, process.GUID, earlier.droplet(process)); err != nil {
+			return fmt.Errorf("take it back: %w", err)
+		}
+	}
 	return os.RemoveAll(p.dropletFile(p.app.Droplet))
 }
 
-func (p *pushing) process(name string) desiredProcess {
-	process := desiredProcess{
-		appName: p.name, appGUID: p.app.GUID, processType: name, guid: processGUID(p.name, name), version: p.app.Version,
-		command: p.build.ProcessTypes[name], dropletGUID: p.build.Droplet.GUID, dropletHash: p.build.Droplet.Blob.SHA1,
-		memoryMB: p.memoryMB, diskMB: p.diskMB, healthCheck: "process", environment: p.environment,
+func (p *pushing) process(name string, earlier pushedApp) cloudcontroller.Process {
+	process := cloudcontroller.Process{
+		App: cloudcontroller.Owner{GUID: p.app.GUID, Name: p.name}, Space: space, Organization: organization,
+		Type: name, GUID: processGUID(p.name, name), Version: p.app.Version,
+		Command: p.build.ProcessTypes[name], Stack: stackName,
+		Droplet:  cloudcontroller.ProcessDroplet{GUID: p.build.Droplet.GUID, SHA1: p.build.Droplet.Blob.SHA1, SHA256: p.build.Droplet.Blob.SHA256},
+		MemoryMB: p.memoryMB, DiskMB: p.diskMB, HealthCheck: "process", Environment: p.environment, UpdatedAt: time.Now(),
+	}
+	for _, sidecar := range p.build.Sidecars {
+		if slices.Contains(sidecar.ProcessTypes, name) {
+			process.Sidecars = append(process.Sidecars, cloudcontroller.Sidecar{Name: sidecar.Name, Command: sidecar.Command, MemoryMB: sidecar.Memory})
+		}
+	}
+	if at := slices.IndexFunc(earlier.Processes, func(before cloudcontroller.Process) bool { return before.Type == name }); at >= 0 {
+		process.Instances = earlier.Processes[at].Instances
 	}
 	if name == webProcess {
-		process.route, process.instances, process.healthCheck = p.route(), 1, "port"
+		// Without an instance it could not be seen whether the version works.
+		process.Hostnames, process.Instances, process.HealthCheck = []string{p.route()}, max(process.Instances, 1), "port"
 	}
 	return process
 }
@@ -89,7 +117,7 @@ func (p *pushing) awaitPushed(ctx context.Context) error {
 	defer cancel()
 	last := "nothing is known of it"
 	err := poll(limit, func() (bool, error) {
-		state, seen, err := p.instanceState(limit, p.app.GUID, p.app.Version)
+		state, seen, err := p.instanceState(limit, p.app.Door, p.app.GUID+"-"+p.app.Version)
 		if err != nil || state != stateRunning {
 			last = seen
 			if state == stateCrashed {
@@ -176,8 +204,11 @@ func (p *pushing) stopEarlier(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if stopped == 0 {
+	switch {
+	case stopped == 0:
 		return "there was none", nil
+	case earlier.Name != "" && earlier.Door != p.app.Door:
+		return fmt.Sprintf("stopped; it had come by the %s door, and now the app is the %s door's", strings.ToUpper(earlier.Door), strings.ToUpper(p.app.Door)), nil
 	}
 	return "stopped", nil
 }

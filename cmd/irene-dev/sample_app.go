@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller"
 )
 
 // The sample app.
@@ -36,14 +38,18 @@ func sampleVersion(image sampleImage) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("irene-dev:"+image.reference())).String()
 }
 
+// sampleUpdatedAt is the sample app's annotation. It stays, so that a sync finds nothing to change.
+var sampleUpdatedAt = time.Unix(1584946309, 0)
+
 // sampleProcess is what Irene is asked for.
-func sampleProcess(image sampleImage, app sampleApp) desiredProcess {
-	return desiredProcess{
-		appName: sampleAppName, appGUID: app.guid, processType: webProcess, guid: app.guid, version: app.version,
-		route: sampleRoute, instances: 1, command: sampleCommand,
-		dropletGUID: image.dropletGUID, dropletHash: image.dropletHash, memoryMB: sampleMemoryMB, diskMB: sampleDiskMB,
-		healthCheck: "http", healthEndpoint: "/health",
-		environment: map[string]string{sampleSecret: "correct horse battery staple"},
+func sampleProcess(image sampleImage, app sampleApp) cloudcontroller.Process {
+	return cloudcontroller.Process{
+		App: cloudcontroller.Owner{GUID: app.guid, Name: sampleAppName}, Space: space, Organization: organization,
+		Type: webProcess, GUID: app.guid, Version: app.version,
+		Hostnames: []string{sampleRoute}, Instances: 1, Command: sampleCommand, Stack: stackName,
+		Droplet:  cloudcontroller.ProcessDroplet{GUID: image.dropletGUID, SHA1: image.dropletHash},
+		MemoryMB: sampleMemoryMB, DiskMB: sampleDiskMB, HealthCheck: "http", HealthEndpoint: "/health",
+		Environment: map[string]string{sampleSecret: "correct horse battery staple"}, UpdatedAt: sampleUpdatedAt,
 	}
 }
 
@@ -53,19 +59,22 @@ func (c *cloud) desireApp(ctx context.Context) (string, error) {
 	c.image.registry = c.state.RegistryAddress
 	c.app = sampleApp{guid: sampleGUID, version: sampleVersion(c.image)}
 	process := sampleProcess(c.image, c.app)
-	request, err := process.request()
+	if err := writeIndented(c.at(desireName), process.Desire()); err != nil {
+		return "", err
+	}
+	if err := c.addProcess(ctx, process.GUID, keptDroplet{}); err != nil {
+		return "", err
+	}
+	door, err := c.frontDoor(opiDoor)
 	if err != nil {
 		return "", err
 	}
-	if err := writeIndented(c.at(desireName), request); err != nil {
-		return "", err
-	}
-	if err := c.desire(ctx, process.processGUID(), request); err != nil {
-		return "", err
+	if err := door.Desire(ctx, process); err != nil {
+		return "", c.seeLog(err)
 	}
 	// A new version takes an old one's place.
 	_, err = c.stopVersions(ctx, func(guid, version string) bool { return guid == c.app.guid && version != c.app.version })
-	return "accepted as " + sampleAppName, err
+	return "accepted as " + sampleAppName + " by the OPI door", err
 }
 
 // awaitApp waits until instance 0 is RUNNING and answers through the router.
@@ -74,7 +83,7 @@ func (c *cloud) awaitApp(ctx context.Context) (string, error) {
 	defer cancel()
 	last := "nothing is known of it"
 	err := poll(limit, func() (bool, error) {
-		state, seen, err := c.instanceState(limit, c.app.guid, c.app.version)
+		state, seen, err := c.instanceState(limit, opiDoor, c.app.guid+"-"+c.app.version)
 		if err != nil || state != stateRunning {
 			last = seen
 			return false, ignoreEnd(limit, err)

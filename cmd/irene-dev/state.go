@@ -16,8 +16,9 @@ type state struct {
 	Registry process `json:"registry"`
 	// CloudController is its stand-in.
 	CloudController process `json:"cloudController"`
-	// API and Observe are Irene's addresses, host:port.
+	// API (the OPI door), BBS (the other one) and Observe are Irene's addresses, host:port.
 	API     string `json:"api,omitempty"`
+	BBS     string `json:"bbs,omitempty"`
 	Observe string `json:"observe,omitempty"`
 	// NATS, Router and Status (the router's page) are those of the edge.
 	NATS   string `json:"nats,omitempty"`

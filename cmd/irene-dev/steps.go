@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/bbsclient"
 )
 
 // cloud is the one that "up" brings up. Each step finds what those before it have
@@ -23,8 +25,10 @@ type cloud struct {
 	rootfsFile string
 	cluster    clusterReady
 	client     kubernetes.Interface
-	image      sampleImage
-	app        sampleApp
+	// bbs is made with the first call.
+	bbs   *bbsclient.Client
+	image sampleImage
+	app   sampleApp
 }
 
 // step is a part of "up". run may find that it is already done; its note says

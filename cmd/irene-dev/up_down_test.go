@@ -71,6 +71,9 @@ func TestUpTwiceAndDown(t *testing.T) {
 	g.Expect(first).To(MatchRegexp(`(?s)build \| -----> Static buildpack .* build 1 of this app\n.*push  \| Uploaded droplet .*\nhello answers at http://hello\.localhost:\d+ after `))
 	g.Expect(shell("curl -sf " + (&cloud{state: ran}).url("hello.localhost"))).To(ContainSubstring("Hello from source"))
 	g.Expect(pasted).To(And(ContainSubstring("<h1>My site</h1>"), ContainSubstring("deleted "+siteName)))
+	g.Expect(pasted).To(And(MatchRegexp(`(?m)^hello +web +bbs +1 of 1 +http://hello\.localhost`), MatchRegexp(`(?m)^sample-app +web +opi +1 of 1 `)))
+	g.Expect(pasted).To(ContainSubstring("my-site is scaled to 2 by the BBS door"))
+	g.Expect(pasted).To(MatchRegexp(`msg=crashed process=` + sampleGUID + `\S* status=200`))
 	pushTwiceAndFail(t, ran, run)
 
 	moved := registryBytes(g, ran)
@@ -136,7 +139,7 @@ func TestUpTwiceAndDown(t *testing.T) {
 	for _, ended := range []process{last.Edge, last.Registry, last.CloudController} {
 		g.Expect(ended.alive()).To(BeFalse())
 	}
-	for _, address := range []string{last.API, last.Observe, last.NATS, last.Router, last.Status, last.RegistryObserve, last.ControlAddress} {
+	for _, address := range []string{last.API, last.BBS, last.Observe, last.NATS, last.Router, last.Status, last.RegistryObserve, last.ControlAddress} {
 		g.Expect(freeAddress(address)).To(Equal(address), "nobody listens any more")
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -180,10 +183,13 @@ func pushTwiceAndFail(t *testing.T, ran state, run func(arguments ...string) (in
 		"pages/index.html": "second", "pages/env.txt": "none",
 		"Procfile": "web: echo $COLOR > pages/env.txt; fileserver pages\nworker: sleep 1000\n",
 	})
-	status, out = run("push", "--name", "my-app", "--env", "COLOR=blue", "--buildpack", "toolbox", "--buildpack", "static", second)
+	status, out = run("push", "--name", "my-app", "--door", "opi", "--env", "COLOR=blue", "--buildpack", "toolbox", "--buildpack", "static", second)
 	g.Expect(status).To(Equal(0))
-	g.Expect(out).To(And(ContainSubstring("build 2 of this app"), ContainSubstring("Supplying tools"), ContainSubstring("stop the version before ... stopped")))
+	g.Expect(out).To(And(ContainSubstring("build 2 of this app"), ContainSubstring("Supplying tools"), ContainSubstring("stop the version before ... stopped; it had come by the BBS door, and now the app is the OPI door's")))
 	page("second")
+	status, out = run("apps")
+	g.Expect(status).To(Equal(0))
+	g.Expect(out).To(And(MatchRegexp(`my-app +web +opi +1 of 1`), MatchRegexp(`my-app +worker +opi +0 of 0`)))
 	g.Expect(shell("curl -sf " + url + "/env.txt")).To(Equal("blue\n"))
 	g.Expect(answers()).To(HaveEach(http.StatusOK), "the old version answers until the new one does")
 

@@ -4,8 +4,8 @@ package node_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -29,28 +29,48 @@ var stagingSteps = []string{steps.FetchStep, steps.BuildStep, steps.PushStep}
 type stagedBuild struct {
 	standin.Build
 	home *stagingInstallation
-	// request is what was sent when asked.
+	// request is what was sent when asked by OPI.
 	request map[string]any
 	asked   time.Time
 }
 
-// stage asks for a build on the only stack as Cloud Controller does. When the spec has
+// stage asks for a build on the only stack by OPI, as Cloud Controller does. When the spec has
 // failed, it shows how the build was doing.
 func (s *stagingInstallation) stage(ctx context.Context, wanted standin.Build) *stagedBuild {
 	GinkgoHelper()
+	return s.stageBy(ctx, opiDoor, wanted)
+}
+
+// stageBy is stage by a door of the caller's choice.
+func (s *stagingInstallation) stageBy(ctx context.Context, door string, wanted standin.Build) *stagedBuild {
+	GinkgoHelper()
 	wanted.Stack = imageworks.StackName
-	build, request, err := s.cloudController.NewBuild(wanted)
+	b := &stagedBuild{home: s, asked: time.Now()}
+	body, err := b.prepare(door, wanted)
 	Expect(err).NotTo(HaveOccurred())
-	b := &stagedBuild{Build: build, home: s, request: request, asked: time.Now()}
 	DeferCleanup(func(ctx context.Context) {
 		if CurrentSpecReport().Failed() {
 			b.explain(ctx)
 		}
 	})
-	answer, err := s.Call(ctx, http.MethodPost, "/stage/"+b.GUID, request)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(answer.Status).To(Equal(http.StatusAccepted), answer.Message())
+	Expect(s.door(door).Stage(ctx, b.GUID, body)).To(Succeed())
 	return b
+}
+
+// prepare makes Cloud Controller wait for the build, and returns what the door is asked with.
+func (b *stagedBuild) prepare(door string, wanted standin.Build) (body []byte, err error) {
+	if door == opiDoor {
+		if b.Build, b.request, err = b.home.cloudController.NewBuild(wanted); err != nil {
+			return nil, err
+		}
+		return json.Marshal(b.request)
+	}
+	made, definition, err := b.home.cloudController.NewStagingTask(wanted)
+	if err != nil {
+		return nil, err
+	}
+	b.Build = made
+	return definition.Marshal()
 }
 
 // ended waits until Cloud Controller knows of the end.

@@ -28,8 +28,9 @@ import (
 type stagingInstallation struct {
 	*assembling
 	cloudController *standin.Server
-	// key is the file with the key of the certificate that irene and builds show.
-	key string
+	// certificate and key are the files that irene and builds show, and Cloud Controller to the
+	// BBS door; authority is the file of what signed them.
+	certificate, key, authority string
 }
 
 // newStagingInstallation has settings laid over "stager".
@@ -55,11 +56,18 @@ func newStagingInstallation(ctx context.Context, namespace string, stager map[st
 	settings := map[string]any{"registry_address": pods.Address()}
 	maps.Copy(settings, mutual)
 	maps.Copy(settings, stager)
+	peer := maps.Clone(mutual)
+	peer["url"] = cloudController.URL()
 	return &stagingInstallation{
 		assembling: assembleWith(ctx, namespace, works, map[string]any{
-			"stager": settings, "cloud_controller": mutual, "registry": withPlainHTTP(works),
+			"stager": settings, "cloud_controller": peer, "registry": withPlainHTTP(works),
+			"bbs": map[string]any{"listen": map[string]any{"address": "127.0.0.1:0", "tls": map[string]any{
+				"certificate_file": certificates.File("server.pem"), "key_file": certificates.File("server.key"),
+				"client_ca_file": certificates.File("ca.pem"), "client_names": []string{"client"},
+			}}},
 		}),
-		cloudController: cloudController, key: certificates.File("client.key"),
+		cloudController: cloudController,
+		certificate:     certificates.File("client.pem"), key: certificates.File("client.key"), authority: certificates.File("ca.pem"),
 	}
 }
 

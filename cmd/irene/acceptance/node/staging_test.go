@@ -3,7 +3,9 @@
 package node_test
 
 import (
+	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/buildpack"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/recipe"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/fixtures/imageworks"
 )
@@ -26,21 +29,56 @@ var _ = Describe("an app that is staged from source", Ordered, ContinueOnFailure
 		source = place.addSource(map[string]string{"index.html": "hello from source\n"})
 	}, NodeTimeout(time.Minute))
 
-	It("becomes a droplet with Cloud Controller and in the registry, and runs", func(ctx SpecContext) {
-		b := place.stage(ctx, standin.Build{AppName: "from-source", Package: source, Buildpacks: []string{buildpack.Static}})
+	DescribeTable("becomes a droplet with Cloud Controller and in the registry, and runs, asked for by", func(ctx SpecContext, doorName string) {
+		name := "from-source-" + strings.ToLower(doorName)
+		door := place.door(doorName)
+		b := place.stageBy(ctx, doorName, standin.Build{AppName: name, Package: source, Buildpacks: []string{buildpack.Static}})
 		ended := b.staged(ctx)
 		AddReportEntry("first build", b.timings(ctx), ReportEntryVisibilityAlways)
 		AddReportEntry("its log", b.logs(ctx), ReportEntryVisibilityAlways)
 		Expect(ended.ProcessTypes).To(Equal(map[string]string{"web": "fileserver ."}))
 		Expect(place.cloudController.Received(standin.DropletUpload, b.GUID)).To(HaveLen(1))
 		Expect(place.works.Tags(ctx, "droplets")).To(ContainElements(ended.Droplet.Blob.SHA1, ended.Droplet.Blob.SHA256))
-		place.serves(ctx, ended, "hello from source\n")
 		b.toldOnce()
+
+		By("running, with a route, more instances and a task")
+		web := place.webProcess(ended)
+		DeferCleanup(func(ctx context.Context) { Expect(door.Stop(ctx, web.ProcessGUID())).To(Succeed()) })
+		began := time.Now()
+		Expect(door.Desire(ctx, web)).To(Succeed())
+		Eventually(states(door, web)).WithContext(ctx).Should(Equal([]string{"RUNNING"}))
+		AddReportEntry("desired → RUNNING", time.Since(began).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
+		page := func(ctx context.Context) (string, error) { return askByName(ctx, web.Hostnames[0], "/", "") }
+		Eventually(page).WithContext(ctx).Should(Equal("hello from source\n"))
+		web.Instances, web.UpdatedAt = 2, time.Now()
+		Expect(door.Desire(ctx, web)).To(Succeed())
+		Eventually(states(door, web)).WithContext(ctx).Should(Equal([]string{"RUNNING", "RUNNING"}))
+		Expect(door.List(ctx)).To(HaveKeyWithValue(web.ProcessGUID(), web.Annotation()))
+		task := recipe.Task{
+			App: web.App, Space: space, Organization: organization, GUID: cloudcontroller.NewGUID(), Name: "count", Command: "exit 3",
+			Stack: web.Stack, Droplet: web.Droplet, DropletURL: place.cloudController.Recipes().DropletURL(web), MemoryMB: 32, DiskMB: 32,
+		}
+		place.cloudController.AddTask(task.GUID)
+		Expect(door.RunTask(ctx, task)).To(Succeed())
+		Eventually(func() standin.Task {
+			ended, _ := place.cloudController.Task(task.GUID)
+			return ended
+		}).WithContext(ctx).Should(Equal(standin.Task{GUID: task.GUID, Ended: true, Failed: true, FailureReason: "Exited with status 3"}))
+
+		By("being stopped")
+		Expect(door.Stop(ctx, web.ProcessGUID())).To(Succeed())
+		Expect(door.List(ctx)).NotTo(HaveKey(web.ProcessGUID()))
+		Eventually(func(ctx context.Context) error {
+			_, err := page(ctx)
+			return err
+		}).WithContext(ctx).Should(MatchError(ContainSubstring("unknown_route")))
+		Expect(place.cloudController.Received(standin.DropletDownload, "")).To(BeEmpty(), "the droplet is in the registry already")
+		Expect(place.works.Droplets.Requests("")).To(BeZero(), "the droplet is in the registry already")
 
 		By("being staged again, with what the first build has left in the cache")
 		first, there := place.cloudController.Cache(imageworks.StackName, b.AppGUID)
 		Expect(there).To(BeTrue())
-		again := place.stage(ctx, standin.Build{AppGUID: b.AppGUID, AppName: "from-source", Package: source})
+		again := place.stageBy(ctx, doorName, standin.Build{AppGUID: b.AppGUID, AppName: name, Package: source})
 		ended = again.staged(ctx)
 		AddReportEntry("second build", again.timings(ctx), ReportEntryVisibilityAlways)
 		Expect(again.logs(ctx)).To(ContainSubstring("build 2 of this app"))
@@ -55,7 +93,10 @@ var _ = Describe("an app that is staged from source", Ordered, ContinueOnFailure
 		}
 		Expect(json.Unmarshal(ended.Result, &result)).To(Succeed())
 		Expect(result.Metadata.Buildpacks).To(ConsistOf(HaveField("Key", "static-key")), "it was detected this time")
-	}, SpecTimeout(2*time.Minute))
+	},
+		Entry("OPI", opiDoor, SpecTimeout(2*time.Minute)),
+		Entry("the BBS API", bbsDoor, SpecTimeout(2*time.Minute)),
+	)
 
 	It("is staged by several buildpacks", func(ctx SpecContext) {
 		b := place.stage(ctx, standin.Build{
