@@ -64,9 +64,14 @@ func defaultPods() Pods {
 
 func (p Pods) validate(wrong *faults) {
 	const key = "kubernetes.pods"
+	entries := map[string]bool{}
 	for i, alias := range p.HostAliases {
 		entry := fmt.Sprintf("%s.host_aliases[%d]", key, i)
 		wrong.ip(entry+".ip", alias.IP)
+		if entries[alias.IP] {
+			wrong.add(entry+".ip", "%s stands in another entry, too; put all of its names into one", alias.IP)
+		}
+		entries[alias.IP] = true
 		if len(alias.Hostnames) == 0 {
 			wrong.add(entry+".hostnames", "is required")
 		}

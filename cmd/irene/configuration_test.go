@@ -110,7 +110,7 @@ apps:
 			"  apps.user_namespaces: \"maybe\" is neither on nor off",
 		}},
 		"pods": {strings.Replace(required, "namespace: apps", `namespace: apps, pods: {
-  host_aliases: [{ip: uaa, hostnames: []}, {ip: 192.0.2.1, hostnames: [cloud_controller]}],
+  host_aliases: [{ip: uaa, hostnames: []}, {ip: 192.0.2.1, hostnames: [cloud_controller]}, {ip: 192.0.2.1, hostnames: [other]}],
   dns: {policy: None, searches: [a b], options: [""]}}`, 1), []string{
 			"  kubernetes.pods.dns.nameservers: is required with kubernetes.pods.dns.policy None",
 			"  kubernetes.pods.dns.options[0]: \"\" is not an option of resolv.conf, such as ndots:2",
@@ -118,6 +118,7 @@ apps:
 			"  kubernetes.pods.host_aliases[0].hostnames: is required",
 			"  kubernetes.pods.host_aliases[0].ip: \"uaa\" is not an IP address",
 			"  kubernetes.pods.host_aliases[1].hostnames[0]: \"cloud_controller\" can't be used",
+			"  kubernetes.pods.host_aliases[2].ip: 192.0.2.1 stands in another entry, too",
 		}},
 		"the DNS of pods": {strings.Replace(required, "namespace: apps", `namespace: apps, pods: {
   dns: {policy: Host, nameservers: [192.0.2.1, 192.0.2.2, 192.0.2.3, bosh-dns]}}`, 1), []string{

@@ -93,6 +93,7 @@ func TestRefusesWhatCantWork(t *testing.T) {
 		{"no name server at all", []string{"--set", "dnsPolicy=None"}, "dnsConfig.nameservers: is required"},
 		{"a policy that there is not", []string{"--set", "dnsPolicy=Host"}, "dnsPolicy"},
 		{"a host name for an address", []string{"--set-json", `hostAliases=[{"ip":"bosh-dns","hostnames":["uaa.service.cf.internal"]}]`}, "hostAliases"},
+		{"an address in two entries", []string{"--set-json", `hostAliases=[{"ip":"192.0.2.1","hostnames":["a"]},{"ip":"192.0.2.1","hostnames":["b"]}]`}, "hostAliases: 192.0.2.1 stands in two entries"},
 		{"an address without names", []string{"--set-json", `hostAliases=[{"ip":"192.0.2.1","hostnames":[]}]`}, "hostnames"},
 		{"settings of the BBS API in the configuration", []string{"--set", "config.bbs.adopt_opi=true"}, "adopt_opi"},
 		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP", "--set-json", `networkPolicy.irene.registry=[{"ipBlock":{"cidr":"192.0.2.0/24"}}]`}, "config.registry.pull_address"},

@@ -100,3 +100,11 @@ func TestOperationsPointEveryJobAtIrene(t *testing.T) {
 		})
 	}
 }
+
+// kind-deployment's own Service of that name goes only when Irene runs.
+func TestTheNameOfTheOldBBSCanBeTakenOverLater(t *testing.T) {
+	g := NewWithT(t)
+	printed, complaints, err := template("--values", filepath.Join(platforms, "kind-deployment.values.yaml"), "--set", "service.aliases=null", "--show-only", "templates/service.yaml")
+	g.Expect(err).NotTo(HaveOccurred(), complaints)
+	g.Expect(printed).NotTo(ContainSubstring("ExternalName"))
+}
