@@ -17,10 +17,14 @@ const platforms = "testdata/platforms"
 
 // documentOf names the document that shows a file of platforms.
 func documentOf(file string) string {
-	if strings.HasPrefix(filepath.Base(file), "kubecf-") {
+	switch name := filepath.Base(file); {
+	case strings.HasPrefix(name, "kubecf-"):
 		return module + "/docs/install-kubecf.md"
+	case strings.HasPrefix(name, "install."):
+		return module + "/docs/install.md"
+	default:
+		return module + "/docs/install-today.md"
 	}
-	return module + "/docs/install-today.md"
 }
 
 func files(t *testing.T, pattern string) []string {
