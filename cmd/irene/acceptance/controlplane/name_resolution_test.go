@@ -31,7 +31,9 @@ var _ = Describe("A platform with names of its own", func() {
 		irene := p.Start(ctx)
 		d := controlplane.App("named")
 		controlplane.RunApp(ctx, irene, d)
-		for _, pod := range p.Pods(ctx, d.GUID()) {
+		pods := p.Pods(ctx, d.GUID())
+		Expect(pods).NotTo(BeEmpty())
+		for _, pod := range pods {
 			Expect(pod.Spec.HostAliases).To(Equal([]corev1.HostAlias{{IP: "192.0.2.10", Hostnames: []string{"credhub.service.cf.internal"}}}))
 			Expect(pod.Spec.DNSPolicy).To(Equal(corev1.DNSNone))
 			Expect(pod.Spec.DNSConfig.Nameservers).To(Equal([]string{"192.0.2.53"}))
