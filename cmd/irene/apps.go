@@ -166,6 +166,7 @@ func renderSettings(config Configuration) render.Settings {
 		ServiceAccount: apps.ServiceAccount,
 
 		TrustedCertificates: apps.TrustedCertificatesConfigMap,
+		Names:               config.Kubernetes.Pods.names(),
 
 		DefaultDiskMiB:   apps.DefaultDiskMB,
 		TerminationGrace: apps.TerminationGrace.Duration,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -92,7 +93,17 @@ func listenBBS(config BBS, api door, requests *requestMetrics, logger lager.Logg
 	return []listeningDoor{{name: "BBS", server: newAPIServer(config.Listen, api, requests, logger), listener: listener}}, nil
 }
 
-// examineBBSListener looks at the certificates of the BBS door.
+// examineBBSListener looks at the certificates of the BBS door, and at the one of its caller.
 func examineBBSListener(_ context.Context, e examination) []finding {
-	return e.listener(bbsListener, "the BBS API", e.config.BBS.Listen)
+	found := e.listener(bbsListener, "the BBS API", e.config.BBS.Listen)
+	if e.config.BBS.Listen.Plaintext {
+		return found
+	}
+	const check = "Cloud Controller's certificate for the BBS API"
+	if e.bbsCallerCertificate == "" {
+		return append(found, finding{Check: check, Verdict: verdictUnknown, Found: "not looked at: Cloud Controller has it (diego.bbs.cert_file)",
+			Mend: "give it with --bbs-caller-certificate FILE"})
+	}
+	anyKey := func(*x509.Certificate) error { return nil }
+	return append(found, e.caller(check, e.bbsCallerCertificate, bbsListener, e.config.BBS.Listen.TLS, anyKey))
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -102,10 +103,14 @@ func TestChartSchemaKnowsEveryKey(t *testing.T) {
 // TestChartsRenderValidConfigurations reads what the chart makes of its examples.
 func TestChartsRenderValidConfigurations(t *testing.T) {
 	rendered := map[string]map[string]any{}
-	for _, name := range []string{"minimal", "complete"} {
+	files, err := filepath.Glob("../../deploy/helm/testdata/platforms/*.golden.yaml")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	NewWithT(t).Expect(files).NotTo(BeEmpty())
+	for _, file := range append(files, "../../deploy/helm/testdata/minimal.golden.yaml", "../../deploy/helm/testdata/complete.golden.yaml") {
+		name := strings.TrimSuffix(filepath.Base(file), ".golden.yaml")
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			content, err := os.ReadFile("../../deploy/helm/testdata/" + name + ".golden.yaml")
+			content, err := os.ReadFile(file)
 			g.Expect(err).NotTo(HaveOccurred())
 			for document := range strings.SplitSeq(string(content), "\n---\n") {
 				var object struct {

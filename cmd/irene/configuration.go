@@ -107,6 +107,8 @@ type Kubernetes struct {
 	// ReplacePodsWithClaims replaces instances on lost nodes also when they have
 	// volumes, to which two instances may then write at once.
 	ReplacePodsWithClaims bool `json:"replace_pods_with_claims"`
+	// Pods is what the pods of apps, tasks and builds have in common.
+	Pods Pods `json:"pods"`
 }
 
 // LeaderElection chooses, by a Lease, the one replica that runs the controllers.
@@ -142,6 +144,8 @@ type NATS struct {
 	// CAFile has the authorities that sign the servers' certificates; empty means
 	// the system's.
 	CAFile string `json:"ca_file"`
+	// ServerName is the name in the servers' certificates; empty means the host in Servers.
+	ServerName string `json:"server_name"`
 	// CertificateFile and KeyFile are for mutual TLS; both or none.
 	CertificateFile string `json:"certificate_file"`
 	KeyFile         string `json:"key_file"`
@@ -243,6 +247,7 @@ func DefaultConfiguration() Configuration {
 			MaxParallelCalls: 100,
 			ViewStaleAfter:   seconds(120),
 			LostNodeGrace:    seconds(60),
+			Pods:             defaultPods(),
 		},
 		LeaderElection: LeaderElection{
 			Enabled:       true,

@@ -109,6 +109,22 @@ apps:
 			"  apps.service_account: \"A b\" can't be used",
 			"  apps.user_namespaces: \"maybe\" is neither on nor off",
 		}},
+		"pods": {strings.Replace(required, "namespace: apps", `namespace: apps, pods: {
+  host_aliases: [{ip: uaa, hostnames: []}, {ip: 192.0.2.1, hostnames: [cloud_controller]}, {ip: 192.0.2.1, hostnames: [other]}],
+  dns: {policy: None, searches: [a b], options: [""]}}`, 1), []string{
+			"  kubernetes.pods.dns.nameservers: is required with kubernetes.pods.dns.policy None",
+			"  kubernetes.pods.dns.options[0]: \"\" is not an option of resolv.conf, such as ndots:2",
+			"  kubernetes.pods.dns.searches[0]: \"a b\" can't be used",
+			"  kubernetes.pods.host_aliases[0].hostnames: is required",
+			"  kubernetes.pods.host_aliases[0].ip: \"uaa\" is not an IP address",
+			"  kubernetes.pods.host_aliases[1].hostnames[0]: \"cloud_controller\" can't be used",
+			"  kubernetes.pods.host_aliases[2].ip: 192.0.2.1 stands in another entry, too",
+		}},
+		"the DNS of pods": {strings.Replace(required, "namespace: apps", `namespace: apps, pods: {
+  dns: {policy: Host, nameservers: [192.0.2.1, 192.0.2.2, 192.0.2.3, bosh-dns]}}`, 1), []string{
+			"  kubernetes.pods.dns.nameservers: lists 4; a pod takes 3 at most",
+			"  kubernetes.pods.dns.policy: \"Host\" is none of ClusterFirst, Default, None",
+		}},
 		"tasks": {required + "tasks: {deadline: 1500ms, scheduling_patience: 0s, pull_patience: 10ms}\n", []string{
 			"  tasks.deadline: 1.5s is not whole seconds, as Kubernetes needs them",
 			"  tasks.pull_patience: 10ms must be at least 1s",
@@ -120,6 +136,7 @@ nats:
   installation: a.b
   password_file: p
   key_file: k
+  server_name: "tls://nats"
   ping_interval: 1ms
   reconnect_wait: 0s
   max_pending_unregisters: 0
@@ -129,6 +146,7 @@ nats:
 			"  nats.max_pending_unregisters: 0 must be at least 1",
 			"  nats.ping_interval: 1ms must be at least 1s",
 			"  nats.reconnect_wait: must be more than 0s",
+			"  nats.server_name: \"tls://nats\" can't be used",
 			"  nats.servers[0]: must be nats://host:port or tls://host:port, without a user",
 			"  nats.servers[1]: must be nats://host:port or tls://host:port, without a user",
 			"  nats.user: is required with nats.password_file",

@@ -126,6 +126,7 @@ func (k Kubernetes) validate(wrong *faults) {
 	wrong.atLeastOne("kubernetes.max_parallel_calls", k.MaxParallelCalls)
 	wrong.duration("kubernetes.view_stale_after", k.ViewStaleAfter, leastPatience)
 	wrong.duration("kubernetes.lost_node_grace", k.LostNodeGrace, leastPatience)
+	k.Pods.validate(wrong)
 }
 
 func (l LeaderElection) validate(wrong *faults) {
@@ -161,6 +162,9 @@ func (n NATS) validate(wrong *faults) {
 	}
 	if n.PasswordFile != "" && n.User == "" {
 		wrong.add("nats.user", "is required with nats.password_file")
+	}
+	if n.ServerName != "" {
+		wrong.name("nats.server_name", n.ServerName, validation.IsDNS1123Subdomain)
 	}
 	wrong.pair("nats", "certificate_file", "key_file", n.CertificateFile, n.KeyFile)
 	wrong.duration("nats.ping_interval", n.PingInterval, leastPatience)

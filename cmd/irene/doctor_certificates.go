@@ -19,10 +19,24 @@ const expiryNotice = 30 * 24 * time.Hour
 // examineListener looks at the certificates of the API, and at the one of its caller.
 func examineListener(_ context.Context, e examination) []finding {
 	found := e.listener("listen", "the API", e.config.Listen)
-	if !e.config.Listen.Plaintext {
-		found = append(found, e.caller())
+	if e.config.Listen.Plaintext {
+		return found
 	}
-	return found
+	const check = "Cloud Controller's certificate for irene"
+	if e.callerCertificate == "" {
+		return append(found, finding{Check: check, Verdict: verdictUnknown, Found: "not looked at: Cloud Controller has it (opi.client_cert_file)",
+			Mend: "give it with --caller-certificate FILE; its key must be RSA"})
+	}
+	return append(found, e.caller(check, e.callerCertificate, "listen", e.config.Listen.TLS, checkOPIKey))
+}
+
+// checkOPIKey refuses keys that Cloud Controllers with an OPI client can't read: they take
+// them for RSA, so another kind keeps them from calling at all.
+func checkOPIKey(certificate *x509.Certificate) error {
+	if _, isRSA := certificate.PublicKey.(*rsa.PublicKey); !isRSA {
+		return fmt.Errorf("its key is %s: Cloud Controller reads it as RSA and can't load another kind", keyKind(certificate))
+	}
+	return nil
 }
 
 // listener looks at the certificates of a door's listener, which has its settings below a key.
@@ -37,30 +51,24 @@ func (e examination) listener(key, door string, listen Listen) []finding {
 	}
 }
 
-// caller looks at what Cloud Controller shows. It reads its key as RSA, so another kind
-// keeps it from calling at all.
-func (e examination) caller() finding {
-	const check = "Cloud Controller's certificate for irene"
-	if e.callerCertificate == "" {
-		return finding{Check: check, Verdict: verdictUnknown, Found: "not looked at: Cloud Controller has it (opi.client_cert_file)",
-			Mend: "give it with --caller-certificate FILE; its key must be RSA"}
-	}
-	chain, err := readCertificates(e.callerCertificate)
+// caller looks at the certificate in file, which Cloud Controller shows to the listener with
+// its settings below key. checkKey may refuse the certificate's key.
+func (e examination) caller(check, file, key string, files TLS, checkKey func(*x509.Certificate) error) finding {
+	chain, err := readCertificates(file)
 	if err != nil {
-		return failed(check, fmt.Errorf("%s: %w", e.callerCertificate, err), "name a PEM file with --caller-certificate")
+		return failed(check, fmt.Errorf("%s: %w", file, err), "name a PEM file with certificates")
 	}
 	own := chain[0]
-	if _, isRSA := own.PublicKey.(*rsa.PublicKey); !isRSA {
-		return failed(check, fmt.Errorf("its key is %s: Cloud Controller reads it as RSA and can't load another kind", keyKind(own)),
-			"make a new certificate with an RSA key (2048 bits or more)")
+	if err := checkKey(own); err != nil {
+		return failed(check, err, "make a new certificate with an RSA key (2048 bits or more)")
 	}
-	if !slices.ContainsFunc(namesOf(own), func(name string) bool { return slices.Contains(e.config.Listen.TLS.ClientNames, name) }) {
-		return failed(check, fmt.Errorf("%s is not among listen.tls.client_names: irene answers 403", describeClient(own)),
-			"add the name to listen.tls.client_names, or make a certificate with one of them")
+	if !slices.ContainsFunc(namesOf(own), func(name string) bool { return slices.Contains(files.ClientNames, name) }) {
+		return failed(check, fmt.Errorf("%s is not among %s.tls.client_names: irene answers 403", describeClient(own), key),
+			fmt.Sprintf("add the name to %s.tls.client_names, or make a certificate with one of them", key))
 	}
-	authorities, err := os.ReadFile(e.config.Listen.TLS.ClientCAFile)
+	authorities, err := os.ReadFile(files.ClientCAFile)
 	if err != nil {
-		return finding{Check: check, Verdict: verdictUnknown, Found: "can't be checked without listen.tls.client_ca_file"}
+		return finding{Check: check, Verdict: verdictUnknown, Found: fmt.Sprintf("can't be checked without %s.tls.client_ca_file", key)}
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AppendCertsFromPEM(authorities)
@@ -69,7 +77,7 @@ func (e examination) caller() finding {
 	}
 	_, err = own.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: e.now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
-		return failed(check, err, "make one that an authority of listen.tls.client_ca_file signs, for client authentication, and give it to Cloud Controller")
+		return failed(check, err, fmt.Sprintf("make one that an authority of %s.tls.client_ca_file signs, for client authentication, and give it to Cloud Controller", key))
 	}
 	return e.dated(check, own)
 }

@@ -55,6 +55,8 @@ type examination struct {
 	// callerCertificate is a PEM file with the certificate that Cloud Controller shows to
 	// irene; empty where the person who asks does not have it.
 	callerCertificate string
+	// bbsCallerCertificate is the same for the BBS API.
+	bbsCallerCertificate string
 	// cloudController are addresses beside the configured ones.
 	cloudController []string
 	// droplet is to be fetched from droplets.source; without a guid, those of a few apps
@@ -71,6 +73,7 @@ func examine(ctx context.Context, flags *flag.FlagSet, args []string, stdout io.
 	output := outputFlag(flags)
 	e := examination{now: time.Now()}
 	flags.StringVar(&e.callerCertificate, "caller-certificate", "", "`FILE` with the certificate that Cloud Controller shows to irene, to be checked too")
+	flags.StringVar(&e.bbsCallerCertificate, "bbs-caller-certificate", "", "`FILE` with the certificate that Cloud Controller shows to the BBS API, to be checked too")
 	flags.Func("cloud-controller", "another `URL` of Cloud Controller to try, such as that of its uploader; may be repeated", func(address string) error {
 		e.cloudController = append(e.cloudController, address)
 		return nil

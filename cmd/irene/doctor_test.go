@@ -42,6 +42,37 @@ func TestCertificatesAreJudgedByDateUseAndKey(t *testing.T) {
 	g.Expect(examination{}.certificate("key", "/nowhere", files.KeyFile, 2)).To(verdict(verdictFailed, "/nowhere"))
 }
 
+func TestCallersOfBothDoorsAreJudged(t *testing.T) {
+	g := NewWithT(t)
+	folder := newCertificateFolder(t)
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	folder.write(ours, ours)
+	shown := func(signer *authority, name string) string {
+		file := filepath.Join(t.TempDir(), "caller.crt")
+		certificate, _ := signer.sign(name)
+		g.Expect(os.WriteFile(file, certificate, 0o600)).To(Succeed())
+		return file
+	}
+	e := examination{now: time.Now(), config: DefaultConfiguration()}
+	e.config.Listen.TLS = folder.files("cloud_controller")
+	e.config.BBS.Listen.TLS = folder.files("cloud-controller", "other")
+	last := func(found []finding) finding { return found[len(found)-1] }
+	opiDoor := func(file string) finding {
+		e.callerCertificate = file
+		return last(examineListener(t.Context(), e))
+	}
+	bbsDoor := func(file string) finding {
+		e.bbsCallerCertificate = file
+		return last(examineBBSListener(t.Context(), e))
+	}
+	g.Expect(bbsDoor("")).To(And(HaveField("Verdict", verdictUnknown), HaveField("Mend", ContainSubstring("--bbs-caller-certificate"))))
+	g.Expect(bbsDoor(shown(ours, "cloud-controller"))).To(And(HaveField("Verdict", verdictWarning), HaveField("Found", ContainSubstring("ends on"))), "good, but not for long")
+	g.Expect(bbsDoor(shown(ours, "cloud_controller"))).To(And(HaveField("Verdict", verdictFailed), HaveField("Found", ContainSubstring("bbs.listen.tls.client_names"))))
+	g.Expect(bbsDoor(shown(theirs, "other"))).To(And(HaveField("Verdict", verdictFailed), HaveField("Mend", ContainSubstring("bbs.listen.tls.client_ca_file"))))
+	g.Expect(opiDoor("")).To(HaveField("Mend", ContainSubstring("--caller-certificate")))
+	g.Expect(opiDoor(shown(ours, "cloud_controller"))).To(And(HaveField("Verdict", verdictFailed), HaveField("Found", ContainSubstring("reads it as RSA"))), "the certificate's key is EC")
+}
+
 func TestEveryFailureSaysHowToMendIt(t *testing.T) {
 	g := NewWithT(t)
 	var e examination

@@ -30,7 +30,7 @@ var documents = map[string]documented{
 			c, err := parseConfiguration(example)
 			read = c
 			c.Listen.TLS = TLS{}
-			c.Kubernetes.Namespace = ""
+			c.Kubernetes.Namespace, c.Kubernetes.Pods.HostAliases = "", []HostAlias{}
 			c.Registry.PullAddress = ""
 			return read, c, err
 		},

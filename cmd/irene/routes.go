@@ -56,6 +56,7 @@ func natsSettings(config Configuration) routenats.Settings {
 		User:          bus.User,
 		PasswordFile:  bus.PasswordFile,
 		CAFile:        bus.CAFile,
+		ServerName:    bus.ServerName,
 		CertFile:      bus.CertificateFile,
 		KeyFile:       bus.KeyFile,
 		PingInterval:  bus.PingInterval.Duration,

@@ -155,6 +155,7 @@ func stagingSettings(config Configuration, apps render.Settings) (builds.Setting
 		Placement:       apps.Placement,
 
 		TrustedCertificates: apps.TrustedCertificates,
+		Names:               apps.Names,
 	}, nil
 }
 

@@ -51,16 +51,20 @@ func TestRendersAsRecorded(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred(), printed+complaints)
 			printed, complaints, err = template("--values", file)
 			g.Expect(err).NotTo(HaveOccurred(), complaints)
-			golden := "testdata/" + name + ".golden.yaml"
-			if *update {
-				g.Expect(os.WriteFile(golden, []byte(printed), 0o644)).To(Succeed())
-				return
-			}
-			recorded, err := os.ReadFile(golden)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(printed).To(Equal(string(recorded)), "if it is meant to be so: make chart-golden")
+			compareGolden(g, "testdata/"+name+".golden.yaml", printed)
 		})
 	}
+}
+
+// compareGolden compares what was printed with a golden file, or writes the file.
+func compareGolden(g *WithT, golden, printed string) {
+	if *update {
+		g.Expect(os.WriteFile(golden, []byte(printed), 0o644)).To(Succeed())
+		return
+	}
+	recorded, err := os.ReadFile(golden)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(printed).To(Equal(string(recorded)), "if it is meant to be so: make chart-golden")
 }
 
 func TestRefusesWhatCantWork(t *testing.T) {
@@ -75,6 +79,22 @@ func TestRefusesWhatCantWork(t *testing.T) {
 		{"a BBS API without authorities of its clients", []string{"--set", "bbs.enabled=true,bbs.clientNames={cloud-controller}"}, "bbs.tls.clientCA: name the Secret or ConfigMap"},
 		{"a BBS API without names of its clients", []string{"--set", "bbs.enabled=true,bbs.tls.clientCA.secret=cloud-controller-ca,bbs.tls.clientCA.key=ca.crt"}, "bbs.clientNames"},
 		{"two doors on one port", []string{"--set", "bbs.enabled=true,bbs.port=8085,bbs.clientNames={cloud-controller},bbs.tls.clientCA.secret=cloud-controller-ca,bbs.tls.clientCA.key=ca.crt"}, "bbs.port: 8085 is service.port, too"},
+		{"an alias with ports in another namespace", []string{"--set-json", `service.aliases=[{"name":"eirini-opi","namespace":"kubecf","opiPort":8484}]`}, "service.aliases: eirini-opi in namespace kubecf has ports of its own"},
+		{"an alias with a port of the BBS API that is off", []string{"--set-json", `service.aliases=[{"name":"bbs","bbsPort":8889}]`}, "service.aliases: bbs in namespace irene has a bbsPort although bbs.enabled is false"},
+		{"an alias of the release's own name", []string{"--set-json", `service.aliases=[{"name":"irene"}]`}, "service.aliases: irene in namespace irene is there already"},
+		{"an alias that no Service can have", []string{"--set-json", `service.aliases=[{"name":"eirini.service.cf.internal"}]`}, "aliases"},
+		{"a node port without one", []string{"--set", "service.nodePorts.opi=30085"}, "service.nodePorts: service.type is ClusterIP"},
+		{"a node port of the BBS API that is off", []string{"--set", "service.type=NodePort,service.nodePorts.bbs=30889"}, "service.nodePorts.bbs: bbs.enabled is false"},
+		{"a node port of the registry", []string{"--set", "service.type=NodePort,service.nodePorts.opi=32123,embeddedRegistry.enabled=true"}, "embeddedRegistry.service.nodePort: 32123 is service.nodePorts.opi, too"},
+		{"callers' addresses in the cluster", []string{"--set", "service.externalTrafficPolicy=Local"}, "service.externalTrafficPolicy: service.type is ClusterIP"},
+		{"a load balancer's networks without one", []string{"--set", "service.type=NodePort,service.loadBalancerSourceRanges={192.0.2.0/24}"}, "service.loadBalancerSourceRanges: service.type is NodePort"},
+		{"keys of a Secret that cert-manager makes", []string{"--set", "tls.secretKeys.certificate=certificate,tls.certManager.enabled=true,tls.certManager.issuerRef.name=i"}, "tls.secretKeys: cert-manager writes tls.crt"},
+		{"a key that no Secret can have", []string{"--set", "tls.secretKeys.certificate=a/b"}, "certificate"},
+		{"no name server at all", []string{"--set", "dnsPolicy=None"}, "dnsConfig.nameservers: is required"},
+		{"a policy that there is not", []string{"--set", "dnsPolicy=Host"}, "dnsPolicy"},
+		{"a host name for an address", []string{"--set-json", `hostAliases=[{"ip":"bosh-dns","hostnames":["uaa.service.cf.internal"]}]`}, "hostAliases"},
+		{"an address in two entries", []string{"--set-json", `hostAliases=[{"ip":"192.0.2.1","hostnames":["a"]},{"ip":"192.0.2.1","hostnames":["b"]}]`}, "hostAliases: 192.0.2.1 stands in two entries"},
+		{"an address without names", []string{"--set-json", `hostAliases=[{"ip":"192.0.2.1","hostnames":[]}]`}, "hostnames"},
 		{"settings of the BBS API in the configuration", []string{"--set", "config.bbs.adopt_opi=true"}, "adopt_opi"},
 		{"a registry that nodes don't reach", []string{"--set", "config.registry.pull_address=,embeddedRegistry.enabled=true,embeddedRegistry.service.type=ClusterIP", "--set-json", `networkPolicy.irene.registry=[{"ipBlock":{"cidr":"192.0.2.0/24"}}]`}, "config.registry.pull_address"},
 		{"nobody may connect to apps", []string{"--set-json", "networkPolicy.from=[]"}, "networkPolicy.from"},

@@ -74,6 +74,7 @@ func buildpackVolume(number int) string { return "buildpack-" + strconv.Itoa(num
 func (s Settings) pod(placementTags []string) render.Pod {
 	pod := render.Pod{
 		Security: render.VcapSecurity(), ServiceAccount: s.ServiceAccount, Grace: grace, Affinity: s.Placement.Affinity(placementTags),
+		Names: s.Names,
 	}
 	if s.PullSecret != "" {
 		pod.PullSecrets = []string{s.PullSecret}

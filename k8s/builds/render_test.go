@@ -166,6 +166,15 @@ func TestRenderedBuildWithoutCredentials(t *testing.T) {
 	golden(t, "bare", objects)
 }
 
+func TestNameResolutionOfBuilds(t *testing.T) {
+	g := NewWithT(t)
+	settings := testSettings()
+	settings.Names = render.NameResolution{HostAliases: []corev1.HostAlias{{IP: "192.0.2.10", Hostnames: []string{"cc-uploader.service.cf.internal"}}}}
+	objects, err := settings.Render(testBuild(), testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(objects.Job.Spec.Template.Spec.HostAliases).To(Equal(settings.Names.HostAliases))
+}
+
 func TestRenderedImage(t *testing.T) {
 	g := NewWithT(t)
 	build := testBuild()

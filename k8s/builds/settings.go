@@ -45,4 +45,6 @@ type Settings struct {
 	Placement render.PlacementSettings
 	// TrustedCertificates is that of apps, for builds that name a directory.
 	TrustedCertificates string
+	// Names is how the pods resolve host names.
+	Names render.NameResolution
 }

@@ -28,6 +28,17 @@ type Pod struct {
 	Affinity    *corev1.Affinity
 	Spread      []corev1.TopologySpreadConstraint
 	Tolerations []corev1.Toleration
+	Names       NameResolution
+}
+
+// NameResolution is how a pod resolves host names. The zero value uses the cluster's DNS.
+type NameResolution struct {
+	// HostAliases are added to the pod's /etc/hosts.
+	HostAliases []corev1.HostAlias
+	// Policy is empty for Kubernetes' default, ClusterFirst.
+	Policy corev1.DNSPolicy
+	// Config is added to what the policy says; it may be nil.
+	Config *corev1.PodDNSConfig
 }
 
 // Spec returns the pod's spec. It has no token of its service account and no variables about
@@ -51,5 +62,8 @@ func (p Pod) Spec() corev1.PodSpec {
 		Affinity:                      p.Affinity,
 		TopologySpreadConstraints:     p.Spread,
 		Tolerations:                   p.Tolerations,
+		HostAliases:                   p.Names.HostAliases,
+		DNSPolicy:                     p.Names.Policy,
+		DNSConfig:                     p.Names.Config,
 	}
 }

@@ -30,6 +30,8 @@ type Settings struct {
 	// TrustedCertificates is the name of a ConfigMap in the app namespace with the
 	// certificates of authorities that instances should trust; empty for none.
 	TrustedCertificates string
+	// Names is how pods resolve host names.
+	Names NameResolution
 	// UserNamespaces runs docker images in user namespaces of their own.
 	UserNamespaces bool
 	// UserAnnotations may stand on the pods of apps whose users set them.

@@ -42,6 +42,7 @@ func (s Settings) work(container string, lrp opi.LRP, found ResolvedImage, own [
 			HostUsers:      hostUsers,
 			ServiceAccount: s.ServiceAccount,
 			Affinity:       s.Placement.Affinity(lrp.PlacementTags),
+			Names:          s.Names,
 		},
 		container: corev1.Container{
 			Name:            container,

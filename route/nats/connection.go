@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -24,6 +25,9 @@ type Settings struct {
 	// CAFile is a PEM file with the authorities of the servers' certificates; if set,
 	// TLS is required. Empty means the system's authorities.
 	CAFile string
+	// ServerName is the name that the servers' certificates must have; if set, TLS is
+	// required. Empty means the host in each server's URL.
+	ServerName string
 	// CertFile and KeyFile are PEM files with our own certificate, for mutual TLS;
 	// both or none. They are read again for every connection.
 	CertFile, KeyFile string
@@ -135,6 +139,9 @@ func (s Settings) natsOptions(logger lager.Logger, events connectionEvents) []na
 			}
 			return s.User, password
 		}))
+	}
+	if s.ServerName != "" {
+		options = append(options, nats.Secure(&tls.Config{ServerName: s.ServerName, MinVersion: tls.VersionTLS12}))
 	}
 	if s.CAFile != "" {
 		options = append(options, nats.RootCAs(s.CAFile))

@@ -27,7 +27,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	g.Expect(err).NotTo(HaveOccurred())
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"nats.service.cf.internal"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -67,6 +67,11 @@ func TestMutualTLSAndPassword(t *testing.T) {
 	g.Eventually(refused.Connected).WithTimeout(5 * time.Second).Should(MatchError(MatchRegexp("(?i)authorization")))
 	g.Expect(os.WriteFile(wrong.PasswordFile, []byte("secret"), 0o600)).To(Succeed())
 	g.Eventually(refused.Connected).WithTimeout(5*time.Second).Should(Succeed(), "a password is mended without a restart")
+	named := settings
+	named.ServerName = "nats.service.cf.internal"
+	g.Eventually(startEmitter(t, "d", named).Connected).WithTimeout(5*time.Second).Should(Succeed(), "the name in the certificate, not that in the URL")
+	named.ServerName = "other.service.cf.internal"
+	g.Eventually(startEmitter(t, "e", named).Connected).WithTimeout(5 * time.Second).Should(MatchError(ContainSubstring("other.service.cf.internal")))
 	without := settings
 	without.CertFile, without.KeyFile = "", ""
 	g.Eventually(startEmitter(t, "c", without).Connected).WithTimeout(5 * time.Second).Should(MatchError(ContainSubstring("certificate")))

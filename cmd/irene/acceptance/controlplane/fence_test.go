@@ -89,6 +89,11 @@ var _ = Describe("Irene's account", Ordered, func() {
 		})).To(Succeed())
 		By("a Job that doesn't wait for a lost node")
 		Expect(job(ctx, common.Namespace, func(p *corev1.PodSpec) { p.Tolerations = k8sjob.TolerateLostNode(time.Minute) })).To(Succeed())
+		By("a pod that resolves names of the platform")
+		Expect(statefulSet(ctx, common.Namespace, func(p *corev1.PodSpec) {
+			p.HostAliases, p.DNSPolicy = []corev1.HostAlias{{IP: "192.0.2.10", Hostnames: []string{"uaa.service.cf.internal"}}}, corev1.DNSNone
+			p.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"192.0.2.53"}}
+		})).To(Succeed())
 		By("annotations of its own, and those that users may set")
 		Expect(annotatedSet(ctx, map[string]string{"cloudfoundry.org/version": "1", "irene.cloudfoundry.org/x": "y", "prometheus.io/port": "1"})).To(Succeed())
 	}, patience)

@@ -6,6 +6,45 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The Service that Cloud Controller calls. */}}
+{{- define "irene.service" -}}
+{{- .Values.service.name | default (include "irene.fullname" .) -}}
+{{- end -}}
+
+{{/*
+The entries of service.aliases as they are rendered, as YAML: a list of {name, namespace, local,
+ports}, where ports are those of a Service in the release's namespace.
+*/}}
+{{- define "irene.aliases" -}}
+{{- $aliases := list -}}
+{{- $taken := list (printf "%s/%s" .Release.Namespace (include "irene.service" .)) (printf "%s/%s-observe" .Release.Namespace (include "irene.fullname" .)) (printf "%s/%s-registry" .Release.Namespace (include "irene.fullname" .)) -}}
+{{- range .Values.service.aliases -}}
+{{- $namespace := .namespace | default $.Release.Namespace -}}
+{{- $key := printf "service.aliases: %s in namespace %s" .name $namespace -}}
+{{- $full := printf "%s/%s" $namespace .name -}}
+{{- if has $full $taken -}}
+{{- fail (printf "%s is there already: each entry is a Service of its own, with a name that no other one has" $key) -}}
+{{- end -}}
+{{- $taken = append $taken $full -}}
+{{- if and .bbsPort (not $.Values.bbs.enabled) -}}
+{{- fail (printf "%s has a bbsPort although bbs.enabled is false" $key) -}}
+{{- end -}}
+{{- $local := eq $namespace $.Release.Namespace -}}
+{{- if and (not $local) (or .opiPort .bbsPort) -}}
+{{- fail (printf "%s has ports of its own. A Service of another namespace than the release's is an alias in DNS, with the ports of service.port and bbs.port: leave opiPort and bbsPort out" $key) -}}
+{{- end -}}
+{{- $ports := dict "api" (.opiPort | default $.Values.service.port | int) -}}
+{{- if $.Values.bbs.enabled -}}
+{{- $_ := set $ports "bbs" (.bbsPort | default $.Values.bbs.port | int) -}}
+{{- if eq $ports.api $ports.bbs -}}
+{{- fail (printf "%s has port %v for both doors: give opiPort and bbsPort" $key $ports.api) -}}
+{{- end -}}
+{{- end -}}
+{{- $aliases = append $aliases (dict "name" .name "namespace" $namespace "local" $local "ports" $ports) -}}
+{{- end -}}
+{{- toYaml $aliases -}}
+{{- end -}}
+
 {{/* Names of what is not in a namespace. */}}
 {{- define "irene.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "irene.fullname" .) -}}
@@ -82,16 +121,22 @@ imagePullSecrets:
 {{- define "irene.files" -}}
 {{- $tls := .Values.tls.secretName -}}
 {{- $files := dict
-  "listen.tls.certificate_file" (dict "secret" $tls "key" "tls.crt")
-  "listen.tls.key_file" (dict "secret" $tls "key" "tls.key") -}}
+  "listen.tls.certificate_file" (dict "secret" $tls "key" .Values.tls.secretKeys.certificate)
+  "listen.tls.key_file" (dict "secret" $tls "key" .Values.tls.secretKeys.privateKey) -}}
+{{- if and .Values.tls.certManager.enabled (or (ne .Values.tls.secretKeys.certificate "tls.crt") (ne .Values.tls.secretKeys.privateKey "tls.key")) -}}
+{{- fail "tls.secretKeys: cert-manager writes tls.crt and tls.key; leave secretKeys out, or set tls.certManager.enabled to false" -}}
+{{- end -}}
 {{- with .Values.tls.clientCA -}}
 {{- $_ := set $files "listen.tls.client_ca_file" . -}}
 {{- end -}}
 {{- with .Values.bbs -}}
 {{- if .enabled -}}
-{{- $own := .tls.secretName | default $tls -}}
-{{- $_ := set $files "bbs.listen.tls.certificate_file" (dict "secret" $own "key" "tls.crt") -}}
-{{- $_ := set $files "bbs.listen.tls.key_file" (dict "secret" $own "key" "tls.key") -}}
+{{- $own := dict "secret" $tls "keys" $.Values.tls.secretKeys -}}
+{{- if .tls.secretName -}}
+{{- $own = dict "secret" .tls.secretName "keys" .tls.secretKeys -}}
+{{- end -}}
+{{- $_ := set $files "bbs.listen.tls.certificate_file" (dict "secret" $own.secret "key" $own.keys.certificate) -}}
+{{- $_ := set $files "bbs.listen.tls.key_file" (dict "secret" $own.secret "key" $own.keys.privateKey) -}}
 {{- with .tls.clientCA -}}
 {{- $_ := set $files "bbs.listen.tls.client_ca_file" . -}}
 {{- end -}}
@@ -183,7 +228,7 @@ imagePullSecrets:
 {{- $config := deepCopy $own.config -}}
 {{- $listen := dict "address" ":5000" -}}
 {{- if $own.tlsSecret -}}
-{{- $_ := set $listen "tls" (dict "certificate_file" "/etc/irene/tls/tls.crt" "key_file" "/etc/irene/tls/tls.key") -}}
+{{- $_ := set $listen "tls" (dict "certificate_file" (printf "/etc/irene/tls/%s" $own.tlsSecretKeys.certificate) "key_file" (printf "/etc/irene/tls/%s" $own.tlsSecretKeys.privateKey)) -}}
 {{- end -}}
 {{- $_ := set $config "users" (list
   (dict "name" $own.writer "password_file" "/etc/irene/users/writer")
