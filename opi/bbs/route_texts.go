@@ -65,7 +65,7 @@ func appendKind(to []byte, kind string, fill func([]byte) []byte) []byte {
 // that is not of the form that the back end writes: other spaces, members or order.
 
 func appendHTTPRoutes(to []byte, text string) ([]byte, bool) {
-	rest := storedText{text: text}
+	rest := newStoredText(text)
 	to, more := rest.begin(to)
 	for more && rest.skip(`{"hostname":"`) {
 		hostname := rest.untilQuote()
@@ -85,7 +85,7 @@ func appendHTTPRoutes(to []byte, text string) ([]byte, bool) {
 }
 
 func appendTCPRoutes(to []byte, text string) ([]byte, bool) {
-	rest := storedText{text: text}
+	rest := newStoredText(text)
 	to, more := rest.begin(to)
 	for more && rest.skip(`{"router_group_guid":"`) {
 		group := rest.untilQuote()
@@ -100,7 +100,7 @@ func appendTCPRoutes(to []byte, text string) ([]byte, bool) {
 }
 
 func appendInternalRoutes(to []byte, text string) ([]byte, bool) {
-	rest := storedText{text: text}
+	rest := newStoredText(text)
 	to, more := rest.begin(to)
 	for more && rest.skip(`{"hostname":"`) {
 		to = append(append(append(to, `{"hostname":"`...), rest.untilQuote()...), '"')

@@ -3,21 +3,27 @@ package bbs
 import "strings"
 
 // storedText reads a JSON array of objects in the form in which Go encodes structs: no spaces,
-// members in their order. What is not of this form sets odd, and what is read after that has
-// no meaning.
+// members in their order, no escapes. What is not of this form sets odd, and what is read after
+// that has no meaning.
 type storedText struct {
 	text string
-	odd  bool
+	// at is how much of the text was read.
+	at  int
+	odd bool
 	// done is set behind the array, which ends the text.
 	done bool
 }
 
-func (s *storedText) isRead() bool { return s.done && !s.odd && s.text == "" }
+func newStoredText(text string) storedText {
+	return storedText{text: text, odd: hasEscape(text)}
+}
+
+func (s *storedText) isRead() bool { return s.done && !s.odd && s.at == len(s.text) }
 
 // begin appends the beginning of the array, and all of it if it is empty, as an empty text is.
 func (s *storedText) begin(to []byte) (_ []byte, more bool) {
 	if s.text == "" || s.text == "[]" {
-		s.text, s.done = "", true
+		s.at, s.done = len(s.text), true
 		return append(to, "[]"...), false
 	}
 	s.must("[")
@@ -39,9 +45,11 @@ func (s *storedText) next(to []byte) (_ []byte, more bool) {
 
 // skip reports whether the text goes on so, and reads it.
 func (s *storedText) skip(prefix string) bool {
-	rest, ok := strings.CutPrefix(s.text, prefix)
-	s.text = rest
-	return ok
+	if !strings.HasPrefix(s.text[s.at:], prefix) {
+		return false
+	}
+	s.at += len(prefix)
+	return true
 }
 
 func (s *storedText) must(prefix string) {
@@ -50,21 +58,21 @@ func (s *storedText) must(prefix string) {
 	}
 }
 
-// untilQuote reads the rest of a string without escapes.
+// untilQuote reads the rest of a string.
 func (s *storedText) untilQuote() string {
-	end := strings.IndexByte(s.text, '"')
-	if end < 0 || hasEscape(s.text[:end]) {
+	rest := s.text[s.at:]
+	end := strings.IndexByte(rest, '"')
+	if end < 0 {
 		s.odd = true
 		return ""
 	}
-	value := s.text[:end]
-	s.text = s.text[end+1:]
-	return value
+	s.at += end + 1
+	return rest[:end]
 }
 
-// hasEscape reports whether a string has a backslash, or a control character, which needs one.
-// It looks at eight bytes at once: a byte below 0x20 borrows in the subtraction; one above 0x7f
-// does not count.
+// hasEscape reports whether a text has a backslash, or a control character, which needs one in
+// a string. It looks at eight bytes at once: a byte below 0x20 borrows in the subtraction; one
+// above 0x7f does not count.
 func hasEscape(value string) bool {
 	const spaces, tops = 0x2020202020202020, 0x8080808080808080
 	rest := value
@@ -93,22 +101,22 @@ func (s *storedText) optional(prefix string) string {
 
 // number reads a small number without sign.
 func (s *storedText) number() string {
+	rest := s.text[s.at:]
 	end := 0
-	for end < len(s.text) && s.text[end] >= '0' && s.text[end] <= '9' {
+	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
 		end++
 	}
-	if end == 0 || end > 9 || end > 1 && s.text[0] == '0' {
+	if end == 0 || end > 9 || end > 1 && rest[0] == '0' {
 		s.odd = true
 		return ""
 	}
-	value := s.text[:end]
-	s.text = s.text[end:]
-	return value
+	s.at += end
+	return rest[:end]
 }
 
 // flatObject reads an object of strings.
 func (s *storedText) flatObject() string {
-	begin := s.text
+	begin := s.at
 	s.must("{")
 	for !s.odd {
 		s.must(`"`)
@@ -120,5 +128,5 @@ func (s *storedText) flatObject() string {
 		}
 	}
 	s.must("}")
-	return begin[:len(begin)-len(s.text)]
+	return s.text[begin:s.at]
 }
