@@ -28,6 +28,10 @@ func appendRouteTexts(to []byte, texts opi.RouteTexts) []byte {
 		}
 		return append(to, slowHTTPRoutes(texts.HTTP)...)
 	})
+	if texts.TCP == "" && texts.Internal == "" {
+		to = append(to, noOtherRoutes...)
+		return appendOtherRoutes(to, texts.Other)
+	}
 	to = appendKind(to, tcpKind, func(to []byte) []byte {
 		if quick, ok := appendTCPRoutes(to, texts.TCP); ok {
 			return quick
@@ -40,11 +44,21 @@ func appendRouteTexts(to []byte, texts opi.RouteTexts) []byte {
 		}
 		return append(to, slowInternalRoutes(texts.Internal)...)
 	})
-	if texts.Other == "" {
+	return appendOtherRoutes(to, texts.Other)
+}
+
+// noOtherRoutes has an empty list of each kind other than HTTP, which is what most LRPs have.
+var noOtherRoutes = func() []byte {
+	none := func(to []byte) []byte { return append(to, "[]"...) }
+	return appendKind(appendKind(nil, tcpKind, none), internalKind, none)
+}()
+
+func appendOtherRoutes(to []byte, text string) []byte {
+	if text == "" {
 		return to
 	}
 	var other map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(texts.Other), &other); err != nil {
+	if err := json.Unmarshal([]byte(text), &other); err != nil {
 		return to
 	}
 	for kind, value := range other {
@@ -72,6 +86,11 @@ func appendHTTPRoutes(to []byte, text string) ([]byte, bool) {
 		rest.must(`,"port":`)
 		to = append(append(append(to, `{"hostnames":["`...), hostname...), `"],"port":`...)
 		to = append(to, rest.number()...)
+		if rest.isAtEnd() {
+			to = append(to, `,"route_service_url":null,"isolation_segment":null,"protocol":null`...)
+			to, more = rest.next(to)
+			continue
+		}
 		protocol := rest.optional(`,"protocol":"`)
 		to = appendOrNull(append(to, `,"route_service_url":`...), rest.optional(`,"route_service_url":"`))
 		to = appendOrNull(append(to, `,"isolation_segment":`...), rest.optional(`,"isolation_segment":"`))

@@ -43,6 +43,9 @@ func (s *storedText) next(to []byte) (_ []byte, more bool) {
 	return append(to, "}]"...), false
 }
 
+// isAtEnd reports whether an element has no more members.
+func (s *storedText) isAtEnd() bool { return s.at < len(s.text) && s.text[s.at] == '}' }
+
 // skip reports whether the text goes on so, and reads it.
 func (s *storedText) skip(prefix string) bool {
 	if !strings.HasPrefix(s.text[s.at:], prefix) {
