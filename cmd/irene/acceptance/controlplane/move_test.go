@@ -159,6 +159,7 @@ var _ = Describe("A foundation that moves from Diego", func() {
 		Expect(leader).To(BeNumerically(">=", 0))
 		before := len(cc.Received(standin.SignedBlob, ""))
 		replicas[leader].Kill()
+		defer time.AfterFunc(time.Second, func() { caller.forget(replicas[leader].BBSURL) }).Stop()
 		normal()
 		back := cc.Fail(standin.Fault{Cut: true})
 		survivor := replicas[1-leader]

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -27,17 +27,32 @@ const syncThreads = 50
 // it waits 10 s for an answer, repeats what got none for a minute with growing pauses, and
 // repeats nothing that was answered.
 type syncCaller struct {
-	// doors are those of the replicas behind one address: each attempt is a connection to the next.
-	doors  []string
-	turn   atomic.Uint64
 	client *http.Client
 
-	mu   sync.Mutex
-	most time.Duration
+	mu sync.Mutex
+	// doors are those of the replicas behind one address, as a Service has it: each attempt goes
+	// to the next.
+	doors []string
+	turn  int
+	most  time.Duration
 }
 
 func newSyncCaller(doors ...string) *syncCaller {
 	return &syncCaller{doors: doors, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: syncThreads}}}
+}
+
+// forget leaves a replica out from now on, as a Service does within moments of its end.
+func (c *syncCaller) forget(door string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doors = slices.DeleteFunc(c.doors, func(other string) bool { return other == door })
+}
+
+func (c *syncCaller) next() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	return c.doors[c.turn%len(c.doors)]
 }
 
 // slowest returns the longest time that an answer took.
@@ -119,8 +134,7 @@ type unusableAnswer struct{ status int }
 func (u *unusableAnswer) Error() string { return fmt.Sprintf("status %d", u.status) }
 
 func (c *syncCaller) attempt(ctx context.Context, route, id string, body []byte) ([]byte, error) {
-	door := c.doors[c.turn.Add(1)%uint64(len(c.doors))]
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, door+route, bytes.NewReader(body))
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, c.next()+route, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
