@@ -101,7 +101,8 @@ func (a *Assembler) fly(f *flight) {
 	ctx, cancel := context.WithCancelCause(a.ctx)
 	defer cancel(nil)
 	f.timer = time.AfterFunc(a.options.Timeout, func() {
-		cancel(fmt.Errorf("not done within %s: %w", a.options.Timeout, context.DeadlineExceeded))
+		// Not context.DeadlineExceeded, which means that the work goes on: this attempt has failed.
+		cancel(fmt.Errorf("not done within %s: %w", a.options.Timeout, context.Canceled))
 	})
 	defer f.timer.Stop()
 	began := time.Now()
