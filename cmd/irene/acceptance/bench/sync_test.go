@@ -113,7 +113,7 @@ func (b *benchmark) measureSyncAt(certificates *steptest.Platform, from original
 func mutualTLS(b *benchmark, certificates *steptest.Platform) *tls.Config {
 	pair, err := tls.LoadX509KeyPair(certificates.File("client.pem"), certificates.File("client.key"))
 	check(b.T, err)
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: certificates.Pool}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: certificates.Pool, ServerName: "127.0.0.1"}
 }
 
 // startFed starts an irene whose API server has so many copies of an LRP.
@@ -150,7 +150,7 @@ func (b *benchmark) bbsOriginal() original {
 	var request models.DesireLRPRequest
 	check(b.T, proto.Unmarshal(content, &request))
 	guid, lrp := cloudcontroller.NewGUID(), request.DesiredLrp
-	lrp.ProcessGuid, lrp.Instances = guid+"-"+cloudcontroller.NewGUID(), 1
+	lrp.ProcessGuid, lrp.Instances, lrp.MetricsGuid = guid+"-"+cloudcontroller.NewGUID(), 1, guid
 	for _, tag := range []string{"app_id", "process_id", "source_id"} {
 		lrp.MetricTags[tag] = &models.MetricTagValue{Static: guid}
 	}
