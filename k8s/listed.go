@@ -38,6 +38,7 @@ func (l *LRPs) EachListed(_ context.Context, doors []opi.Door, visit func(*opi.L
 			MemoryMiB:     lrp.MemoryMiB,
 			DiskMiB:       lrp.DiskMiB,
 			Modification:  lrp.Modification(),
+			Encoding:      lrp.Encoding,
 		}
 		if err := visit(&listed); err != nil {
 			return fmt.Errorf("list LRPs: %w", err)

@@ -70,6 +70,8 @@ type LRP struct {
 	Secret string
 	// DiskCrashes is the annotation keys.DiskCrashes as it stands on the object.
 	DiskCrashes string
+	// Encoding is of this version of the StatefulSet, and shared by copies of the LRP.
+	Encoding *opi.Encoding
 	// Deleting is whether the object is being deleted, by the API server's word
 	// or by a delete of our own that the watch has not confirmed yet.
 	Deleting bool
@@ -167,6 +169,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Secret:           set.Annotations[keys.Secret],
 		DiskCrashes:      set.Annotations[keys.DiskCrashes],
 		Deleting:         set.DeletionTimestamp != nil,
+		Encoding:         &opi.Encoding{},
 	}
 	lrp.setMetricTags(set.Annotations[keys.MetricTags])
 	return lrp, nil

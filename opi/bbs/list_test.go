@@ -63,6 +63,32 @@ func TestLongListsAreWhole(t *testing.T) {
 	}
 }
 
+// An entry is encoded once for each version of an LRP.
+func TestEntriesOfListsAreKept(t *testing.T) {
+	g := NewWithT(t)
+	l := newListing(g, 3)
+	handler := bbs.NewHandler(bbs.Options{LRPs: l, Refusals: opi.NewRefusals(), Logger: lager.NewLogger("test")})
+	annotations := func() (annotations []string) {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, listPath, strings.NewReader("\x0a\x07cf-apps")))
+		var infos models.DesiredLRPSchedulingInfosResponse
+		decode(g, answer, &infos)
+		for i, info := range infos.DesiredLrpSchedulingInfos {
+			g.Expect(info.ProcessGuid).To(Equal(l.lrps[i].ProcessGUID()))
+			annotations = append(annotations, info.Annotation)
+		}
+		return annotations
+	}
+	before := l.lrps[0].Annotation
+	l.lrps[0].Encoding, l.lrps[1].Encoding = &opi.Encoding{}, &opi.Encoding{}
+	g.Expect(annotations()).To(Equal([]string{before, before, before}))
+	for i := range l.lrps {
+		l.lrps[i].Annotation = "new"
+	}
+	l.lrps[1].Encoding = &opi.Encoding{} // as of a new version
+	g.Expect(annotations()).To(Equal([]string{before, "new", "new"}))
+}
+
 // Encoding an entry allocates some short texts, and nothing for each of its routes.
 func TestListsAllocateLittle(t *testing.T) {
 	g := NewWithT(t)
