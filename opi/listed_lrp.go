@@ -22,7 +22,8 @@ type ListedLRP struct {
 	Stack, Image       string
 	MemoryMiB, DiskMiB int32
 	Modification       ModificationTag
-	// Encoding is that of this version of the LRP; nil if nothing is kept.
+	// Encoding is that of this version of the LRP; nil if nothing is kept. With an encoding that
+	// is not empty, only LRPIdentifier, Door, Domain and AppGUID are set.
 	Encoding *Encoding
 }
 
