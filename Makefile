@@ -79,9 +79,10 @@ CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '
 NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
 
 .PHONY: bench
-bench: deps cluster-node binaries ## measure images, desire, list, instances and staging against baselines in the same run; the last needs root
+bench: deps cluster-node binaries ## measure images, desire, list, instances, a move from Diego and staging, against baselines in the same run; the last needs root
 	$(GO) test -timeout 20m -count 1 -run '^$$' -bench . ./bits ./bits/droplet
 	$(GO) test -tags bench -timeout 60m -count 1 -v -run TestBenchmarks ./cmd/irene/acceptance/bench
+	IRENE_MOVE_LRPS=1000 $(GO) test -tags controlplane -timeout 20m -count 1 -v ./cmd/irene/acceptance/controlplane -ginkgo.v -ginkgo.focus 'moves from Diego'
 	$(GO) test -tags node,bench -timeout 30m -count 1 -v ./cmd/irene/acceptance/node -ginkgo.focus 'the benchmark of staging'
 
 .PHONY: lint

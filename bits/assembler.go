@@ -24,7 +24,7 @@ const (
 	// Controller waits 60 s for an answer, of which the API server needs some.
 	DefaultAssemblyPatience = 20 * time.Second
 	// DefaultAssemblyTimeout bounds the work on one image, fetching its droplet
-	// included.
+	// included. Waiting for the work on other images does not count.
 	DefaultAssemblyTimeout = 15 * time.Minute
 	// DefaultParallelAssemblies bounds the images that are put together at a time.
 	DefaultParallelAssemblies = 16
@@ -97,6 +97,9 @@ type Assembler struct {
 	mu       sync.Mutex
 	stopped  bool
 	underWay map[string]*flight
+	// fetching has the droplets that are fetched or wait for a place, by the checksum's value. A
+	// channel is closed when that has ended.
+	fetching map[string]chan struct{}
 }
 
 type knownImage struct {
@@ -125,7 +128,7 @@ func NewAssembler(o AssemblerOptions) (*Assembler, error) {
 	return &Assembler{
 		options: o, registry: o.Stacks.options.Registry, images: images, droplets: droplets, failures: failures,
 		assemblies: make(chan struct{}, o.ParallelAssemblies), fetches: make(chan struct{}, o.ParallelFetches),
-		ctx: ctx, cancel: cancel, underWay: map[string]*flight{},
+		ctx: ctx, cancel: cancel, underWay: map[string]*flight{}, fetching: map[string]chan struct{}{},
 	}, nil
 }
 

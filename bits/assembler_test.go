@@ -473,6 +473,53 @@ func TestWorkIsBoundedInTime(t *testing.T) {
 	})
 	_, err := c.assemble(dropletOf(t, "d", 10))
 	g.Expect(err).To(failWith(opi.ErrUnavailable, "not done within 50ms"))
+	g.Expect(err).NotTo(MatchError(context.DeadlineExceeded), "it does not go on")
+}
+
+// The last of many droplets has as much time as the first.
+func TestWaitingForOtherWorkTakesNoTime(t *testing.T) {
+	g := NewWithT(t)
+	const timeout = 300 * time.Millisecond
+	c := newCloud(t, func(_ *cloud, o *AssemblerOptions) {
+		o.ParallelFetches, o.Timeout, o.Patience = 1, timeout, 30*time.Second
+		o.Source = sourceFunc(func(ctx context.Context) (io.ReadCloser, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		})
+	})
+	began := time.Now()
+	var all sync.WaitGroup
+	for i := range 4 {
+		d := dropletOf(t, fmt.Sprint("queued-", i), 10)
+		all.Go(func() { _, _ = c.assemble(d) })
+	}
+	all.Wait()
+	g.Expect(time.Since(began)).To(BeNumerically(">=", 4*timeout), "one after the other")
+}
+
+// Apps may run the same droplet under different guids.
+func TestADropletIsFetchedOnceForSeveralImages(t *testing.T) {
+	g := NewWithT(t)
+	d := dropletOf(t, "shared", 10)
+	var fetches atomic.Int32
+	c := newCloud(t, func(_ *cloud, o *AssemblerOptions) {
+		o.Patience = 30 * time.Second
+		o.Source = sourceFunc(func(context.Context) (io.ReadCloser, error) {
+			fetches.Add(1)
+			return io.NopCloser(bytes.NewReader(d.content)), nil
+		})
+	})
+	var all sync.WaitGroup
+	for i := range 5 {
+		copied := d.Droplet
+		copied.GUID = fmt.Sprint("copy-", i)
+		all.Go(func() {
+			_, err := c.assembler.Assemble(context.Background(), AssemblyRequest{Droplet: copied})
+			g.Expect(err).NotTo(HaveOccurred())
+		})
+	}
+	all.Wait()
+	g.Expect(fetches.Load()).To(BeEquivalentTo(1))
 }
 
 func TestFetchesAreBoundedAndHoldUpNobodyElse(t *testing.T) {

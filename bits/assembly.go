@@ -116,15 +116,26 @@ func (a *Assembler) fetch(ctx context.Context, f *flight, renew bool) (StoredDro
 		return StoredDroplet{}, dropletGone(fmt.Errorf("%w: droplet %s is not in the registry, and this platform fetches droplets from nowhere else; stage the app again", opi.ErrRefused, checksum.Value))
 	}
 	f.at("waiting for other droplets to be fetched")
-	release, err := occupy(ctx, a.fetches)
+	var release func()
+	var stored StoredDroplet
+	err := a.waitFor(f, func() (err error) {
+		release, err = a.takeFetch(ctx, checksum)
+		return err
+	})
 	if err != nil {
 		return StoredDroplet{}, err
 	}
 	defer release()
+	if !renew {
+		// Another app's image may have needed the same droplet meanwhile.
+		if stored, err = a.stored(ctx, checksum); !errors.Is(err, opi.ErrNotFound) {
+			return stored, err
+		}
+	}
 	f.at("fetching the droplet")
 	push := DropletPush{Conversion: a.options.Conversion, Renew: renew}
 	push.Conversion.Expect = []opi.Checksum{checksum}
-	stored, err := a.registry.pushDroplet(ctx, push, func() (io.ReadCloser, error) {
+	stored, err = a.registry.pushDroplet(ctx, push, func() (io.ReadCloser, error) {
 		content, err := a.options.Source.Open(ctx, f.request.Droplet, f.request.ProcessGUID)
 		if err != nil {
 			return nil, err
@@ -143,6 +154,38 @@ func (a *Assembler) fetch(ctx context.Context, f *flight, renew bool) (StoredDro
 	}
 	a.registry.metrics.fetches.WithLabelValues(outcome).Inc()
 	return stored, err
+}
+
+// takeFetch waits until nothing else fetches the droplet, and then for one of the places.
+func (a *Assembler) takeFetch(ctx context.Context, checksum opi.Checksum) (release func(), err error) {
+	for {
+		a.mu.Lock()
+		other, busy := a.fetching[checksum.Value]
+		done := make(chan struct{})
+		if !busy {
+			a.fetching[checksum.Value] = done
+		}
+		a.mu.Unlock()
+		if !busy {
+			leave := func() {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				delete(a.fetching, checksum.Value)
+				close(done)
+			}
+			free, err := occupy(ctx, a.fetches)
+			if err != nil {
+				leave()
+				return nil, err
+			}
+			return func() { free(); leave() }, nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the droplet: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // dropletGone adds the message for a droplet that is nowhere.
@@ -175,7 +218,11 @@ func occupy(ctx context.Context, places chan struct{}) (release func(), err erro
 // compose puts the layers, by mount wherever the registry can, and the config into
 // the target's repository, and then writes the manifest under the target's tag.
 func (a *Assembler) compose(ctx context.Context, f *flight, stack Stack, stored StoredDroplet, target name.Tag) (v1.Hash, error) {
-	release, err := occupy(ctx, a.assemblies)
+	var release func()
+	err := a.waitFor(f, func() (err error) {
+		release, err = occupy(ctx, a.assemblies)
+		return err
+	})
 	if err != nil {
 		return v1.Hash{}, err
 	}

@@ -25,6 +25,9 @@ type flight struct {
 	done   chan struct{}
 	result Assembled
 	err    error
+	// timer ends the work. It stands still while the work waits for other work, so that the last
+	// of many droplets has as much time as the first.
+	timer *time.Timer
 	// outcome is one of the metric's.
 	outcome string
 	// costly turns true when a droplet was read to find the outcome.
@@ -34,6 +37,14 @@ type flight struct {
 }
 
 func (f *flight) at(stage string) { f.stage.Store(&stage) }
+
+// waitFor does what waits for other work, during which the time of the flight stands still. It
+// does not wait longer than ctx.
+func (a *Assembler) waitFor(f *flight, wait func() error) error {
+	f.timer.Stop()
+	defer f.timer.Reset(a.options.Timeout)
+	return wait()
+}
 
 // join starts the work or finds it under way, and waits for it.
 func (a *Assembler) join(ctx context.Context, request AssemblyRequest, repair bool) (Assembled, error) {
@@ -87,8 +98,13 @@ func (a *Assembler) leave(f *flight) {
 
 // fly does the work within its own time.
 func (a *Assembler) fly(f *flight) {
-	ctx, cancel := context.WithTimeoutCause(a.ctx, a.options.Timeout, fmt.Errorf("not done within %s: %w", a.options.Timeout, context.DeadlineExceeded))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(a.ctx)
+	defer cancel(nil)
+	f.timer = time.AfterFunc(a.options.Timeout, func() {
+		// Not context.DeadlineExceeded, which means that the work goes on: this attempt has failed.
+		cancel(fmt.Errorf("not done within %s: %w", a.options.Timeout, context.Canceled))
+	})
+	defer f.timer.Stop()
 	began := time.Now()
 	f.result, f.outcome, f.err = a.find(ctx, f)
 	switch {

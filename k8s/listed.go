@@ -11,7 +11,8 @@ import (
 
 // EachListed visits all LRPs of some doors. Like List it returns an error that wraps
 // opi.ErrUnavailable, before the first visit, when the view may have missed something. An
-// error of the visitor ends it. The visitor may take its time, and keeps no pointer.
+// error of the visitor ends it. The visitor may take its time, and keeps no pointer. Of an LRP with an encoding it gets only what
+// finds the LRP, and the encoding.
 func (l *LRPs) EachListed(_ context.Context, doors []opi.Door, visit func(*opi.ListedLRP) error) error {
 	if err := l.view.Fresh(); err != nil {
 		return fmt.Errorf("list LRPs: %w", err)
@@ -28,17 +29,14 @@ func (l *LRPs) EachListed(_ context.Context, doors []opi.Door, visit func(*opi.L
 			LRPIdentifier: lrp.LRPIdentifier,
 			Door:          lrp.Door,
 			Domain:        lrp.Domain,
-			Instances:     lrp.Instances,
-			Annotation:    lrp.Annotation,
-			Routes:        lrp.RouteTexts(),
 			AppGUID:       lrp.AppGUID,
-			PlacementTag:  lrp.IsolationSegment,
-			Stack:         lrp.Stack,
-			Image:         lrp.Image,
-			MemoryMiB:     lrp.MemoryMiB,
-			DiskMiB:       lrp.DiskMiB,
-			PIDs:          lrp.PIDs,
-			Modification:  lrp.Modification(),
+			Encoding:      lrp.Encoding,
+		}
+		if lrp.Encoding.Load() == "" {
+			listed.Instances, listed.Annotation, listed.Routes = lrp.Instances, lrp.Annotation, lrp.RouteTexts()
+			listed.PlacementTag, listed.Stack, listed.Image = lrp.IsolationSegment, lrp.Stack, lrp.Image
+			listed.MemoryMiB, listed.DiskMiB, listed.PIDs = lrp.MemoryMiB, lrp.DiskMiB, lrp.PIDs
+			listed.Modification = lrp.Modification()
 		}
 		if err := visit(&listed); err != nil {
 			return fmt.Errorf("list LRPs: %w", err)

@@ -92,8 +92,10 @@ func TestListsFromTheView(t *testing.T) {
 	g.Expect(list(opi.DoorBBS)).To(ConsistOf(opi.ListedLRP{
 		LRPIdentifier: ours, Door: opi.DoorBBS, Domain: "cf-apps", Instances: 2, Annotation: "1.5", AppGUID: "app", Stack: "cflinuxfs4",
 		Routes:       opi.RouteTexts{HTTP: `[{"hostname":"a.example.com","port":8080}]`, Other: `{"some-router":[1]}`},
-		Modification: opi.ModificationTag{Epoch: "uid-ours", Index: 7},
+		Modification: opi.ModificationTag{Epoch: "uid-ours", Index: 7}, Encoding: &opi.Encoding{},
 	}))
+	list(opi.DoorBBS)[0].Encoding.Store([]byte("encoded"))
+	g.Expect(list(opi.DoorBBS)[0].Encoding.Load()).To(Equal("encoded"), "it is kept with the version")
 	g.Expect(list(opi.DoorBBS, opi.DoorOPI)).To(HaveLen(2))
 	stop := errors.New("enough")
 	g.Expect(lrps.EachListed(t.Context(), []opi.Door{opi.DoorBBS}, func(*opi.ListedLRP) error { return stop })).To(MatchError(stop))

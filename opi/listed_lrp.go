@@ -1,5 +1,7 @@
 package opi
 
+import "sync/atomic"
+
 // ListedLRP is what a list has of an LRP that is desired. It is made for lists of many
 // thousands: nothing in it has to be decoded.
 type ListedLRP struct {
@@ -22,6 +24,33 @@ type ListedLRP struct {
 	// PIDs is the bound of processes; 0 for none.
 	PIDs         int32
 	Modification ModificationTag
+	// Encoding is that of this version of the LRP; nil if nothing is kept. With an encoding that
+	// is not empty, only LRPIdentifier, Door, Domain and AppGUID are set.
+	Encoding *Encoding
+}
+
+// Encoding keeps what a front door wrote of an LRP into a list, for the next list. It belongs to
+// one version of an LRP, so that it never has to be changed. A nil Encoding keeps nothing. It is
+// safe for concurrent use.
+type Encoding struct{ text atomic.Pointer[string] }
+
+// Load returns what was stored; empty if there is nothing.
+func (e *Encoding) Load() string {
+	if e == nil {
+		return ""
+	}
+	if text := e.text.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// Store keeps a copy of the text.
+func (e *Encoding) Store(text []byte) {
+	if e != nil {
+		kept := string(text)
+		e.text.Store(&kept)
+	}
 }
 
 // RouteTexts are an LRP's routes as JSON, by kind, in the form in which they are kept. An empty

@@ -27,23 +27,27 @@
 //
 // Droplets are made by user code, and container runtimes unpack layers as root.
 //
-//	refused  absolute names, "..", names that begin with .wh. (runtimes take
-//	         them for the removal of files), parts of more than 255 bytes, paths
-//	         of more than 3840, devices, named pipes and unknown kinds, whatever
-//	         lies below something that is no folder in the same droplet (nothing
-//	         is ever written through a symbolic link), hard links to what is not
-//	         in the droplet before them, a name that comes twice (a layer is
-//	         written in one pass and can't take the first back), global PAX
-//	         headers that change what entries mean
+//	refused  "..", names that begin with .wh. (runtimes take them for the removal
+//	         of files), parts of more than 255 bytes, paths of more than 3840,
+//	         unknown kinds, whatever lies below something that is no folder in
+//	         the same droplet (nothing is ever written through a symbolic link),
+//	         hard links to what is not in the droplet before them, something else
+//	         by the name of a folder, global PAX headers that change what entries
+//	         mean
 //	changed  setuid and setgid bits are cleared and extended attributes (file
-//	         capabilities, ACLs, user.*) left out; both are counted in the Layer.
-//	         Sparse files become plain files full of zeros. A hard link to a
-//	         symbolic link becomes a symbolic link of its own
+//	         capabilities, ACLs, user.*) and devices left out; all are counted in
+//	         the Layer. Slashes in front of names are dropped, as tar does. Sparse
+//	         files become plain files full of zeros. A hard link to a symbolic
+//	         link becomes a symbolic link of its own; one to itself, as tar makes
+//	         of a file that was added twice, is dropped
 //	kept     symbolic links wherever they point, since only inside the container
-//	         that means anything; names that are not UTF-8; sticky bits
+//	         that means anything; named pipes, which container runtimes make; names
+//	         that are not UTF-8; sticky bits
 //
-// A folder may be listed again and is then written again, so that its last
-// permissions count, as when unpacking.
+// A name that comes twice, as after tar -r, is written twice, since a layer is made in one
+// pass and can't take the first back. The last one counts, as when unpacking: containerd
+// (archive.Apply) and CRI-O (containers/storage, UnpackLayer) remove what is there by the name
+// of an entry, and only apply a folder's permissions to a folder.
 //
 // Droplets may be gzipped, in one member or several, or plain tar archives. They
 // must be whole: a stream that is cut off, lacks tar's end (two blocks of zeros)

@@ -61,6 +61,16 @@ func TestEntriesOfALayer(t *testing.T) {
 		"a folder replaced by itself":     {allAnd(folder("app").with(mode(0o700))), dirsAnd("5 700 home/vcap/app/")},
 		"extended attributes":             {allAnd(file("a", "A").with(records(map[string]string{"SCHILY.xattr.user.x": "y", "SCHILY.xattr.security.capability": "\x01\x02"}))), dirsAnd("0 644 home/vcap/a = A")},
 		"other PAX records are not kept":  {allAnd(file("a", "A").with(records(map[string]string{"VENDOR.thing": "y"}))), dirsAnd("0 644 home/vcap/a = A")},
+		"absolute names":                  {allAnd(file("/app/a", "A"), file("//etc/passwd", "P"), hardlink("b", "/app/a")), dirsAnd("0 644 home/vcap/app/a = A", "5 755 home/vcap/etc/", "0 644 home/vcap/etc/passwd = P", "1 644 home/vcap/b -> home/vcap/app/a")},
+		"an absolute root":                {append([]entry{folder("/")}, all...), dirsAnd()},
+		"named pipes":                     {allAnd(special("app/log", tar.TypeFifo).with(mode(0o4622)), hardlink("b", "app/log")), dirsAnd("6 622 home/vcap/app/log", "1 644 home/vcap/b -> home/vcap/app/log")},
+		"devices are left out":            {allAnd(special("null", tar.TypeChar), special("../../dev/sda", tar.TypeBlock), file("null", "A")), dirsAnd("0 644 home/vcap/null = A")},
+		"a file twice":                    {allAnd(file("./a", "1"), hardlink("b", "a"), file("a", "2")), dirsAnd("0 644 home/vcap/a = 1", "1 644 home/vcap/b -> home/vcap/a", "0 644 home/vcap/a = 2")},
+		"a linked file twice":             {allAnd(file("a", "1"), hardlink("b", "a"), hardlink("./a", "a"), hardlink("b", "a")), dirsAnd("0 644 home/vcap/a = 1", "1 644 home/vcap/b -> home/vcap/a", "1 644 home/vcap/b -> home/vcap/a")},
+		"something else later":            {allAnd(file("a", "1"), symlink("a", "b"), file("a", "2"), special("a", tar.TypeFifo), symlink("a", "c"), folder("a"), file("a/b", "3")), dirsAnd("0 644 home/vcap/a = 1", "2 777 home/vcap/a -> b", "0 644 home/vcap/a = 2", "6 644 home/vcap/a", "2 777 home/vcap/a -> c", "5 750 home/vcap/a/", "0 644 home/vcap/a/b = 3")},
+		"folders of incremental archives": {allAnd(folder("a").with(func(h *tar.Header) { h.Typeflag = 'D' }), file("a/b", "B")), dirsAnd("5 750 home/vcap/a/", "0 644 home/vcap/a/b = B")},
+		"labels and ACLs":                 {append([]entry{special("backup", 'V'), special("a", 'A')}, allAnd(file("a", "A"))...), dirsAnd("0 644 home/vcap/a = A")},
+		"global headers of other vendors": {append([]entry{{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"LIBARCHIVE.creationtime": "1", "SCHILY.archtype": "xstar", "mtime": "1"}}}}, all...), dirsAnd()},
 		"a staging file of another place": {allAnd(file("app/staging_info.yml", "not: [YAML")), dirsAnd("0 644 home/vcap/app/staging_info.yml = not: [YAML")},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -85,6 +95,10 @@ func TestWhatIsLeftOutIsCounted(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(layer.SetIDBits).To(Equal(2))
 	g.Expect(layer.ExtendedAttributes).To(Equal(3))
+	layer, _, err = convert(t, archive(t, special("null", tar.TypeChar), special("sda", tar.TypeBlock), special("a", 'A'), file("a", "")), droplet.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(layer.Devices).To(Equal(2))
+	g.Expect(layer.ExtendedAttributes).To(Equal(1))
 }
 
 func TestTimesOfALayer(t *testing.T) {

@@ -233,9 +233,9 @@ func readLayer(t testing.TB, layer []byte) []entry {
 			t.Fatalf("%q has mode %o", h.Name, h.Mode)
 		case h.ModTime.Nanosecond() != 0:
 			t.Fatalf("%q is of %s", h.Name, h.ModTime)
-		case twice && (old != tar.TypeDir || h.Typeflag != tar.TypeDir):
-			t.Fatalf("%q is there twice", h.Name)
-		case h.Typeflag == tar.TypeLink && kinds[h.Linkname] != tar.TypeReg:
+		case twice && old == tar.TypeDir && h.Typeflag != tar.TypeDir:
+			t.Fatalf("%q replaces a folder with all that is in it", h.Name)
+		case h.Typeflag == tar.TypeLink && (kinds[h.Linkname] != tar.TypeReg && kinds[h.Linkname] != tar.TypeFifo || h.Linkname == name):
 			t.Fatalf("%q is a hard link to %q", h.Name, h.Linkname)
 		}
 		for key := range h.PAXRecords {
@@ -244,7 +244,7 @@ func readLayer(t testing.TB, layer []byte) []entry {
 			}
 		}
 		switch h.Typeflag {
-		case tar.TypeReg, tar.TypeDir, tar.TypeSymlink:
+		case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeFifo:
 			kinds[name] = h.Typeflag
 		case tar.TypeLink:
 			kinds[name] = tar.TypeReg

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"strings"
 	"testing"
 
@@ -46,6 +48,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add(sparseGNU(2000, 1000, "data"))
 	f.Add(zip(f, archive(f, file("a", "A"))))
 	f.Add(archive(f, special("d", tar.TypeChar), special("f", tar.TypeFifo), file(".wh.x", "")))
+	f.Add(archive(f, special("f", tar.TypeFifo), file("/a", "1"), hardlink("a", "/a"), file("a", "2"), special("d", 'D'), special("v", 'V'), special("x", 'A')))
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		for at := 0; at+512 <= len(packed); at += 512 {
 			header := packed[at : at+512]
@@ -61,22 +64,22 @@ func FuzzArchive(f *testing.F) {
 // each other's way. Each byte is an entry.
 func FuzzEntries(f *testing.F) {
 	names := []string{"a", "a/b", "a/b/c", "b", "./b/c", "/a", "a/../b", ".wh.a"}
-	kinds := []byte{tar.TypeReg, tar.TypeReg, tar.TypeDir, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo, tar.TypeXGlobalHeader}
+	kinds := []byte{tar.TypeReg, tar.TypeReg, tar.TypeDir, tar.TypeChar, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo, tar.TypeXGlobalHeader}
 	f.Add([]byte{0o20, 0o01, 0o53})
 	f.Add([]byte{0o40, 0o01})
 	f.Add([]byte{0o02, 0o51, 0o152, 0o24})
 	f.Add([]byte{0o43, 0o253, 0o03})
+	f.Add([]byte{0o00, 0o53, 0o00, 0o50, 0o05}) // a file, a link to it, the file again, a link to itself, an absolute name
+	f.Add([]byte{0o00, 0o40, 0o60, 0o30, 0o20, 0o01})
 	f.Fuzz(func(t *testing.T, made []byte) {
 		if len(made) > 40 {
 			return
 		}
 		var entries []entry
-		content := map[string]string{}
 		for i, b := range made {
 			name, kind, target := names[b&7], kinds[b>>3&7], names[b>>6]
 			switch kind {
 			case tar.TypeReg:
-				content["home/vcap/"+strings.TrimPrefix(name, "./")] = fmt.Sprint(i)
 				entries = append(entries, file(name, fmt.Sprint(i)))
 			case tar.TypeXGlobalHeader:
 				entries = append(entries, entry{Header: tar.Header{Typeflag: kind, PAXRecords: map[string]string{"comment": "c"}}})
@@ -84,10 +87,36 @@ func FuzzEntries(f *testing.F) {
 				entries = append(entries, special(name, kind).with(func(h *tar.Header) { h.Linkname = target }))
 			}
 		}
-		for _, e := range fuzzed(t, archive(t, entries...)) {
-			if e.Typeflag == tar.TypeReg && e.content != content[e.Name] {
-				t.Fatalf("%s holds %q, want %q", e.Name, e.content, content[e.Name])
-			}
+		layer := fuzzed(t, archive(t, entries...))
+		if layer == nil {
+			return
+		}
+		for i := range entries {
+			entries[i].Name, entries[i].Linkname = path.Join("home/vcap", entries[i].Name), path.Join("home/vcap", entries[i].Linkname)
+		}
+		if got, want := unpackedFiles(layer), unpackedFiles(entries); !maps.Equal(got, want) {
+			t.Fatalf("unpacked, the layer has the files %v, and the droplet %v", got, want)
 		}
 	})
+}
+
+// unpackedFiles returns the contents of the files that there are after unpacking. What comes
+// later replaces what is there by its name.
+func unpackedFiles(entries []entry) map[string]string {
+	files := map[string]string{}
+	for _, e := range entries {
+		switch e.Typeflag {
+		case tar.TypeReg:
+			files[e.Name] = e.content
+		case tar.TypeLink:
+			content, there := files[e.Linkname]
+			delete(files, e.Name)
+			if there {
+				files[e.Name] = content
+			}
+		case tar.TypeSymlink, tar.TypeDir, tar.TypeFifo:
+			delete(files, strings.TrimSuffix(e.Name, "/"))
+		}
+	}
+	return files
 }

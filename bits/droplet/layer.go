@@ -27,8 +27,8 @@ type Layer struct {
 	DropletBytes int64
 
 	// SetIDBits counts entries that lost a setuid or setgid bit, ExtendedAttributes
-	// the attributes that were left out.
-	SetIDBits, ExtendedAttributes int
+	// the attributes that were left out, and Devices the device files that were.
+	SetIDBits, ExtendedAttributes, Devices int
 
 	// StagingInfo is what the droplet's staging_info.yml says. It is zero when the
 	// droplet has none.

@@ -21,14 +21,13 @@ const (
 )
 
 // place turns the name of an archive's entry into a path below vcapHome, without
-// "." and doubled slashes; "" is vcapHome itself. A reason says why a name can't
-// be placed and completes the sentence "The entry …".
+// "." and doubled slashes; "" is vcapHome itself. Slashes in front are dropped, as tar does
+// when it unpacks. A reason says why a name can't be placed and completes the sentence
+// "The entry …".
 func place(name string) (placed, reason string) {
 	switch {
 	case name == "":
 		return "", "has no name"
-	case name[0] == '/':
-		return "", "has an absolute path; a droplet's paths are relative to /" + vcapHome
 	case strings.ContainsRune(name, 0):
 		return "", "has a NUL byte in its name"
 	}
@@ -43,7 +42,7 @@ func place(name string) (placed, reason string) {
 		}
 	}
 	// Without ".." this does no more than it is wanted for.
-	placed = path.Clean(name)
+	placed = path.Clean(strings.TrimLeft(name, "/"))
 	if len(vcapHome)+1+len(placed) > maxPathBytes {
 		return "", fmt.Sprintf("has a path of %d bytes below /%s, too many for Linux to unpack", len(placed), vcapHome)
 	}

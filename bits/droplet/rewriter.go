@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -132,18 +133,24 @@ func (r *rewriter) take(header *tar.Header) error {
 	if header.Typeflag == tar.TypeXGlobalHeader {
 		return r.takeGlobal(header)
 	}
+	if r.isLeftOut(header) {
+		return r.tree.count()
+	}
 	name, reason := place(header.Name)
 	if reason != "" {
 		return refuse(header.Name, "%s", reason)
 	}
 	if name == "" {
-		if header.Typeflag != tar.TypeDir {
+		if header.Typeflag != tar.TypeDir && header.Typeflag != typeDumpDir {
 			return refuse(header.Name, "stands for the droplet's root and is no folder")
 		}
 		// It got its place and its permissions by addHome.
 		return r.tree.count()
 	}
 	entry, err := r.translate(header, name)
+	if errors.Is(err, errSameFile) {
+		return r.tree.count()
+	}
 	if err != nil {
 		return err
 	}
@@ -177,13 +184,12 @@ func (r *rewriter) take(header *tar.Header) error {
 	return nil
 }
 
-// takeGlobal passes over a global header, such as git's archives begin with,
-// unless it says something of the entries after it: nothing here would heed that.
+// takeGlobal passes over a global header, such as git's archives begin with, unless it changes
+// what the entries after it are: archive/tar does not apply it to them.
 func (r *rewriter) takeGlobal(header *tar.Header) error {
 	for key := range header.PAXRecords {
-		switch key {
-		case "comment", "charset", "hdrcharset", "atime", "ctime", "mtime", "uid", "gid", "uname", "gname":
-		default:
+		switch {
+		case key == "path", key == "linkpath", key == "size", key == "SCHILY.realsize", key == "SCHILY.filetype", strings.HasPrefix(key, "GNU.sparse."):
 			return refuse("", "has a global PAX header that sets %s for all entries, which is not supported", quoted(key))
 		}
 	}

@@ -21,13 +21,15 @@ type stagingInfo struct {
 	err    error
 }
 
-// see is told of each entry before its content is written.
+// see is called for each entry before its content is written. Of two staging files the later
+// one counts.
 func (s *stagingInfo) see(name string, entry *tar.Header) {
 	s.wanted = false
 	if name != stagingFileName {
 		return
 	}
-	s.there = true
+	s.content.Reset()
+	s.there, s.err = true, nil
 	switch {
 	case entry.Typeflag != tar.TypeReg:
 		s.err = errors.New("it is no regular file")

@@ -25,6 +25,8 @@ func TestStagingInfo(t *testing.T) {
 		"not to be parsed": {[]entry{file("staging_info.yml", "start_command: [")}, staginginfo.Info{}, "read the droplet's staging_info.yml: yaml"},
 		"a link":           {[]entry{file("x", "start_command: ./x"), symlink("staging_info.yml", "x")}, staginginfo.Info{}, "it is no regular file"},
 		"a hard link":      {[]entry{file("x", "start_command: ./x"), hardlink("staging_info.yml", "x")}, staginginfo.Info{}, "it is no regular file"},
+		"added twice":      {[]entry{file("staging_info.yml", "start_command: ./x\n"), file("./staging_info.yml", "start_command: ./y\n")}, staginginfo.Info{StartCommand: "./y"}, ""},
+		"replaced":         {[]entry{symlink("staging_info.yml", "x"), file("staging_info.yml", "start_command: ./y\n")}, staginginfo.Info{StartCommand: "./y"}, ""},
 		"a folder":         {[]entry{folder("staging_info.yml")}, staginginfo.Info{}, "it is no regular file"},
 	} {
 		t.Run(what, func(t *testing.T) {

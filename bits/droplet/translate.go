@@ -2,6 +2,7 @@ package droplet
 
 import (
 	"archive/tar"
+	"errors"
 	"strings"
 	"time"
 )
@@ -13,6 +14,14 @@ const (
 
 	// maxTime, in seconds, is the last that a plain tar header can hold.
 	maxTime = 1<<33 - 1
+)
+
+// Kinds of entries of which archive/tar has no constants. POSIX leaves the capital letters to
+// vendors (https://www.gnu.org/software/tar/manual/html_node/Standard.html).
+const (
+	typeDumpDir     = 'D' // GNU: a folder of an incremental archive
+	typeVolumeLabel = 'V' // GNU: the archive's own name
+	typeSolarisACL  = 'A' // Solaris: the ACL of the entry that follows
 )
 
 // translate makes the layer's header of the droplet's. What it doesn't name is
@@ -29,7 +38,9 @@ func (r *rewriter) translate(header *tar.Header, name string) (*tar.Header, erro
 			return nil, refuse(header.Name, "is a sparse file in a format that is not known")
 		}
 		entry.Typeflag, entry.Size = tar.TypeReg, header.Size
-	case tar.TypeDir:
+	case tar.TypeDir, typeDumpDir:
+		// A dump folder has the names in it as content, which is passed over.
+		entry.Typeflag = tar.TypeDir
 		entry.Name += "/"
 	case tar.TypeSymlink:
 		entry.Linkname = header.Linkname
@@ -40,25 +51,28 @@ func (r *rewriter) translate(header *tar.Header, name string) (*tar.Header, erro
 			return nil, refuse(header.Name, "is a symbolic link to what is no path: it has a NUL byte or more than %d bytes", maxTargetBytes)
 		}
 	case tar.TypeLink:
-		return entry, r.translateLink(header, entry)
-	case tar.TypeChar, tar.TypeBlock:
-		return nil, refuse(header.Name, "is a device, which apps can't bring along")
+		return entry, r.translateLink(header, entry, name)
 	case tar.TypeFifo:
-		return nil, refuse(header.Name, "is a named pipe, which apps can't bring along")
 	default:
 		return nil, refuse(header.Name, "is of a kind that is not known, %q", header.Typeflag)
 	}
 	return entry, nil
 }
 
-// translateLink completes entry, a hard link.
-func (r *rewriter) translateLink(header, entry *tar.Header) error {
+// errSameFile is the error of a hard link to itself. tar makes one of a file that was added
+// twice and has more names; it changes nothing, but runtimes remove the file before they link.
+var errSameFile = errors.New("the entry is there already")
+
+// translateLink completes entry, a hard link by a placed name.
+func (r *rewriter) translateLink(header, entry *tar.Header, name string) error {
 	to, reason := place(header.Linkname)
 	if reason != "" {
 		return refuse(header.Name, "is a hard link to %s, which %s", quoted(header.Linkname), reason)
 	}
 	target, there := r.tree.find(to)
 	switch {
+	case there && name == to:
+		return errSameFile
 	case to == "" || target.kind == tar.TypeDir:
 		return refuse(header.Name, "is a hard link to %s, which is a folder", quoted(header.Linkname))
 	case !there:
@@ -79,6 +93,8 @@ func nodeOf(entry *tar.Header) node {
 		return node{kind: tar.TypeSymlink, target: strings.Clone(entry.Linkname)}
 	case tar.TypeDir:
 		return node{kind: tar.TypeDir}
+	case tar.TypeFifo:
+		return node{kind: tar.TypeFifo}
 	default:
 		return node{kind: tar.TypeReg}
 	}
@@ -92,6 +108,21 @@ func sparseKnown(header *tar.Header) bool {
 		return header.PAXRecords["SCHILY.filetype"] != "sparse"
 	}
 	return false
+}
+
+// isLeftOut reports whether the layer has nothing of an entry, and counts what is lost. Apps
+// can't use devices that they bring along, and Diego's cells can't make them.
+func (r *rewriter) isLeftOut(header *tar.Header) bool {
+	switch header.Typeflag {
+	case tar.TypeChar, tar.TypeBlock:
+		r.layer.Devices++
+	case typeSolarisACL:
+		r.layer.ExtendedAttributes++
+	case typeVolumeLabel:
+	default:
+		return false
+	}
+	return true
 }
 
 // countChanges notes what the layer leaves out of an entry.

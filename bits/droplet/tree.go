@@ -13,7 +13,7 @@ const (
 )
 
 // node is one thing that the layer has: what tar calls TypeDir, TypeReg (also for
-// hard links to files) or TypeSymlink.
+// hard links), TypeFifo or TypeSymlink.
 type node struct {
 	kind byte
 	// target is a symbolic link's.
@@ -26,6 +26,8 @@ func (n node) String() string {
 		return "a folder"
 	case tar.TypeSymlink:
 		return "a symbolic link"
+	case tar.TypeFifo:
+		return "a named pipe"
 	default:
 		return "a file"
 	}
@@ -92,23 +94,23 @@ func parentOf(name string) (string, bool) {
 	return name[:slash], true
 }
 
-// add notes that the layer has name now.
+// add notes that the layer has name now. What was there by that name before is replaced,
+// unless that is a folder: what is in it would vanish.
 func (t *tree) add(name string, added node) error {
 	hash := hashOf(name)
 	old, twice := t.at(hash)
-	if twice && (old.kind != tar.TypeDir || added.kind != tar.TypeDir) {
+	if twice && old.kind == tar.TypeDir && added.kind != tar.TypeDir {
 		return refuse(name, "is there twice, as %s and as %s", old, added)
 	}
 	if err := t.count(); err != nil {
 		return err
 	}
-	if twice {
-		return nil
-	}
+	t.targetBytes -= len(old.target)
 	if t.targetBytes += len(added.target); t.targetBytes > max(minTargetBytes, t.maxEntries*targetBytesPerEntry) {
 		return refuse("", "has symbolic links to paths of more than %d bytes in all, which is the limit", max(minTargetBytes, t.maxEntries*targetBytesPerEntry))
 	}
 	t.kinds[hash] = added.kind
+	delete(t.targets, hash)
 	if added.kind == tar.TypeSymlink {
 		t.targets[hash] = added.target
 	}

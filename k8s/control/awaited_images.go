@@ -70,7 +70,9 @@ type AwaitedImagesOptions struct {
 	// Images assembles, and Registry names the images as kubelet pulls them.
 	Images   ImageAssembly
 	Registry render.RegistrySettings
-	// Workers bounds how many images are waited for at the same time; 64 when 0.
+	// Workers bounds how many images are waited for at the same time; 500 when 0. They hardly do
+	// more than wait: with fewer, an app whose image takes a moment would wait for a turn while a
+	// whole foundation moves.
 	Workers int
 	Logger  lager.Logger
 	// Registerer takes the metrics.
@@ -106,7 +108,7 @@ type awaitedImage struct {
 
 // NewAwaitedImages subscribes to the view.
 func NewAwaitedImages(options AwaitedImagesOptions) *AwaitedImages {
-	options.Workers = cmp.Or(options.Workers, 64)
+	options.Workers = cmp.Or(options.Workers, 500)
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
@@ -227,10 +229,15 @@ func (a *AwaitedImages) note(ctx context.Context, set *appsv1.StatefulSet, cause
 }
 
 // after returns what is known of an awaited image once an attempt has failed, and the pause
-// before the next one. Work that goes on counts as no attempt.
+// before the next one. Work that goes on counts as no attempt. It takes no write either where a
+// reason is noted already that does not last: of thousands of LRPs each would be written for
+// each stage of the work.
 func after(awaited view.AwaitedImage, cause error, now time.Time) (view.AwaitedImage, time.Duration) {
 	outcome, text := outcomeOf(cause), faultText(cause)
 	lasting := outcome == imageRefused
+	if outcome == imageOngoing && awaited.Fault != "" && !awaited.Lasting {
+		return awaited, awaitOngoing
+	}
 	if awaited.Fault != text || awaited.Lasting != lasting {
 		awaited.Fault, awaited.Lasting, awaited.Since = text, lasting, now.Truncate(time.Second)
 	}

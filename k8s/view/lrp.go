@@ -80,6 +80,8 @@ type LRP struct {
 	Secret string
 	// DiskCrashes is the annotation keys.DiskCrashes as it stands on the object.
 	DiskCrashes string
+	// Encoding is of this version of the StatefulSet, and shared by copies of the LRP.
+	Encoding *opi.Encoding
 }
 
 func (l *LRP) uid() types.UID                { return l.UID }
@@ -176,6 +178,7 @@ func (v *View) slimStatefulSet(obj any) (*LRP, error) {
 		Secret:           set.Annotations[keys.Secret],
 		DiskCrashes:      set.Annotations[keys.DiskCrashes],
 		Deleting:         set.DeletionTimestamp != nil,
+		Encoding:         &opi.Encoding{},
 	}
 	lrp.setMetricTags(set.Annotations[keys.MetricTags])
 	lrp.podMetadata = v.metadataFor(lrp, readableTags(set.Annotations[keys.MetricTags]))

@@ -63,8 +63,8 @@ func (v *View) LRPs() []LRP {
 func (v *View) EachLRP(visit func(*LRP)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for id := range v.lrps.groups {
-		if oldest := v.oldest(id); oldest != nil && !v.secretMissing(oldest) {
+	for _, group := range v.lrps.groups {
+		if oldest := v.oldestOf(group); oldest != nil && !v.secretMissing(oldest) {
 			visit(oldest)
 		}
 	}
@@ -119,9 +119,11 @@ func (v *View) Budget(name string) (Budget, bool) {
 	return v.readBudget(budget), true
 }
 
-func (v *View) oldest(id opi.LRPIdentifier) *LRP {
+func (v *View) oldest(id opi.LRPIdentifier) *LRP { return v.oldestOf(v.lrps.groups[id]) }
+
+func (v *View) oldestOf(group []*LRP) *LRP {
 	var oldest *LRP
-	for _, lrp := range v.lrps.groups[id] {
+	for _, lrp := range group {
 		if v.alive(lrp) && (oldest == nil || lrp.olderThan(oldest)) {
 			oldest = lrp
 		}
@@ -139,7 +141,11 @@ func (v *View) secretMissing(lrp *LRP) bool {
 		return false
 	}
 	secret, ok := v.secrets.byName[lrp.Secret]
-	return !ok || v.readSecret(secret).Deleting
+	if !ok || secret.Deleting {
+		return true
+	}
+	_, buried := v.secrets.tombstones.buried(secret.UID)
+	return buried
 }
 
 func (v *View) podsOf(owner types.UID) []Pod {

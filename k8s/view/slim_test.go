@@ -35,7 +35,7 @@ func TestSlimStatefulSet(t *testing.T) {
 		LRPIdentifier: appID, Namespace: namespace, Name: "a", UID: "uid-a", ResourceVersion: "5",
 		Created: start, Instances: 3, AppGUID: "app", AppName: "My App", SpaceGUID: "space", SpaceName: "My Space",
 		OrganizationGUID: "org", OrganizationName: "My Org", ProcessType: "my worker", IsolationSegment: "segment", Annotation: "1588.5",
-		Routes: `[{"hostname":"a.example","port":8080}]`, InternalRoutes: `[{"hostname":"a.internal"}]`, RequestDigest: "d", Secret: "s",
+		Routes: `[{"hostname":"a.example","port":8080}]`, InternalRoutes: `[{"hostname":"a.internal"}]`, RequestDigest: "d", Secret: "s", Encoding: &opi.Encoding{},
 		podMetadata: v.digestMetadata("", "app", "space", "org", "APP"),
 	}))
 	_, found = v.LRP(opi.LRPIdentifier{GUID: "app", Version: "v2"})

@@ -3,6 +3,7 @@ package bbs
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"code.cloudfoundry.org/bbs/models"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -27,6 +28,23 @@ type answer struct {
 	failed error
 }
 
+// buffer returns an empty buffer, which goes back by keep.
+func (f *front) buffer() []byte {
+	if kept, ok := f.buffers.Get().(*[]byte); ok {
+		return *kept
+	}
+	return nil
+}
+
+// keep takes a buffer of a list. The request must have been answered. Small buffers are not
+// worth it, and one for a huge entry is not kept.
+func (f *front) keep(buffer []byte) {
+	if size := cap(buffer); size >= chunk && size <= 4*chunk {
+		buffer = buffer[:0]
+		f.buffers.Put(&buffer)
+	}
+}
+
 // encoder is a generated message.
 type encoder interface {
 	Size() int
@@ -35,7 +53,7 @@ type encoder interface {
 
 // message sets the whole response.
 func (a *answer) message(response encoder) error {
-	a.buffer = make([]byte, response.Size())
+	a.buffer = slices.Grow(a.buffer[:0], response.Size())[:response.Size()]
 	if _, err := response.MarshalToSizedBuffer(a.buffer); err != nil {
 		return fmt.Errorf("encode the response: %w", err)
 	}

@@ -36,7 +36,8 @@ func read[M any, R request[M]](f *front, path, doing string, handle func(context
 	f.post(path, func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), f.patience)
 		defer cancel()
-		out := &answer{w: w}
+		out := &answer{w: w, buffer: f.buffer()}
+		defer func() { f.keep(out.buffer) }()
 		var message M
 		body, err := readBody(r.Body)
 		if err == nil {

@@ -3,6 +3,7 @@ package bbs
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"code.cloudfoundry.org/lager/v3"
@@ -45,6 +46,8 @@ type front struct {
 	twins    singleflight.Group
 	bounds   bounds
 	router   *httprouter.Router
+	// buffers keeps those of long lists between requests.
+	buffers sync.Pool
 }
 
 // NewHandler returns the door over its back ends. It sets each request's Pattern to the

@@ -10,7 +10,8 @@ import (
 
 // listSchedulingInfos answers with all LRPs of a domain. Cloud Controller requests it every
 // 30 s, desires what is missing and stops what it does not have itself: the list is complete
-// and has LRPs of no other domain. Entries come in no order.
+// and has LRPs of no other domain. Entries come in no order. An entry is encoded once for each
+// version of an LRP: looking up its many texts in memory takes longer than sending it.
 func (h *lrpRoutes) listSchedulingInfos(ctx context.Context, request *models.DesiredLRPsRequest, out *answer) error {
 	matches := newFilter(request)
 	return h.lrps.EachListed(ctx, h.adoption.doors(), func(lrp *opi.ListedLRP) error {
@@ -18,7 +19,13 @@ func (h *lrpRoutes) listSchedulingInfos(ctx context.Context, request *models.Des
 		if !ok || !matches.lrp(domain, lrp.LRPIdentifier, lrp.AppGUID) {
 			return nil
 		}
+		if encoded := lrp.Encoding.Load(); encoded != "" {
+			out.buffer = append(out.buffer, encoded...)
+			return out.sendChunk()
+		}
+		begin := len(out.buffer)
 		out.buffer = appendPart(out.buffer, entryField, func(to []byte) []byte { return appendSchedulingInfo(to, lrp, domain) })
+		lrp.Encoding.Store(out.buffer[begin:])
 		return out.sendChunk()
 	})
 }

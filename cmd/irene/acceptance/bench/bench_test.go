@@ -41,10 +41,28 @@ const (
 // ("100,1000,10000" when it is empty), IRENE_BENCH_FED_LRPS those at which starts, reads
 // and memory are measured on lists alone ("1000,10000,100000").
 func TestBenchmarks(t *testing.T) {
+	b := start(t)
+	b.compareDesires(false)
+	b.compareDesires(true)
+	b.measureFed(numbers(t, "IRENE_BENCH_FED_LRPS", "1000,10000,100000"))
+	fmt.Printf("\n| LRPs | operation | rate | p50 | p99 | API-server calls each |\n|---|---|---|---|---|---|\n")
+	for _, number := range numbers(t, "IRENE_BENCH_LRPS", "100,1000,10000") {
+		b.measureAt(number)
+	}
+}
+
+// TestBenchmarksOfSync measures Cloud Controller's sync over the BBS door against numbers of
+// LRPs, which IRENE_BENCH_SYNC_LRPS sets ("10000" when it is empty).
+func TestBenchmarksOfSync(t *testing.T) {
+	start(t).measureSync(numbers(t, "IRENE_BENCH_SYNC_LRPS", "10000"))
+}
+
+// start starts a cluster with an irene on it, which end with the test.
+func start(t *testing.T) *benchmark {
 	ctx := t.Context()
 	cluster, err := devcluster.Start(ctx, devcluster.Options{FakeNodes: 3}, nil)
 	check(t, err)
-	defer func() { check(t, cluster.Stop()) }()
+	t.Cleanup(func() { check(t, cluster.Stop()) })
 	client := kubernetesClient(t, cluster)
 	for _, name := range []string{namespace, bare} {
 		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
@@ -52,9 +70,9 @@ func TestBenchmarks(t *testing.T) {
 	}
 	bus, err := natsserver.Start(natsserver.Options{})
 	check(t, err)
-	defer bus.Stop()
+	t.Cleanup(bus.Stop)
 	listener := newCrashListener()
-	defer listener.Close()
+	t.Cleanup(listener.Close)
 	bin, err := devcluster.FindBin("")
 	check(t, err)
 	log, err := os.Create(filepath.Join(t.TempDir(), "irene.log"))
@@ -72,17 +90,9 @@ func TestBenchmarks(t *testing.T) {
 	}
 	irene, err := ireneprocess.Start(ctx, options)
 	check(t, err)
-	defer func() { check(t, irene.Stop()) }()
+	t.Cleanup(func() { check(t, irene.Stop()) })
 	irene.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}, Timeout: time.Minute}
-	b := &benchmark{T: t, ctx: ctx, options: options, irene: irene, client: client, bus: bus, crashes: listener}
-
-	b.compareDesires(false)
-	b.compareDesires(true)
-	b.measureFed(numbers(t, "IRENE_BENCH_FED_LRPS", "1000,10000,100000"))
-	fmt.Printf("\n| LRPs | operation | rate | p50 | p99 | API-server calls each |\n|---|---|---|---|---|---|\n")
-	for _, number := range numbers(t, "IRENE_BENCH_LRPS", "100,1000,10000") {
-		b.measureAt(number)
-	}
+	return &benchmark{T: t, ctx: ctx, options: options, irene: irene, client: client, bus: bus, crashes: listener}
 }
 
 // numbers reads a list of numbers from an environment variable.
@@ -323,8 +333,10 @@ func (b *benchmark) report(number int, operation string, calls, callers int, cal
 
 // apiCalls is how many calls Irene has made to the API server about apps, the
 // renewing of its Lease and the opening of watches left out.
-func (b *benchmark) apiCalls() int {
-	text, err := b.irene.Metrics(b.ctx)
+func (b *benchmark) apiCalls() int { return b.apiCallsOf(b.irene) }
+
+func (b *benchmark) apiCallsOf(irene *ireneprocess.Process) int {
+	text, err := irene.Metrics(b.ctx)
 	check(b.T, err)
 	total := 0.0
 	for line := range strings.Lines(text) {

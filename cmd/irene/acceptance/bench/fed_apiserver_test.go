@@ -65,6 +65,7 @@ func newFedAPIServer(t *testing.T, from original, number int) (*fedAPIServer, []
 	s := &fedAPIServer{lists: map[string]runtime.Object{
 		"statefulsets": sets, "pods": pods, "secrets": secrets,
 		"poddisruptionbudgets": &policyv1.PodDisruptionBudgetList{TypeMeta: metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudgetList"}, ListMeta: listed},
+		"events":               &corev1.EventList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}, ListMeta: listed},
 		"nodes":                &corev1.NodeList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NodeList"}, ListMeta: listed, Items: []corev1.Node{from.node}},
 	}}
 	s.Server = httptest.NewServer(s)

@@ -115,7 +115,15 @@ func (b *benchmark) original() original {
 		check(b.T, err)
 		return len(states) == 1 && states[0] == "RUNNING"
 	})
-	selector := metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=" + d.GUID()}
+	from := b.objectsOf(d.GUID())
+	answer, err = b.irene.Client.Stop(b.ctx, d.GUID(), d.Version())
+	check(b.T, expect(http.StatusOK, answer, err))
+	return from
+}
+
+// objectsOf returns what the real API server has of an LRP that runs.
+func (b *benchmark) objectsOf(guid string) original {
+	selector := metav1.ListOptions{LabelSelector: "cloudfoundry.org/guid=" + guid}
 	sets, err := b.client.AppsV1().StatefulSets(namespace).List(b.ctx, selector)
 	check(b.T, err)
 	pods, err := b.client.CoreV1().Pods(namespace).List(b.ctx, selector)
@@ -127,8 +135,6 @@ func (b *benchmark) original() original {
 	}
 	node, err := b.client.CoreV1().Nodes().Get(b.ctx, pods.Items[0].Spec.NodeName, metav1.GetOptions{})
 	check(b.T, err)
-	answer, err = b.irene.Client.Stop(b.ctx, d.GUID(), d.Version())
-	check(b.T, expect(http.StatusOK, answer, err))
 	secret := metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
 		ObjectMeta: secrets.Items[0].ObjectMeta,
