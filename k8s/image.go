@@ -106,3 +106,9 @@ func (l *LRPs) ResolveTaskImage(ctx context.Context, task opi.Task) (render.Reso
 	image, _, err := l.resolveImage(ctx, render.TaskLRP(task))
 	return image, err
 }
+
+// FindTaskImage does for a task what Accept does first for an LRP: it reports whether a droplet's
+// image is yet to be put into the registry.
+func (l *LRPs) FindTaskImage(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error) {
+	return l.findImage(ctx, render.TaskLRP(task))
+}
