@@ -147,7 +147,7 @@ func TestATaskBeginsOnceItsImageIsThere(t *testing.T) {
 	g.Expect(w.decided(t)).To(BeNil())
 	g.Expect(w.job(t).Annotations[keys.AwaitedImage]).To(MatchJSON(`{
 		"droplet":{"checksum":{"algorithm":"sha256","value":"abc"}},"stack":"cflinuxfs4",
-		"attempts":1,"next":"2026-03-01T12:00:05Z","fault":"`+why+`","since":"2026-03-01T12:00:00Z","failingSince":"2026-03-01T12:00:00Z"}`))
+		"attempts":1,"next":"2026-03-01T12:00:05Z","fault":"` + why + `","since":"2026-03-01T12:00:00Z","failingSince":"2026-03-01T12:00:00Z"}`))
 
 	w.becomes(nil)
 	g.Eventually(func() map[string]string { w.time.Step(time.Second); return w.job(t).Annotations }).ShouldNot(HaveKey(keys.AwaitedImage))
