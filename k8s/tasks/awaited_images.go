@@ -145,7 +145,9 @@ func (a *AwaitedImages) namespace() string { return a.tasks.options.Settings.Tra
 // metadataOnly keeps the memory small: what is to be done is read from the API server.
 func metadataOnly(object any) (any, error) {
 	if job, ok := object.(*batchv1.Job); ok {
-		job.ManagedFields, job.Spec, job.Status = nil, batchv1.JobSpec{}, batchv1.JobStatus{}
+		metadata := job.ObjectMeta
+		metadata.ManagedFields = nil
+		return &batchv1.Job{ObjectMeta: metadata}, nil
 	}
 	return object, nil
 }

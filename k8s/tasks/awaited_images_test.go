@@ -196,7 +196,7 @@ func TestATaskThatIsCanceledWhileItsImageIsMade(t *testing.T) {
 	g := NewWithT(t)
 	w := newAwaiting(t, nil)
 	conflicts := 0
-	w.client.PrependReactor("patch", "jobs", func(action kubetesting.Action) (bool, runtime.Object, error) {
+	w.client.PrependReactor("patch", "jobs", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if conflicts++; conflicts > 1 {
 			return false, nil, nil
 		}
