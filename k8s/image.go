@@ -110,9 +110,9 @@ func (l *LRPs) ResolveTaskImage(ctx context.Context, task opi.Task) (render.Reso
 }
 
 // FindTaskImage does for a task what Accept does first for an LRP: it reports whether a droplet's
-// image is yet to be put into the registry. A task that is to run as a user whom the image alone
-// knows is refused for the moment if its registry does not answer: the pod template of its Job
-// can't be changed later, and kubelet runs no user by name.
+// image is yet to be put into the registry. A task that is to run as a user
+// by name is refused for the moment if the image's registry does not answer: the pod template of
+// its Job can't be changed later, and kubelet runs no user by name.
 func (l *LRPs) FindTaskImage(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error) {
 	lrp := render.TaskLRP(task)
 	image, awaited, err = l.findImage(ctx, lrp)

@@ -47,7 +47,7 @@ func requestedUID(lrp opi.LRP) *int64 {
 
 // UserByName returns the user of a docker image that the request asks for and that has to be looked
 // up in the image: by name, or with a group. It is empty for any other request, and for root:
-// callers send that for images whose own user they don't know, which then stands.
+// callers send that if they don't know the image's own user, which then stands.
 func UserByName(lrp opi.LRP) string {
 	user := lrp.MainProcess().User
 	if lrp.RootFS.Image == nil || user == "root" || requestedUID(lrp) != nil {

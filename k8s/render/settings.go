@@ -55,8 +55,8 @@ func (r RegistrySettings) DropletImage(lrp opi.LRP, revision string) string {
 	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+lrp.Droplet.ImageRepository(lrp.App.GUID), "/") + ":" + DropletTag(*lrp.Droplet, revision)
 }
 
-// DropletTag returns the tag of a droplet's image: the checksum and what tells images of the
-// droplet apart, "" if there is only one.
+// DropletTag returns the tag of a droplet's image: the checksum and what distinguishes the
+// images of one droplet, "" if there is only one.
 func DropletTag(droplet opi.Droplet, revision string) string {
 	if revision == "" {
 		return droplet.Checksum.Value

@@ -78,7 +78,8 @@ const (
 	dropletURLKey = "droplet-url"
 )
 
-// whyNoImage returns the outcome of a task whose image can't be made; nil for any other.
+// whyNoImage returns the outcome of a task that waits for an image that can't be made; nil for any
+// other.
 func whyNoImage(task *batchv1.Job) *opi.Outcome {
 	state, err := awaitedOf(task)
 	if err != nil || state == nil || !state.Lasting {

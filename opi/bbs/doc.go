@@ -43,8 +43,8 @@
 //
 // Not yet as on Diego:
 //
-//   - A task of a docker image that is to run as a user whom only the image knows by name is
-//     answered with status 503 if the image's registry does not answer.
+//   - A task that is to run as a user of its docker image by name is answered with status 503 if
+//     the image's registry does not answer.
 //   - Of a build and of a task, EgressRules, MetricTags and OrganizationalUnits, and the limits of
 //     processes and of the log rate, have no effect.
 //   - A task's definition in answers has the root file system, the log guid and the annotation
