@@ -44,7 +44,7 @@ unit: ## unit tests: seconds, on any machine with Go
 	$(say) "unit tests"
 	$(GO) test -race ./...
 	@cd .ci/rules && $(GO) test ./...
-	@cd fixtures/bbsclient && $(GO) test ./...
+	@cd fixtures/diegoclient && $(GO) test ./...
 
 .PHONY: test-chart
 test-chart: helm ## lint and templates of the Helm chart: seconds
@@ -57,7 +57,7 @@ chart-golden: helm ## write what the Helm chart renders, and its schema, anew
 	$(GO) test -tags chart -count 1 ./deploy/helm -update
 
 .PHONY: test-control-plane
-test-control-plane: deps-control-plane cluster-control-plane binaries bbsclient ## tests against a real API server with fake nodes
+test-control-plane: deps-control-plane cluster-control-plane binaries diegoclient ## tests against a real API server with fake nodes
 	$(say) "control plane tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-control-plane BIN=$(BIN)
 	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 2 -v $(filter-out $(PARALLEL_SUITE),$(CONTROL_PLANE_SUITES))
@@ -94,7 +94,7 @@ lint: ## what CI checks beside tests
 	$(GO) tool -modfile=.ci/lint/go.mod staticcheck -tags controlplane,node,bench,chart ./...
 	$(GO) tool -modfile=.ci/lint/go.mod revive -config .ci/lint/revive.toml -exclude fixtures/cluster/... ./...
 	@$(MAKE) --no-print-directory -C fixtures/cluster vet
-	@cd fixtures/bbsclient && $(GO) vet ./...
+	@cd fixtures/diegoclient && $(GO) vet ./...
 
 .PHONY: binaries
 binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
@@ -106,10 +106,10 @@ binaries: | $(BIN) ## build irene, launch, irene-stage and irene-dev into bin
 	@$(call build,sampleapp,./fixtures/sampleapp)
 	@$(call build,fileserver,./fixtures/buildpack/fileserver)
 
-.PHONY: bbsclient
-bbsclient: | $(BIN) # Diego's own client, with which tests call the BBS door
+.PHONY: diegoclient
+diegoclient: | $(BIN) # Diego's own client, with which tests call the BBS door
 	$(say) "build Diego's client (seconds)"
-	@cd fixtures/bbsclient && $(call build,bbsclient,.)
+	@cd fixtures/diegoclient && $(call build,diegoclient,.)
 
 $(BIN):
 	@mkdir -p $@

@@ -204,13 +204,35 @@ func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Asse
 	}
 	assembled, err := a.join(ctx, request, false)
 	if errors.Is(err, opi.ErrUnavailable) && opi.Message(err) == "" {
-		err = opi.WithMessage(err, "the platform can't get the app's image ready at present; it goes on trying")
+		err = opi.WithMessage(err, "%s", notReady)
 	}
 	if err != nil {
 		return Assembled{}, fmt.Errorf("%s: %w", doing, err)
 	}
 	return assembled, nil
 }
+
+// AssembleAs does what Assemble does, and makes sure that the image has another tag in the same
+// repository, which callers choose so that it is not one of Assemble's.
+func (a *Assembler) AssembleAs(ctx context.Context, request AssemblyRequest, tag string) (Assembled, error) {
+	assembled, err := a.Assemble(ctx, request)
+	if err != nil {
+		return Assembled{}, err
+	}
+	err = a.registry.tagAppImage(ctx, request.repository(), assembled.Digest, tag)
+	if errors.Is(err, errNotThere) {
+		// It was there a moment ago: the next attempt is not to rely on that.
+		a.images.Remove(requestKey(request))
+	}
+	if err != nil {
+		err = fmt.Errorf("tag the image of droplet %s: %w: %w", request.repository(), opi.ErrUnavailable, err)
+		return Assembled{}, ended(opi.WithMessage(err, "%s", notReady))
+	}
+	return assembled, nil
+}
+
+// notReady explains to users why there is no image, where nothing more is known.
+const notReady = "the platform can't get the app's image ready at present; it goes on trying"
 
 // Find returns what the image of a request is built on, and whether it is in the registry. It
 // starts no work. Errors are those of Assemble.

@@ -550,3 +550,27 @@ func TestFetchesAreBoundedAndHoldUpNobodyElse(t *testing.T) {
 	all.Wait()
 	g.Expect(most.Load()).To(Equal(int32(2)))
 }
+
+// Work that waited for its image without knowing the stack's revision has a tag of its own.
+func TestAnotherTagOfAnImage(t *testing.T) {
+	g := NewWithT(t)
+	c := newCloud(t)
+	d := dropletOf(t, "d", 1000)
+	c.push(d, "")
+	request := AssemblyRequest{Droplet: d.Droplet}
+	for range 2 {
+		assembled, err := c.assembler.AssembleAs(context.Background(), request, "other")
+		g.Expect(err).NotTo(HaveOccurred())
+		other := assembled
+		other.Tag = "other"
+		g.Expect(c.pull(other).Digest()).To(Equal(assembled.Digest))
+		c.pull(assembled)
+	}
+	puts := 0
+	for _, seen := range c.hub.seen() {
+		if seen == "PUT cloudfoundry/d:other" {
+			puts++
+		}
+	}
+	g.Expect(puts).To(Equal(1))
+}

@@ -275,6 +275,28 @@ func (r *Registry) putImage(ctx context.Context, target name.Tag, manifest rawMa
 	return nil
 }
 
+// tagAppImage makes a tag name an app image of the same repository. The error wraps errNotThere if
+// there is no such image.
+func (r *Registry) tagAppImage(ctx context.Context, repository string, image v1.Hash, tag string) error {
+	target := r.appImages(repository).Tag(tag)
+	digest, found, err := r.head(ctx, target)
+	if err != nil || found && digest == image {
+		return err
+	}
+	descriptor, err := r.get(ctx, target.Digest(image.String()))
+	if err != nil {
+		return err
+	}
+	pusher, err := r.host.pusher(ctx, target.Context())
+	if err != nil {
+		return r.failed("write "+target.String(), err)
+	}
+	if err := pusher.Put(ctx, target, rawManifest{content: descriptor.Manifest, digest: descriptor.Digest}); err != nil {
+		return r.failed("write "+target.String(), err)
+	}
+	return nil
+}
+
 func upload(ctx context.Context, pusher *remote.Pusher, to name.Repository, blobs []v1.Layer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelBlobs)

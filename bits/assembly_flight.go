@@ -124,9 +124,23 @@ func (a *Assembler) fly(f *flight) {
 		if cause := context.Cause(ctx); cause != nil {
 			f.err = fmt.Errorf("%w, %w", f.err, cause)
 		}
+		f.err = ended(f.err)
 		a.keep(f)
 	}
 	a.registry.metrics.assembled(f.outcome, began)
+}
+
+// ended returns the error of work that has ended, without context.DeadlineExceeded: callers take
+// that for work that goes on.
+func ended(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	hidden := fmt.Errorf("%w: %v", opi.ErrUnavailable, err)
+	if message := opi.Message(err); message != "" {
+		return opi.WithMessage(hidden, "%s", message)
+	}
+	return hidden
 }
 
 // land makes the outcome known.

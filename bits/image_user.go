@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -140,22 +141,28 @@ func NewImageUsers(timeout time.Duration, rules *outbound.Rules, options ...Opti
 
 // Lookup returns how image runs, on the nodes' platform. With
 // errors.Is(err, ErrUnknownUser) the image is at fault; otherwise its registry
-// could not be asked: not reached in time, image missing, credentials refused
-// (errors.As finds go-containerregistry's *transport.Error).
+// could not be asked: not reached in time (the error then wraps opi.ErrUnavailable), image
+// missing, credentials refused (errors.As finds go-containerregistry's *transport.Error).
 func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, error) {
+	return u.LookupUser(ctx, image, "")
+}
+
+// LookupUser does what Lookup does for another user than the one that the image names, "user" or
+// "user:group"; "" is the image's own.
+func (u *ImageUsers) LookupUser(ctx context.Context, image opi.Image, user string) (ImageRun, error) {
 	reference, err := u.parse(image.Reference)
 	if err != nil {
 		return ImageRun{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 	}
 	if digest, ok := reference.(name.Digest); ok {
-		if known, ok := u.answers.Get(keyOf(digest, image.Credentials)); ok {
+		if known, ok := u.answers.Get(keyOf(digest, image.Credentials, user)); ok {
 			return known.result()
 		}
 	}
 
 	// The shared work has a life of its own: the first caller's giving up must not
 	// fail the others.
-	key := keyOf(reference, image.Credentials)
+	key := keyOf(reference, image.Credentials, user)
 	shared := u.running.DoChan(string(key[:]), func() (any, error) {
 		if err := u.failures.get(key); err != nil {
 			return answer{}, err
@@ -165,7 +172,7 @@ func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, err
 			return answer{}, err
 		}
 		defer leave()
-		found, err := u.ask(ctx, reference, image.Credentials)
+		found, err := u.ask(ctx, reference, image.Credentials, user)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -183,11 +190,19 @@ func (u *ImageUsers) Lookup(ctx context.Context, image opi.Image) (ImageRun, err
 			return outcome.Val.(answer).result()
 		}
 	}
+	if mayPass(err) {
+		err = fmt.Errorf("%w: %w", opi.ErrUnavailable, err)
+	}
 	return ImageRun{}, fmt.Errorf("read the user of image %s: %w", image.Reference, err)
 }
 
+// mayPass reports whether the same lookup may succeed later.
+func mayPass(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(explainImage("", err), opi.ErrUnavailable)
+}
+
 // ask finds the answer for reference, remembered or not.
-func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credentials *opi.RegistryCredentials) (answer, error) {
+func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credentials *opi.RegistryCredentials, user string) (answer, error) {
 	puller, err := u.puller(credentials)
 	if err != nil {
 		return answer{}, err
@@ -196,14 +211,14 @@ func (u *ImageUsers) ask(ctx context.Context, reference name.Reference, credenti
 	if err != nil {
 		return answer{}, err
 	}
-	key := keyOf(digest, credentials)
+	key := keyOf(digest, credentials, user)
 	if known, ok := u.answers.Get(key); ok {
 		return known, nil
 	}
 	if err := u.failures.get(key); err != nil {
 		return answer{}, err
 	}
-	found, err := u.read(ctx, puller, digest)
+	found, err := u.read(ctx, puller, digest, user)
 	if fault, ok := errors.AsType[imageFault](err); ok {
 		u.failures.add(key, fault, faultHold)
 	}
@@ -249,16 +264,17 @@ func resolve(ctx context.Context, puller *remote.Puller, reference name.Referenc
 	return reference.Context().Digest(descriptor.Digest.String()), nil
 }
 
-// read fetches the image's config and, if a name stands there, its account files.
-func (u *ImageUsers) read(ctx context.Context, puller *remote.Puller, digest name.Digest) (answer, error) {
+// read fetches the image's config and, if a name is wanted or stands there, its account files.
+func (u *ImageUsers) read(ctx context.Context, puller *remote.Puller, digest name.Digest, wanted string) (answer, error) {
 	image, config, err := u.readConfig(ctx, puller, digest)
 	if err != nil {
 		return answer{}, err
 	}
-	if user := config.Config.User; len(user) > maxUserBytes {
-		return answer{unknown: &unknownUser{user: user[:maxUserBytes], reason: fmt.Sprintf("has more than %d bytes", maxUserBytes)}}, nil
+	wanted = cmp.Or(wanted, config.Config.User)
+	if len(wanted) > maxUserBytes {
+		return answer{unknown: &unknownUser{user: wanted[:maxUserBytes], reason: fmt.Sprintf("has more than %d bytes", maxUserBytes)}}, nil
 	}
-	user, err := resolveUser(config.Config.User, func(wanted ...string) (accountFiles, error) {
+	user, err := resolveUser(wanted, func(wanted ...string) (accountFiles, error) {
 		return readAccountFiles(image.layers(ctx), wanted...)
 	})
 	if unknown, ok := errors.AsType[*unknownUser](err); ok {
@@ -267,11 +283,14 @@ func (u *ImageUsers) read(ctx context.Context, puller *remote.Puller, digest nam
 	return answer{run: ImageRun{User: user, HasCommand: len(config.Config.Entrypoint)+len(config.Config.Cmd) > 0}}, err
 }
 
-// keyOf separates images and credentials. No separator occurs in a reference or
+// keyOf separates images, credentials and users. No separator occurs in a reference or
 // in a number.
-func keyOf(reference name.Reference, credentials *opi.RegistryCredentials) imageKey {
+func keyOf(reference name.Reference, credentials *opi.RegistryCredentials, user string) imageKey {
 	var b strings.Builder
 	b.WriteString(reference.Name())
+	if user != "" {
+		fmt.Fprintf(&b, "\nuser %d\n%s", len(user), user)
+	}
 	if credentials != nil {
 		fmt.Fprintf(&b, "\n%d\n%s%s", len(credentials.Username), credentials.Username, credentials.Password)
 	}

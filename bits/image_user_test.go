@@ -141,6 +141,25 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// A request may name another user than the image does.
+func TestLookupOfAnotherUser(t *testing.T) {
+	g := NewWithT(t)
+	registry := newRegistry(t, "")
+	users := NewImageUsers(time.Minute, onLoopback(t))
+	image := opi.Image{Reference: registry.push("org/app:another", imageOf(t, "2000", layerOf(t, folder("etc"), file("etc/passwd", debian))))}
+	for range 2 {
+		g.Expect(users.LookupUser(t.Context(), image, "node")).To(HaveField("User", Equal(User{Name: "node", UID: id(1000), GID: id(1000)})))
+		g.Expect(users.Lookup(t.Context(), image)).To(HaveField("User.UID", id(2000)))
+		_, err := users.LookupUser(t.Context(), image, "x")
+		g.Expect(err).To(MatchError(ErrUnknownUser))
+		g.Expect(err).NotTo(MatchError(opi.ErrUnavailable))
+	}
+	_, err := users.LookupUser(t.Context(), opi.Image{Reference: registry.reference("gone:1")}, "node")
+	g.Expect(err).NotTo(MatchError(opi.ErrUnavailable))
+	_, err = users.LookupUser(t.Context(), opi.Image{Reference: "127.0.0.1:1/org/app"}, "node")
+	g.Expect(err).To(MatchError(opi.ErrUnavailable))
+}
+
 func TestLookupOfCommands(t *testing.T) {
 	registry := newRegistry(t, "")
 	users := NewImageUsers(time.Minute, onLoopback(t))

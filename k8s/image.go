@@ -25,10 +25,10 @@ type AppImages interface {
 
 // ImageUsers finds out which user a docker image runs as, and whether it has a command.
 type ImageUsers interface {
-	// User returns the image's user. The error wraps opi.ErrRefused if the image can't
-	// run. Any other error means that it could not be found out, which leaves the
-	// decision to kubelet.
-	User(ctx context.Context, image opi.Image) (render.ImageUser, error)
+	// User returns a user that the image knows by name, or the image's own if name is empty.
+	// The error wraps opi.ErrRefused if the image can't run as that user, and
+	// opi.ErrUnavailable if it may be found out later.
+	User(ctx context.Context, image opi.Image, name string) (render.ImageUser, error)
 }
 
 // resolveImage makes sure of a droplet's image, and finds out which user a docker image
@@ -81,12 +81,14 @@ func (l *LRPs) findImage(ctx context.Context, lrp opi.LRP) (_ render.ResolvedIma
 	return render.ResolvedImage{AppImage: image}, !found, nil
 }
 
-// imageUser leaves an image that can't be asked about to kubelet, which refuses root.
+// imageUser leaves an image that can't be asked about to kubelet, which refuses root and, since
+// it can't know whether they are root, names.
 func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (render.ImageUser, error) {
-	if lrp.RootFS.Image == nil || l.settings.UserNamespaces || l.users == nil {
+	name := render.UserByName(lrp)
+	if lrp.RootFS.Image == nil || l.users == nil || l.settings.UserNamespaces && name == "" {
 		return render.ImageUser{}, nil
 	}
-	user, err := l.users.User(ctx, *lrp.RootFS.Image)
+	user, err := l.users.User(ctx, *lrp.RootFS.Image, name)
 	if errors.Is(err, opi.ErrRefused) {
 		return render.ImageUser{}, fmt.Errorf("find out the image's user: %w", err)
 	}
@@ -105,4 +107,18 @@ func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (render.ImageUser, er
 func (l *LRPs) ResolveTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, error) {
 	image, _, err := l.resolveImage(ctx, render.TaskLRP(task))
 	return image, err
+}
+
+// FindTaskImage does for a task what Accept does first for an LRP: it reports whether a droplet's
+// image is yet to be put into the registry. A task that is to run as a user
+// by name is refused for the moment if the image's registry does not answer: the pod template of
+// its Job can't be changed later, and kubelet runs no user by name.
+func (l *LRPs) FindTaskImage(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error) {
+	lrp := render.TaskLRP(task)
+	image, awaited, err = l.findImage(ctx, lrp)
+	if name := render.UserByName(lrp); err == nil && name != "" && image.User.UID == nil && !l.settings.UserNamespaces {
+		return render.ResolvedImage{}, false, opi.WithMessage(fmt.Errorf("find out user %q of image %s: %w", name, lrp.RootFS.Image.Reference, opi.ErrUnavailable),
+			"the registry of the image could not be asked who its user is")
+	}
+	return image, awaited, err
 }

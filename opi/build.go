@@ -69,7 +69,7 @@ type Source struct {
 	CacheDownloadURL string   `json:"cacheDownloadURL,omitempty"`
 	CacheChecksum    Checksum `json:"cacheChecksum,omitzero"`
 	CacheUploadURL   string   `json:"cacheUploadURL,omitempty"`
-	// SkipCertVerify accepts any certificate of the servers that buildpacks are fetched from.
+	// SkipCertVerify accepts any certificate of the servers that custom buildpacks are fetched from.
 	SkipCertVerify bool `json:"skipCertVerify,omitempty"`
 }
 

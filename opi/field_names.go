@@ -1,6 +1,9 @@
 package opi
 
-import "regexp"
+import (
+	"errors"
+	"regexp"
+)
 
 // FieldNames translate the domain's field paths into a caller's. The first match counts; a
 // path without a match is the caller's own.
@@ -19,6 +22,15 @@ func (n FieldNames) Translate(field string) string {
 		}
 	}
 	return field
+}
+
+// Rename returns an error that joins the faults under the caller's names.
+func (n FieldNames) Rename(faults []*FieldError) error {
+	renamed := make([]error, 0, len(faults))
+	for _, fault := range faults {
+		renamed = append(renamed, &FieldError{Field: n.Translate(fault.Field), Reason: fault.Reason})
+	}
+	return errors.Join(renamed...)
 }
 
 // Describe returns "<field>: <reason>" of each fault by the caller's names, each once: several

@@ -35,6 +35,8 @@ type Options struct {
 	Peer string
 	// Files are read again when their content changes.
 	Files Files
+	// AnyCertificate accepts any certificate of the service, which may then be anybody's.
+	AnyCertificate bool
 	// Outbound restricts connections; nil means no restriction.
 	Outbound *outbound.Rules
 	// Proxies makes connections go through the proxies of the environment, or of Outbound
@@ -84,6 +86,7 @@ func New(o Options) (*Client, error) {
 			if err != nil {
 				return nil, err
 			}
+			config.InsecureSkipVerify = o.AnyCertificate
 			transport := o.transport()
 			transport.TLSClientConfig = config
 			return transport, nil

@@ -161,7 +161,7 @@ func (s Settings) fetchConfig(build opi.Build, fetched []opi.Buildpack, files ma
 	return steps.FetchConfig{
 		Workspace: workspace, AppURL: source.AppBitsURL, AppChecksum: source.AppBitsChecksum, Buildpacks: fetched,
 		CacheURL: source.CacheDownloadURL, CacheChecksum: source.CacheChecksum,
-		TLS: tlsFiles(files), Parallel: s.ParallelDownloads, Limits: s.limits(build),
+		TLS: tlsFiles(files), Parallel: s.ParallelDownloads, Limits: s.limits(build), SkipCertVerify: source.SkipCertVerify,
 	}
 }
 

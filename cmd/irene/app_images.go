@@ -54,6 +54,11 @@ func (a assembledImages) Find(ctx context.Context, lrp opi.LRP) (render.AppImage
 	return image, found, err
 }
 
+// AssembleAs implements tasks.ImageAssembly.
+func (a assembledImages) AssembleAs(ctx context.Context, lrp opi.LRP, tag string) (render.AppImage, error) {
+	return appImage(a.assembler.AssembleAs(ctx, assemblyRequest(lrp), tag))
+}
+
 // Repair implements control.ImageRepair.
 func (a assembledImages) Repair(ctx context.Context, lrp opi.LRP) (render.AppImage, error) {
 	return appImage(a.assembler.Repair(ctx, assemblyRequest(lrp)))

@@ -73,7 +73,7 @@ func (c Configuration) lrpsFeature() feature {
 		assemble: func(a *assembly) error {
 			a.lrps = k8s.New(k8s.Options{
 				Client: a.clients.Typed, Metadata: a.clients.Metadata, View: a.view, StatefulSets: a.statefulSets,
-				Settings: a.apps, Images: a.images, Users: imageUsers{a.users}, Events: a.recorder, Logger: a.logger,
+				Settings: a.apps, Images: a.images, Users: imageUsers{registry: a.users, allowRoot: a.apps.UserNamespaces}, Events: a.recorder, Logger: a.logger,
 			})
 			return nil
 		},
@@ -202,18 +202,30 @@ func newImageUsers(config Configuration, logger lager.Logger) (*bits.ImageUsers,
 }
 
 // imageUsers brings the registry's answer to the back end.
-type imageUsers struct{ registry *bits.ImageUsers }
+type imageUsers struct {
+	registry *bits.ImageUsers
+	// allowRoot is set where images run in user namespaces.
+	allowRoot bool
+}
 
 // User implements k8s.ImageUsers.
-func (u imageUsers) User(ctx context.Context, image opi.Image) (render.ImageUser, error) {
-	user, err := u.registry.Lookup(ctx, image)
+func (u imageUsers) User(ctx context.Context, image opi.Image, name string) (render.ImageUser, error) {
+	user, err := u.registry.LookupUser(ctx, image, name)
 	switch {
 	case errors.Is(err, bits.ErrUnknownUser):
 		return render.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", "%v", err))
 	case err != nil:
 		return render.ImageUser{}, err
-	case user.UID != nil && *user.UID == 0:
+	case !u.allowRoot && user.UID != nil && *user.UID == 0:
 		return render.ImageUser{}, fmt.Errorf("%w: %w", opi.ErrRefused, opi.Invalid("rootFS.image", opi.ImageRunsAsRoot))
 	}
 	return render.ImageUser{UID: user.UID, GID: user.GID, NoCommand: !user.HasCommand}, nil
+}
+
+// buildImageUsers brings the registry's answer to builds, which are about the image's own user.
+type buildImageUsers struct{ imageUsers }
+
+// User implements builds.ImageUsers.
+func (u buildImageUsers) User(ctx context.Context, image opi.Image) (render.ImageUser, error) {
+	return u.imageUsers.User(ctx, image, "")
 }

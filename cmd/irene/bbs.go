@@ -12,6 +12,7 @@ import (
 	"code.cloudfoundry.org/lager/v3"
 
 	"github.com/irene-cf/irene/k8s"
+	"github.com/irene-cf/irene/k8s/tasks"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/opi/bbs"
 )
@@ -55,7 +56,7 @@ func (c Configuration) bbsFeature() feature {
 		assemble: func(a *assembly) error {
 			a.bbs = door{
 				Handler: bbs.NewHandler(bbs.Options{
-					LRPs: acceptFirst{a.lrps}, Tasks: a.tasks, Builds: a.builds,
+					LRPs: acceptFirst{a.lrps}, Tasks: acceptTasks{a.tasks}, Builds: a.builds,
 					Cells:    cells{nodes: a.view, stacks: c.Stacks.Names},
 					Refusals: a.refusals, AdoptOPI: c.BBS.AdoptOPI, Logger: a.logger,
 				}),
@@ -73,6 +74,12 @@ type acceptFirst struct{ *k8s.LRPs }
 
 // Desire implements bbs.LRPs.
 func (a acceptFirst) Desire(ctx context.Context, lrp opi.LRP) error { return a.Accept(ctx, lrp) }
+
+// acceptTasks does for tasks what acceptFirst does for LRPs.
+type acceptTasks struct{ *tasks.Tasks }
+
+// Desire implements bbs.Tasks.
+func (a acceptTasks) Desire(ctx context.Context, task opi.Task) error { return a.Accept(ctx, task) }
 
 // listenBBS opens the door's listener; none while the door is off.
 func listenBBS(config BBS, api door, requests *requestMetrics, logger lager.Logger) ([]listeningDoor, error) {

@@ -113,7 +113,7 @@ func newBuilds(config Configuration, jobs job.Dependencies, images assembledImag
 		Configs:         imageConfigs{users},
 	}
 	if !apps.UserNamespaces {
-		options.Users = imageUsers{users}
+		options.Users = buildImageUsers{imageUsers{registry: users}}
 	}
 	if mounted != nil {
 		options.Buildpacks = buildpackImages{images: mounted, pullAddress: config.Registry.PullAddress}

@@ -54,6 +54,10 @@ func (c Configuration) tasksFeature() feature {
 			})
 			a.tasks, a.deciders[keys.SourceTypeTask] = made, made
 			a.leading = append(a.leading, made.Sweep)
+			if c.assembles() {
+				awaited := tasks.NewAwaitedImages(tasks.AwaitedImagesOptions{Tasks: made, Images: a.assembled, Events: a.recorder})
+				a.leading = append(a.leading, awaited.Run)
+			}
 			return nil
 		},
 	}

@@ -392,3 +392,14 @@ func TestFilesAndAuthoritiesOfABuild(t *testing.T) {
 	_, err = settings.Render(build, testImages(), testCredentials())
 	g.Expect(err).To(MatchError(ContainSubstring("files: their contents have")))
 }
+
+// What the builder's flag allows is in the configuration of fetch alone.
+func TestServersWithAnyCertificate(t *testing.T) {
+	g := NewWithT(t)
+	build := testBuild()
+	build.Source.SkipCertVerify = true
+	objects, err := testSettings().Render(build, testImages(), testCredentials())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(objects.Secrets[0].Data[fetchFile])).To(ContainSubstring(`"skipCertVerify":true`))
+	g.Expect(string(objects.Secrets[0].Data[pushFile])).NotTo(ContainSubstring("skipCertVerify"))
+}

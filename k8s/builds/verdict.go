@@ -88,7 +88,7 @@ func (s Settings) interruption(end job.End, build *batchv1.Job) *stager.Failure 
 		if seconds := build.Spec.Template.Spec.ActiveDeadlineSeconds; seconds != nil {
 			deadline = time.Duration(*seconds) * time.Second
 		}
-		return stager.Failed(reason, opi.StagingTimeExpired, "Staging took longer than %s and was stopped", job.InWords(deadline))
+		return stager.Failed(reason, opi.StagingTimeExpired, "Staging took longer than %s and was stopped: exceeded %s timeout", job.InWords(deadline), deadline) // Diego's words at the end
 	case job.OutOfDisk:
 		return stager.Failed(reason, opi.StagingError, "Staging ran out of disk: limit %dM. Give the app more disk, or make its build leave less behind", end.DiskMiB)
 	case job.NodeRefused:

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
+	"github.com/irene-cf/irene/k8s/imagewait"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/reconcile"
@@ -33,17 +34,8 @@ type ImageAssembly interface {
 	Assemble(ctx context.Context, lrp opi.LRP) (render.AppImage, error)
 }
 
-const (
-	// awaitFirst is the pause after a failed attempt at an awaited image; it doubles up to
-	// awaitMost.
-	awaitFirst = 5 * time.Second
-	awaitMost  = 5 * time.Minute
-	// awaitRefusedMost bounds the pauses after refusals: the droplet itself is at fault, and
-	// only another upload of it would help.
-	awaitRefusedMost = 30 * time.Minute
-	// awaitOngoing is the pause before the result of work that goes on is asked for again.
-	awaitOngoing = time.Second
-)
+// awaitPauses bound the pauses between attempts at an awaited image.
+var awaitPauses = imagewait.Pauses{Unavailable: 5 * time.Minute, Refused: 30 * time.Minute}
 
 // AwaitedImages starts the instances of LRPs that were accepted before their images were in
 // the registry ([keys.AwaitedImage]): it has the image put there, and then sets replicas,
@@ -197,7 +189,7 @@ func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedImage) (rec
 
 // note writes down why there is no image, and returns the time until the next attempt.
 func (a *AwaitedImages) note(ctx context.Context, set *appsv1.StatefulSet, cause error) (again time.Duration, err error) {
-	outcome := outcomeOf(cause)
+	outcome := imagewait.Outcome(cause)
 	a.metrics.attempts.WithLabelValues(outcome).Inc()
 	var held view.LRP
 	isNew := false
@@ -206,8 +198,8 @@ func (a *AwaitedImages) note(ctx context.Context, set *appsv1.StatefulSet, cause
 		if held.Awaited == nil {
 			return nil, nil
 		}
-		var noted view.AwaitedImage
-		noted, again = after(*held.Awaited, cause, a.options.Clock.Now().UTC())
+		noted := *held.Awaited
+		noted.State, again = noted.Failed(cause, a.options.Clock.Now().UTC(), awaitPauses)
 		if noted == *held.Awaited {
 			return nil, nil
 		}
@@ -218,55 +210,14 @@ func (a *AwaitedImages) note(ctx context.Context, set *appsv1.StatefulSet, cause
 		}
 		return &live.Patch{Metadata: live.Metadata{Annotations: map[string]*string{keys.AwaitedImage: &annotation}}}, nil
 	})
-	if err == nil && isNew && outcome != imageOngoing {
-		text := faultText(cause)
+	if err == nil && isNew && outcome != imagewait.Ongoing {
+		text := imagewait.Fault(cause)
 		a.options.Events.Event(live.Reference(held), corev1.EventTypeWarning, "ImageMissing", text)
 		a.logger.Info("image-missing", lager.Data{
-			"process_guid": held.ProcessGUID(), "statefulset": held.Name, "lasting": outcome == imageRefused, "reason": cause.Error(),
+			"process_guid": held.ProcessGUID(), "statefulset": held.Name, "lasting": outcome == imagewait.Refused, "reason": cause.Error(),
 		})
 	}
 	return again, err
-}
-
-// after returns what is known of an awaited image once an attempt has failed, and the pause
-// before the next one. Work that goes on counts as no attempt. It takes no write either where a
-// reason is noted already that does not last: of thousands of LRPs each would be written for
-// each stage of the work.
-func after(awaited view.AwaitedImage, cause error, now time.Time) (view.AwaitedImage, time.Duration) {
-	outcome, text := outcomeOf(cause), faultText(cause)
-	lasting := outcome == imageRefused
-	if outcome == imageOngoing && awaited.Fault != "" && !awaited.Lasting {
-		return awaited, awaitOngoing
-	}
-	if awaited.Fault != text || awaited.Lasting != lasting {
-		awaited.Fault, awaited.Lasting, awaited.Since = text, lasting, now.Truncate(time.Second)
-	}
-	if outcome == imageOngoing {
-		return awaited, awaitOngoing
-	}
-	most := awaitMost
-	if lasting {
-		most = awaitRefusedMost
-	}
-	pause := doubled(awaitFirst, awaited.Attempts, most)
-	awaited.Attempts++
-	awaited.Next = now.Add(pause)
-	return awaited, pause
-}
-
-func outcomeOf(cause error) string {
-	switch {
-	case errors.Is(cause, opi.ErrRefused):
-		return imageRefused
-	case errors.Is(cause, context.DeadlineExceeded):
-		return imageOngoing
-	}
-	return imageUnavailable
-}
-
-// faultText explains to users why there is no image.
-func faultText(cause error) string {
-	return opi.PlainText(cmp.Or(opi.Message(cause), "the platform can't get the app's image ready at present; it goes on trying"), maxEventMessage)
 }
 
 // startInstances lets the LRP run. An update may have changed the number of instances, or
@@ -301,7 +252,7 @@ func (a *AwaitedImages) startInstances(ctx context.Context, i *awaitedImage) (re
 		return reconcile.Result{}, err
 	}
 	if started != nil {
-		a.metrics.attempts.WithLabelValues(assembledImage).Inc()
+		a.metrics.attempts.WithLabelValues(imagewait.Assembled).Inc()
 		a.metrics.seconds.Observe(a.options.Clock.Since(started.Created).Seconds())
 		a.logger.Info("started", lager.Data{"process_guid": started.ProcessGUID(), "statefulset": started.Name, "instances": started.Awaited.Instances, "image": i.image})
 	}

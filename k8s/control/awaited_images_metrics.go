@@ -3,15 +3,8 @@ package control
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/irene-cf/irene/k8s/imagewait"
 	"github.com/irene-cf/irene/k8s/view"
-)
-
-// Outcomes of attempts at awaited images.
-const (
-	assembledImage   = "assembled"
-	imageOngoing     = "ongoing"
-	imageUnavailable = "unavailable"
-	imageRefused     = "refused"
 )
 
 type awaitedImageMetrics struct {
@@ -31,7 +24,7 @@ func newAwaitedImageMetrics(options AwaitedImagesOptions) awaitedImageMetrics {
 			Buckets: prometheus.ExponentialBuckets(0.5, 2, 12),
 		}),
 	}
-	for _, outcome := range []string{assembledImage, imageOngoing, imageUnavailable, imageRefused} {
+	for _, outcome := range []string{imagewait.Assembled, imagewait.Ongoing, imagewait.Unavailable, imagewait.Refused} {
 		m.attempts.WithLabelValues(outcome)
 	}
 	options.Registerer.MustRegister(m.attempts, m.seconds, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/irene-cf/irene/k8s/control"
+	"github.com/irene-cf/irene/k8s/imagewait"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/live"
 	"github.com/irene-cf/irene/k8s/render"
@@ -257,7 +258,7 @@ func TestAnLRPThatIsStoppedMeanwhile(t *testing.T) {
 // The annotation outlives releases.
 func TestStoredFormOfAwaitedImages(t *testing.T) {
 	g := NewWithT(t)
-	awaited := view.AwaitedImage{Instances: 2, Attempts: 1, Next: time.Unix(0, 0).UTC(), Fault: "x", Lasting: true, Since: time.Unix(0, 0).UTC()}
+	awaited := view.AwaitedImage{Instances: 2, State: imagewait.State{Attempts: 1, Next: time.Unix(0, 0).UTC(), Fault: "x", Lasting: true, Since: time.Unix(0, 0).UTC()}}
 	g.Expect(awaited.Encode()).To(Equal(`{"instances":2,"attempts":1,"next":"1970-01-01T00:00:00Z","fault":"x","lasting":true,"since":"1970-01-01T00:00:00Z"}`))
 	g.Expect(view.AwaitedImage{Instances: 0}.Encode()).To(Equal(`{"instances":0}`))
 }

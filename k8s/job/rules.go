@@ -6,6 +6,8 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/irene-cf/irene/k8s/keys"
 )
 
 // settling is how long the status of a Job and that of its pod may contradict each
@@ -103,14 +105,22 @@ func (r Rules) withoutPod(job *batchv1.Job, now time.Time) Verdict {
 	if isSuspended(job) {
 		return Verdict{} // by hand; whoever did it will go on, or delete it
 	}
-	since := job.CreationTimestamp.Time
-	if job.Status.StartTime != nil {
-		since = job.Status.StartTime.Time
-	}
-	if wait := r.Limits.SchedulingPatience - now.Sub(since); wait > 0 {
+	if wait := r.Limits.SchedulingPatience - now.Sub(podDue(job)); wait > 0 {
 		return Verdict{After: wait}
 	}
 	return ends(NoPod)
+}
+
+// podDue returns since when the Job's pod should be there. The start time of a Job that was
+// resumed a moment ago is not there yet.
+func podDue(job *batchv1.Job) time.Time {
+	if job.Status.StartTime != nil {
+		return job.Status.StartTime.Time
+	}
+	if resumed, err := time.Parse(time.RFC3339, job.Annotations[keys.ResumedAt]); err == nil {
+		return resumed
+	}
+	return job.CreationTimestamp.Time
 }
 
 // underWay judges a pod that has not ended by itself: one that is being deleted, waits

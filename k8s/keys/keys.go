@@ -69,6 +69,10 @@ const (
 	// AwaitedImage is on an LRP that was accepted before its image was in the registry: a JSON
 	// object with the desired instances (package view). The StatefulSet has no replicas until
 	// the image is there; one write then sets them and removes the annotation.
+	//
+	// It is also on the Job of a task that was accepted in this way, as an annotation (package
+	// tasks) and as a label. The Job is suspended until the image is there; one write then
+	// resumes it and removes both.
 	AwaitedImage = "irene.cloudfoundry.org/awaiting-image"
 	// Stack is the name of the stack that a buildpack app runs on; the label
 	// RootFSVersion has its revision.

@@ -14,6 +14,9 @@ const (
 	// OutcomeAnswer is an annotation: the status code of Cloud Controller's definite
 	// answer to the outcome and when it came (RFC 3339), with a space between.
 	OutcomeAnswer = "irene.cloudfoundry.org/outcome-answer"
+	// ResumedAt is an annotation of a Job that was accepted before its image was in the
+	// registry: when the Job was resumed (RFC 3339). Its pod is due from then on.
+	ResumedAt = "irene.cloudfoundry.org/resumed-at"
 	// CallbackKey is the key in the Secret of the Job's name that holds the URL to
 	// report to, which may carry a password.
 	CallbackKey = "callback"

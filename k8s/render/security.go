@@ -25,10 +25,10 @@ func (s Settings) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodS
 		context = VcapSecurity()
 	case s.UserNamespaces:
 		hostUsers = ptr.To(false)
+		context.RunAsUser, context.RunAsGroup = user.UID, user.GID
 	default:
 		context.RunAsNonRoot = ptr.To(true)
-		context.RunAsUser = user.UID
-		context.RunAsGroup = user.GID
+		context.RunAsUser, context.RunAsGroup = user.UID, user.GID
 	}
 	if uid := requestedUID(lrp); uid != nil {
 		context.RunAsUser = uid
@@ -36,14 +36,24 @@ func (s Settings) podSecurity(lrp opi.LRP, user ImageUser) (context *corev1.PodS
 	return context, hostUsers
 }
 
-// requestedUID returns the user that the request asks for by number. For one that it names,
-// the image's own user stands: callers send that one's name.
+// requestedUID returns the user that the request asks for by number.
 func requestedUID(lrp opi.LRP) *int64 {
 	uid, err := strconv.ParseInt(lrp.MainProcess().User, 10, 32)
 	if lrp.Droplet != nil || err != nil || uid < 0 {
 		return nil
 	}
 	return &uid
+}
+
+// UserByName returns the user of a docker image that the request asks for and that has to be looked
+// up in the image: by name, or with a group. It is empty for any other request, and for root:
+// callers send that if they don't know the image's own user, which then stands.
+func UserByName(lrp opi.LRP) string {
+	user := lrp.MainProcess().User
+	if lrp.RootFS.Image == nil || user == "root" || requestedUID(lrp) != nil {
+		return ""
+	}
+	return user
 }
 
 // ContainerSecurity returns what every container needs under the restricted Pod Security

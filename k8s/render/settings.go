@@ -54,11 +54,16 @@ type RegistrySettings struct {
 // DropletImage returns the name of the image of an LRP's droplet on a revision of its stack,
 // as kubelet pulls it.
 func (r RegistrySettings) DropletImage(lrp opi.LRP, revision string) string {
-	tag := lrp.Droplet.Checksum.Value
-	if revision != "" {
-		tag += "-" + revision
+	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+lrp.Droplet.ImageRepository(lrp.App.GUID), "/") + ":" + DropletTag(*lrp.Droplet, revision)
+}
+
+// DropletTag returns the tag of a droplet's image: the checksum and what distinguishes the
+// images of one droplet, "" if there is only one.
+func DropletTag(droplet opi.Droplet, revision string) string {
+	if revision == "" {
+		return droplet.Checksum.Value
 	}
-	return r.PullAddress + "/" + strings.Trim(r.Prefix+"/"+lrp.Droplet.ImageRepository(lrp.App.GUID), "/") + ":" + tag
+	return droplet.Checksum.Value + "-" + revision
 }
 
 // Check returns an error, which joins one [opi.FieldError] for each fault, for an LRP with

@@ -24,6 +24,9 @@ type Images interface {
 	// *opi.FieldError where there can't be one, and wrap opi.ErrUnavailable where it may
 	// succeed later.
 	ResolveTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, error)
+	// FindTaskImage does what ResolveTaskImage does within a few seconds, and reports whether
+	// the image of the task's droplet is yet to be put into the registry.
+	FindTaskImage(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error)
 }
 
 // Options of [New].
@@ -58,28 +61,46 @@ func New(o Options) *Tasks {
 // some seconds, since Cloud Controller sends a request once. Errors wrap opi.ErrUnavailable,
 // opi.ErrRefused, opi.ErrExists (see [opi.Task.Request]) or are *opi.FieldError.
 func (t *Tasks) Desire(ctx context.Context, task opi.Task) error {
-	written, err := t.jobs.Desire(ctx, task.GUID, task.Request, func(ctx context.Context) (job.Objects, error) {
-		image, err := t.image(ctx, task)
-		if err != nil {
+	return t.desire(ctx, task, func(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error) {
+		err = job.Patiently(ctx, func(ctx context.Context) (err error) {
+			image, err = t.options.Images.ResolveTaskImage(ctx, task)
+			return err
+		})
+		return image, false, err
+	})
+}
+
+// Accept does what Desire does, but waits for no image: the Job of a task whose image is not in
+// the registry is suspended until [AwaitedImages] has put it there. The task is listed and can be
+// canceled meanwhile.
+func (t *Tasks) Accept(ctx context.Context, task opi.Task) error {
+	return t.desire(ctx, task, t.options.Images.FindTaskImage)
+}
+
+// resolver returns what must be known of a task's image, and whether the image is yet to be put
+// into the registry.
+type resolver func(context.Context, opi.Task) (image render.ResolvedImage, awaited bool, err error)
+
+func (t *Tasks) desire(ctx context.Context, task opi.Task, resolve resolver) error {
+	awaited := false
+	written, err := t.jobs.Desire(ctx, task.GUID, task.Request, func(ctx context.Context) (objects job.Objects, err error) {
+		var image render.ResolvedImage
+		if image, awaited, err = resolve(ctx, task); err != nil {
 			return job.Objects{}, err
 		}
-		return t.options.Settings.Render(task, image)
+		objects, err = t.options.Settings.Render(task, image)
+		if err == nil && awaited {
+			err = t.options.Settings.awaitImage(objects, task)
+		}
+		return objects, err
 	})
 	if err != nil {
 		return fmt.Errorf("desire task %s: %w", task.GUID, err)
 	}
 	if written {
-		t.logger.Info("desired", lager.Data{"task_guid": task.GUID, "job": t.jobs.Name(task.GUID), "app_guid": task.App.GUID})
+		t.logger.Info("desired", lager.Data{"task_guid": task.GUID, "job": t.jobs.Name(task.GUID), "app_guid": task.App.GUID, "awaits_image": awaited})
 	}
 	return nil
-}
-
-func (t *Tasks) image(ctx context.Context, task opi.Task) (image render.ResolvedImage, err error) {
-	err = job.Patiently(ctx, func(ctx context.Context) (err error) {
-		image, err = t.options.Images.ResolveTaskImage(ctx, task)
-		return err
-	})
-	return image, err
 }
 
 // Get finds out whether a task is listed. The error wraps opi.ErrNotFound if it isn't.

@@ -25,6 +25,8 @@ import (
 type images struct {
 	errs  []error
 	asked int
+	// awaited reports that the registry has none.
+	awaited bool
 }
 
 func (i *images) ResolveTaskImage(context.Context, opi.Task) (render.ResolvedImage, error) {
@@ -33,6 +35,12 @@ func (i *images) ResolveTaskImage(context.Context, opi.Task) (render.ResolvedIma
 		return render.ResolvedImage{}, i.errs[i.asked-1]
 	}
 	return assembled(), nil
+}
+
+// FindTaskImage implements Images.
+func (i *images) FindTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, bool, error) {
+	image, err := i.ResolveTaskImage(ctx, task)
+	return image, i.awaited, err
 }
 
 func (w world) objects(t *testing.T) (jobs []batchv1.Job, secrets []corev1.Secret) {

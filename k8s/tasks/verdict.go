@@ -18,8 +18,8 @@ type stop struct {
 	At time.Time `json:"at"`
 }
 
-// ended returns the outcome of a task that came to an end by itself or was canceled; nil for
-// any other.
+// ended returns the outcome of a task that came to an end by itself, was canceled, or waits for
+// an image that can't be made; nil for any other.
 //
 // A task that came to an end before it was stopped from outside has ended so, whatever
 // happened after. Then counts what its user decided.
@@ -40,7 +40,7 @@ func ended(task *batchv1.Job, pods []job.Pod) *opi.Outcome {
 		// Diego's words, which people's tools look for.
 		return opi.TaskFailed(guid, "canceled", "task was cancelled")
 	}
-	return nil
+	return whyNoImage(task)
 }
 
 // byItself lets the exit status decide whether the task succeeded, and takes from kubelet's

@@ -3,10 +3,10 @@ package view
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/irene-cf/irene/k8s/imagewait"
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -16,16 +16,8 @@ import (
 type AwaitedImage struct {
 	// Instances is how many instances are desired.
 	Instances int `json:"instances"`
-	// Attempts is how often making the image has failed.
-	Attempts int `json:"attempts,omitempty"`
-	// Next is when it is tried again; zero means at once.
-	Next time.Time `json:"next,omitzero"`
-	// Fault explains to users why the last attempt failed; empty if none has.
-	Fault string `json:"fault,omitempty"`
-	// Lasting reports that the fault is the droplet's own: it does not pass by itself.
-	Lasting bool `json:"lasting,omitempty"`
-	// Since is when the fault first occurred.
-	Since time.Time `json:"since,omitzero"`
+	// State counts the attempts at the image.
+	imagewait.State
 }
 
 // Encode returns the annotation's text.

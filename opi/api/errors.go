@@ -152,11 +152,7 @@ func rename(n opi.FieldNames, err error) error {
 	if len(fields) == 0 {
 		return err
 	}
-	renamed := make([]error, 0, len(fields))
-	for _, field := range fields {
-		renamed = append(renamed, &opi.FieldError{Field: n.Translate(field.Field), Reason: field.Reason})
-	}
-	return errors.Join(renamed...)
+	return n.Rename(fields)
 }
 
 // wireNames are the fields of requests about LRPs.

@@ -44,10 +44,10 @@
 //
 // Not yet as on Diego:
 //
-//   - A task whose image is not assembled within the patience is answered with status 503. It is
-//     not accepted before its image is there, as LRPs are.
-//   - Of a build, [opi.Build.EgressRules], MetricTags and OrganizationalUnits, the limits of
-//     processes and of the log rate, and [opi.Source.SkipCertVerify] have no effect.
+//   - A task that is to run as a user of its docker image by name is answered with status 503 if
+//     the image's registry does not answer.
+//   - Of a build and of a task, EgressRules, MetricTags and OrganizationalUnits, and the limits of
+//     processes and of the log rate, have no effect.
 //   - A task's definition in answers has the root file system, the log guid and the annotation
 //     alone: the rest is secret or read by no caller.
 //

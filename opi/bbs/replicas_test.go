@@ -33,6 +33,12 @@ func (readyImages) ResolveTaskImage(context.Context, opi.Task) (render.ResolvedI
 	return render.ResolvedImage{AppImage: render.AppImage{Revision: "4f1a9c07", Stack: "cflinuxfs4"}}, nil
 }
 
+// FindTaskImage implements tasks.Images.
+func (r readyImages) FindTaskImage(ctx context.Context, task opi.Task) (render.ResolvedImage, bool, error) {
+	image, err := r.ResolveTaskImage(ctx, task)
+	return image, false, err
+}
+
 // newReplica is a door of a process with tasks in Kubernetes.
 func newReplica(client *fake.Clientset, clock *clocktesting.FakePassiveClock) *door {
 	made := tasks.New(tasks.Options{

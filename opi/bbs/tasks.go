@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"code.cloudfoundry.org/bbs/models"
 	"code.cloudfoundry.org/lager/v3"
@@ -102,23 +104,17 @@ func (h *taskRoutes) logOdd(request *models.DesireTaskRequest, odd error) {
 	}
 }
 
+// guidName is the name of the guid in requests about tasks; in those about LRPs it has another.
+var guidName = opi.FieldNames{{regexp.MustCompile(`^guid$`), "task_guid"}}
+
 // nameTaskGUID gives the field of the guid the name that it has in requests about tasks. Other
 // errors stay as they are.
 func nameTaskGUID(err error) error {
-	var errs []error
-	renamed := false
-	for _, field := range opi.FieldErrors(err) {
-		if field.Field == "guid" {
-			renamed = true
-			errs = append(errs, opi.Invalid("task_guid", "%s", field.Reason))
-			continue
-		}
-		errs = append(errs, field)
-	}
-	if !renamed {
+	fields := opi.FieldErrors(err)
+	if !slices.ContainsFunc(fields, func(field *opi.FieldError) bool { return field.Field == "guid" }) {
 		return err
 	}
-	return errors.Join(errs...)
+	return guidName.Rename(fields)
 }
 
 // get answers with a task that is listed. Cloud Controller fails a task that is neither.

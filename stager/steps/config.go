@@ -27,6 +27,8 @@ type FetchConfig struct {
 	// build container gets in another way, such as an image volume, are left out.
 	// Keys are those of StepKeys.
 	Buildpacks []opi.Buildpack `json:"buildpacks,omitempty"`
+	// SkipCertVerify accepts any certificate of servers that custom buildpacks are fetched from.
+	SkipCertVerify bool `json:"skipCertVerify,omitempty"`
 	// CacheURL is where the last build's cache is; empty when there is none.
 	CacheURL string `json:"cacheURL,omitempty"`
 	// CacheChecksum is zero when it is not known.

@@ -158,7 +158,7 @@ func (f *fetcher) buildpack(ctx context.Context, buildpack opi.Buildpack) error 
 	if isRepository(buildpack) {
 		size, err = f.repository(ctx, buildpack, folder)
 	} else {
-		size, err = f.archive(ctx, download(buildpack), folder)
+		size, err = f.archive(ctx, f.download(buildpack), folder)
 	}
 	if err != nil {
 		return err
@@ -207,12 +207,14 @@ func (f *fetcher) done(name string, began time.Time, size int64) {
 }
 
 // download says how to get a buildpack's archive.
-func download(buildpack opi.Buildpack) transfer.Download {
+func (f *fetcher) download(buildpack opi.Buildpack) transfer.Download {
 	return transfer.Download{
 		What:     "buildpack " + displayName(buildpack),
 		URL:      buildpack.URL,
 		Trusted:  !steps.IsCustom(buildpack),
 		Checksum: buildpack.Checksum,
+
+		AnyCertificate: f.config.SkipCertVerify && steps.IsCustom(buildpack),
 	}
 }
 

@@ -142,6 +142,21 @@ func TestAUserGetsNothingWithOurCertificate(t *testing.T) {
 	g.Expect(f.folder + "/buildpacks/secret").NotTo(BeAnExistingFile())
 }
 
+// Builds may be allowed to fetch custom buildpacks from servers with any certificate.
+func TestCustomBuildpacksFromAnyServer(t *testing.T) {
+	g := NewWithT(t)
+	p := steptest.NewPlatform(t)
+	app := blobstore(t, p, map[string][]byte{"/app": zipOf(t, nil)})
+	stranger := blobstore(t, steptest.NewPlatform(t), map[string][]byte{"/buildpack.zip": zipOf(t, map[string]string{"bin/detect": "x"})}) + "/buildpack.zip"
+	config := steps.FetchConfig{AppURL: app + "/app", Buildpacks: []opi.Buildpack{{Name: "custom", Key: stranger, URL: stranger}}, TLS: p.Files()}
+	_, err := run(t, config)
+	g.Expect(err).To(MatchError(ContainSubstring("certificate")))
+	config.SkipCertVerify = true
+	f, err := run(t, config)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(f.text(t, steps.BuildpackPath(stranger), "bin/detect")).To(Equal("x"))
+}
+
 func TestWhatCannotBeFetched(t *testing.T) {
 	p := steptest.NewPlatform(t)
 	good := zipOf(t, map[string]string{"f": "x"})

@@ -52,10 +52,11 @@ func (f *fetcher) repository(ctx context.Context, buildpack opi.Buildpack, folde
 		defer cancel()
 		var err error
 		size, err = gitclone.Clone(ctx, gitclone.Repository{
-			URL:         buildpack.URL,
-			Authorities: f.authorities,
-			Bytes:       f.limits.UnpackedBytes,
-			Entries:     f.limits.Entries,
+			URL:            buildpack.URL,
+			Authorities:    f.authorities,
+			AnyCertificate: f.config.SkipCertVerify && steps.IsCustom(buildpack),
+			Bytes:          f.limits.UnpackedBytes,
+			Entries:        f.limits.Entries,
 		}, f.path(folder))
 		return err
 	}, func(err error) bool {
@@ -72,7 +73,7 @@ func (f *fetcher) repository(ctx context.Context, buildpack opi.Buildpack, folde
 		if err := emptyFolder(f.path(folder)); err != nil {
 			return 0, err
 		}
-		if size, err := f.archive(ctx, download(buildpack), folder); err == nil {
+		if size, err := f.archive(ctx, f.download(buildpack), folder); err == nil {
 			return size, nil
 		}
 	case errors.Is(err, context.DeadlineExceeded):

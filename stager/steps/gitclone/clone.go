@@ -30,6 +30,8 @@ type Repository struct {
 	URL string
 	// Authorities are certificates in PEM that are trusted beside the system's.
 	Authorities []byte
+	// AnyCertificate accepts any certificate of the server.
+	AnyCertificate bool
 	// Bytes and Entries bound what is written, and what is checked out.
 	Bytes   int64
 	Entries int
@@ -60,7 +62,7 @@ func Clone(ctx context.Context, repository Repository, folder string) (int64, er
 	}
 	reference := u.Fragment
 	u.Fragment, u.RawFragment = "", ""
-	c := &cloner{origin: *u, authorities: repository.Authorities, quota: &quota{}, entries: int64(repository.Entries)}
+	c := &cloner{origin: *u, authorities: repository.Authorities, anyCertificate: repository.AnyCertificate, quota: &quota{}, entries: int64(repository.Entries)}
 	c.origin.User = nil
 	c.quota.bytes.Store(repository.Bytes)
 	c.quota.entries.Store(int64(repository.Entries) + ownFiles)
@@ -75,10 +77,11 @@ func Clone(ctx context.Context, repository Repository, folder string) (int64, er
 
 type cloner struct {
 	// origin is the first repository's URL without credentials.
-	origin      url.URL
-	auth        *githttp.BasicAuth
-	authorities []byte
-	quota       *quota
+	origin         url.URL
+	auth           *githttp.BasicAuth
+	authorities    []byte
+	anyCertificate bool
+	quota          *quota
 	// entries is how many may still be checked out.
 	entries int64
 }
@@ -139,7 +142,7 @@ func (c *cloner) clone(ctx context.Context, fs billy.Filesystem, u *url.URL, fin
 
 // find looks up what a URL's fragment names.
 func (c *cloner) find(ctx context.Context, remote *git.Remote, name string) (wanted, error) {
-	references, err := remote.ListContext(ctx, &git.ListOptions{Auth: c.authFor(&c.origin), CABundle: c.authorities})
+	references, err := remote.ListContext(ctx, &git.ListOptions{Auth: c.authFor(&c.origin), CABundle: c.authorities, InsecureSkipTLS: c.anyCertificate})
 	if err != nil {
 		return wanted{}, err
 	}
@@ -171,7 +174,7 @@ func (c *cloner) find(ctx context.Context, remote *git.Remote, name string) (wan
 
 // fetch gets a commit: alone if the server can do that, else with all branches.
 func (c *cloner) fetch(ctx context.Context, remote *git.Remote, u *url.URL, what wanted) error {
-	options := git.FetchOptions{RemoteName: remoteName, Auth: c.authFor(u), CABundle: c.authorities, Depth: 1, Tags: git.NoTags}
+	options := git.FetchOptions{RemoteName: remoteName, Auth: c.authFor(u), CABundle: c.authorities, InsecureSkipTLS: c.anyCertificate, Depth: 1, Tags: git.NoTags}
 	local := "refs/irene/wanted"
 	if what.branch != "" {
 		local = plumbing.NewRemoteReferenceName(remoteName, what.branch.Short()).String()

@@ -53,10 +53,12 @@ func UsualPatience() Patience {
 // Client moves files.
 type Client struct {
 	// mutual presents the client certificate; nil without one.
-	mutual   http.RoundTripper
-	plain    http.RoundTripper
-	patience Patience
-	log      *steps.UserLog
+	mutual http.RoundTripper
+	plain  http.RoundTripper
+	// unverified accepts any certificate, and presents none.
+	unverified http.RoundTripper
+	patience   Patience
+	log        *steps.UserLog
 }
 
 // peer names the servers in metrics, which no user of this package has.
@@ -81,7 +83,13 @@ func NewClient(files steps.TLSFiles, rules *outbound.Rules, patience Patience, l
 	if err != nil {
 		return nil, fmt.Errorf("load %w", err)
 	}
-	client := &Client{plain: plain, patience: patience, log: log}
+	anyServer := options
+	anyServer.AnyCertificate = true
+	unverified, err := platform.New(anyServer)
+	if err != nil {
+		return nil, fmt.Errorf("load %w", err)
+	}
+	client := &Client{plain: plain, unverified: unverified, patience: patience, log: log}
 	if files.Certificate != "" {
 		options.Files.Certificate, options.Files.Key = files.Certificate, files.Key
 		if client.mutual, err = platform.New(options); err != nil {
@@ -102,7 +110,7 @@ func (c *Client) presenting(u *url.URL) http.RoundTripper {
 
 // Close closes idle connections.
 func (c *Client) Close() {
-	for _, transport := range []http.RoundTripper{c.plain, c.mutual} {
+	for _, transport := range []http.RoundTripper{c.plain, c.unverified, c.mutual} {
 		if transport != nil {
 			(&http.Client{Transport: transport}).CloseIdleConnections()
 		}

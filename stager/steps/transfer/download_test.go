@@ -243,6 +243,26 @@ func TestUnknownServersAreNotTrusted(t *testing.T) {
 	g.Expect(requests.Load()).To(BeZero())
 }
 
+// A user's server may have any certificate where the platform allows that; it gets none of ours.
+func TestAnyCertificate(t *testing.T) {
+	g := NewWithT(t)
+	p := steptest.NewPlatform(t)
+	stranger := steptest.NewPlatform(t).Serve(t, tls.RequestClientCert, func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) > 0 {
+			t.Error("our certificate was presented")
+		}
+		_, _ = w.Write([]byte("content"))
+	})
+	redirecting := steptest.NewPlatform(t).Serve(t, tls.RequestClientCert, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, stranger.URL, http.StatusFound)
+	})
+	for _, url := range []string{stranger.URL, redirecting.URL} {
+		g.Expect(download(t, client(t, p.Files(), hasty()), Download{URL: url, AnyCertificate: true})).To(Equal("content"))
+	}
+	_, err := download(t, client(t, p.Files(), hasty()), Download{URL: stranger.URL, AnyCertificate: true, Trusted: true})
+	g.Expect(err).To(MatchError(ContainSubstring("the server's certificate is not to be trusted")), "the platform's own servers are checked")
+}
+
 func TestRedirectsTakeNoCredentialsElsewhere(t *testing.T) {
 	g := NewWithT(t)
 	p := steptest.NewPlatform(t)

@@ -28,7 +28,7 @@ import (
 )
 
 // diego calls a BBS door. Routes of Diego's own client are called with it, by the program
-// fixtures/bbsclient; those that Cloud Controller alone calls are posted as it does.
+// fixtures/diegoclient; those that Cloud Controller alone calls are posted as it does.
 type diego struct{ url string }
 
 // routesOfClient are those that Diego's client calls.
@@ -120,7 +120,7 @@ func bbsDoor() map[string]any {
 	}}
 }
 
-// diegoClient is a running fixtures/bbsclient.
+// diegoClient is a running fixtures/diegoclient.
 type diegoClient struct{ *rpc.Client }
 
 // diegoClients are those of the present spec by the door's URL.
@@ -138,9 +138,9 @@ func (d diego) client() diegoClient {
 	if running, found := diegoClients.byURL[d.url]; found {
 		return running
 	}
-	binary := filepath.Join(binaries, "bbsclient")
+	binary := filepath.Join(binaries, "diegoclient")
 	_, err := os.Stat(binary)
-	Expect(err).NotTo(HaveOccurred(), "run: make bbsclient")
+	Expect(err).NotTo(HaveOccurred(), "run: make diegoclient")
 	arguments := []string{"--url", d.url}
 	if strings.HasPrefix(d.url, "https:") {
 		arguments = append(arguments, "--ca", bbsCertificates.authority, "--cert", bbsCertificates.clientCertificate, "--key", bbsCertificates.clientKey)

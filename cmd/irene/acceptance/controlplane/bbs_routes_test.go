@@ -56,11 +56,11 @@ func bbsExample(number string) []byte {
 
 // Guids and the stack in the examples.
 const (
-	exampleStack  = "cflinuxfs4"
-	exampleApp    = "1f1b1a52-8a0c-4f0e-9d41-5b6a0c2c0a01"
-	exampleWorker = "2e2b1a52-8a0c-4f0e-9d41-5b6a0c2c0a15"
-	exampleTask   = "a7000000-0000-4000-8000-000000000020"
-	exampleBuild  = "e1000000-0000-4000-8000-000000000018"
+	exampleStack    = "cflinuxfs4"
+	exampleApp      = "1f1b1a52-8a0c-4f0e-9d41-5b6a0c2c0a01"
+	exampleWorker   = "2e2b1a52-8a0c-4f0e-9d41-5b6a0c2c0a15"
+	exampleTaskGUID = "a7000000-0000-4000-8000-000000000020"
+	exampleBuild    = "e1000000-0000-4000-8000-000000000018"
 )
 
 // Answers to writes.
@@ -175,6 +175,7 @@ func stackProofs() []routeProof {
 	return []routeProof{
 		{"/v1/desired_lrp/desire.r2", []string{"02", "03"}, "empty message (example 48); the instances wait for the droplet", isEmpty},
 		{"/v1/tasks/desire.r2", []string{"20", "21", "22"}, "empty message (example 48)", isEmpty},
+		{"/v1/tasks/desire.r2", []string{"31"}, "empty message (example 48); the task waits for the droplet", isEmpty},
 		{"/v1/tasks/desire.r2", []string{"23"}, "`InvalidRequest`: CNB", isError(models.Error_InvalidRequest)},
 	}
 }
@@ -208,7 +209,7 @@ var _ = Describe("The routes of the BBS door", func() {
 			if number < "04" || number > "04" && number < "10" {
 				guid = cloudcontroller.NewGUID() // an app of its own
 			}
-			return bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(exampleApp), []byte(guid)), []byte(exampleTask), []byte(task))
+			return bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(exampleApp), []byte(guid)), []byte(exampleTaskGUID), []byte(task))
 		}
 		for _, proof := range lrpProofs(processGUID) {
 			prove(ctx, cc, []routeProof{proof}, change)
@@ -226,7 +227,7 @@ var _ = Describe("The routes of the BBS door", func() {
 		s := newStaging(ctx, map[string]any{"bbs": bbsDoor(), "stacks": map[string]any{"names": []string{exampleStack}}})
 		s.importStackAs(ctx, exampleStack)
 		prove(ctx, diego{s.irene.BBSURL}, stackProofs(), func(_ string, body []byte) []byte {
-			for _, guid := range []string{exampleApp, exampleWorker, exampleBuild} {
+			for _, guid := range []string{exampleApp, exampleWorker, exampleBuild, exampleTaskGUID} {
 				body = bytes.ReplaceAll(body, []byte(guid), []byte(cloudcontroller.NewGUID()))
 			}
 			return body

@@ -32,6 +32,8 @@ var _ = Describe("A task of the BBS door", func() {
 			request.TaskDefinition.RootFs = "docker://127.0.0.1:1/org/image"
 			request.TaskDefinition.MemoryMb = controlplane.HugeMemoryMiB
 			request.TaskDefinition.VolumeMounts = nil
+			// A user's name would have to be looked up in the image.
+			request.TaskDefinition.Action.RunAction.User = "1000"
 			return t, request
 		}
 		desire := func(request *models.DesireTaskRequest) *models.Error {
