@@ -17,24 +17,24 @@ var (
 	began  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	pauses = imagewait.Pauses{Unavailable: 30 * time.Second, Refused: time.Minute}
 
-	unavailable = fmt.Errorf("registry: %w", opi.ErrUnavailable)
-	refused     = opi.WithMessage(fmt.Errorf("droplet: %w", opi.ErrRefused), "the droplet is damaged")
-	ongoing     = opi.WithMessage(fmt.Errorf("%w: %w", opi.ErrUnavailable, context.DeadlineExceeded), "the image is not ready yet")
+	errUnavailable = fmt.Errorf("registry: %w", opi.ErrUnavailable)
+	errRefused     = opi.WithMessage(fmt.Errorf("droplet: %w", opi.ErrRefused), "the droplet is damaged")
+	errOngoing     = opi.WithMessage(fmt.Errorf("%w: %w", opi.ErrUnavailable, context.DeadlineExceeded), "the image is not ready yet")
 )
 
 func TestOutcome(t *testing.T) {
 	g := NewWithT(t)
 	for outcome, cause := range map[string]error{
-		imagewait.Unavailable: unavailable, imagewait.Refused: refused, imagewait.Ongoing: ongoing,
+		imagewait.Unavailable: errUnavailable, imagewait.Refused: errRefused, imagewait.Ongoing: errOngoing,
 	} {
 		g.Expect(imagewait.Outcome(cause)).To(Equal(outcome))
 	}
-	g.Expect(imagewait.Outcome(errors.Join(refused, context.DeadlineExceeded))).To(Equal(imagewait.Refused), "work that was refused has ended")
+	g.Expect(imagewait.Outcome(errors.Join(errRefused, context.DeadlineExceeded))).To(Equal(imagewait.Refused), "work that was refused has ended")
 }
 
 func TestPausesDoubleUpToTheLongest(t *testing.T) {
 	g := NewWithT(t)
-	for cause, longest := range map[error]time.Duration{unavailable: pauses.Unavailable, refused: pauses.Refused} {
+	for cause, longest := range map[error]time.Duration{errUnavailable: pauses.Unavailable, errRefused: pauses.Refused} {
 		var state imagewait.State
 		for attempt, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
 			var pause time.Duration
@@ -51,17 +51,17 @@ func TestPausesDoubleUpToTheLongest(t *testing.T) {
 
 func TestWorkThatGoesOnIsNoAttempt(t *testing.T) {
 	g := NewWithT(t)
-	state, pause := imagewait.State{}.Failed(ongoing, began, pauses)
+	state, pause := imagewait.State{}.Failed(errOngoing, began, pauses)
 	g.Expect(pause).To(Equal(time.Second))
 	g.Expect(state).To(Equal(imagewait.State{Fault: "the image is not ready yet", Since: began}))
 
-	failed, _ := state.Failed(unavailable, began.Add(time.Minute), pauses)
+	failed, _ := state.Failed(errUnavailable, began.Add(time.Minute), pauses)
 	g.Expect(failed.Since).To(Equal(began.Add(time.Minute)))
-	still, _ := failed.Failed(ongoing, began.Add(2*time.Minute), pauses)
+	still, _ := failed.Failed(errOngoing, began.Add(2*time.Minute), pauses)
 	g.Expect(still).To(Equal(failed), "a stage of the work is not worth a write")
 
-	lasting, _ := failed.Failed(refused, began.Add(2*time.Minute), pauses)
+	lasting, _ := failed.Failed(errRefused, began.Add(2*time.Minute), pauses)
 	g.Expect(lasting).To(And(HaveField("Lasting", true), HaveField("Fault", "the droplet is damaged")))
-	again, _ := lasting.Failed(ongoing, began.Add(3*time.Minute), pauses)
+	again, _ := lasting.Failed(errOngoing, began.Add(3*time.Minute), pauses)
 	g.Expect(again).To(And(HaveField("Lasting", false), HaveField("Attempts", 2), HaveField("Since", began.Add(3*time.Minute))))
 }
