@@ -24,7 +24,7 @@ const (
 	// Controller waits 60 s for an answer, of which the API server needs some.
 	DefaultAssemblyPatience = 20 * time.Second
 	// DefaultAssemblyTimeout bounds the work on one image, fetching its droplet
-	// included. Waiting for the work on other images does not count.
+	// included. It starts again when the work has waited for that on other images.
 	DefaultAssemblyTimeout = 15 * time.Minute
 	// DefaultParallelAssemblies bounds the images that are put together at a time.
 	DefaultParallelAssemblies = 16

@@ -25,8 +25,8 @@ type flight struct {
 	done   chan struct{}
 	result Assembled
 	err    error
-	// timer ends the work. It stands still while the work waits for other work, so that the last
-	// of many droplets has as much time as the first.
+	// timer ends the work. It is stopped while the work waits for other work and starts again
+	// after that, so that the last of many droplets has as much time as the first.
 	timer *time.Timer
 	// outcome is one of the metric's.
 	outcome string
@@ -38,8 +38,8 @@ type flight struct {
 
 func (f *flight) at(stage string) { f.stage.Store(&stage) }
 
-// waitFor does what waits for other work, during which the time of the flight stands still. It
-// does not wait longer than ctx.
+// waitFor calls wait, which waits for other work. The timer of the flight is stopped meanwhile,
+// and then starts again with the whole time.
 func (a *Assembler) waitFor(f *flight, wait func() error) error {
 	f.timer.Stop()
 	defer f.timer.Reset(a.options.Timeout)

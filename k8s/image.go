@@ -25,7 +25,7 @@ type AppImages interface {
 
 // ImageUsers finds out which user a docker image runs as, and whether it has a command.
 type ImageUsers interface {
-	// User returns a user that the image knows by name, or the image's own if name is empty.
+	// User returns the user with a name in the image, or the image's own if name is empty.
 	// The error wraps opi.ErrRefused if the image can't run as that user, and
 	// opi.ErrUnavailable if it may be found out later.
 	User(ctx context.Context, image opi.Image, name string) (render.ImageUser, error)
@@ -81,8 +81,8 @@ func (l *LRPs) findImage(ctx context.Context, lrp opi.LRP) (_ render.ResolvedIma
 	return render.ResolvedImage{AppImage: image}, !found, nil
 }
 
-// imageUser leaves an image that can't be asked about to kubelet, which refuses root and, since
-// it can't know whether they are root, names.
+// imageUser returns no user if the registry does not answer. Then kubelet decides: it refuses
+// root, and also names, since it can't find out whether they are root's.
 func (l *LRPs) imageUser(ctx context.Context, lrp opi.LRP) (render.ImageUser, error) {
 	name := render.UserByName(lrp)
 	if lrp.RootFS.Image == nil || l.users == nil || l.settings.UserNamespaces && name == "" {
@@ -110,15 +110,15 @@ func (l *LRPs) ResolveTaskImage(ctx context.Context, task opi.Task) (render.Reso
 }
 
 // FindTaskImage does for a task what Accept does first for an LRP: it reports whether a droplet's
-// image is yet to be put into the registry. A task that is to run as a user
-// by name is refused for the moment if the image's registry does not answer: the pod template of
-// its Job can't be changed later, and kubelet runs no user by name.
+// image is yet to be put into the registry. A task that is to run as a user by name is refused
+// for the moment if the image's registry does not answer: the pod template of its Job can't be
+// changed later, and kubelet runs no user by name.
 func (l *LRPs) FindTaskImage(ctx context.Context, task opi.Task) (image render.ResolvedImage, awaited bool, err error) {
 	lrp := render.TaskLRP(task)
 	image, awaited, err = l.findImage(ctx, lrp)
 	if name := render.UserByName(lrp); err == nil && name != "" && image.User.UID == nil && !l.settings.UserNamespaces {
 		return render.ResolvedImage{}, false, opi.WithMessage(fmt.Errorf("find out user %q of image %s: %w", name, lrp.RootFS.Image.Reference, opi.ErrUnavailable),
-			"the registry of the image could not be asked who its user is")
+			"the user of the image could not be looked up in its registry")
 	}
 	return image, awaited, err
 }

@@ -51,7 +51,7 @@ func TestDockerImageWithoutCommand(t *testing.T) {
 	}
 }
 
-// namedUsers knows one user by name.
+// namedUsers finds one user by name.
 type namedUsers map[string]int64
 
 func (u namedUsers) User(_ context.Context, _ opi.Image, name string) (render.ImageUser, error) {

@@ -22,8 +22,8 @@ const (
 
 // place turns the name of an archive's entry into a path below vcapHome, without
 // "." and doubled slashes; "" is vcapHome itself. Slashes in front are dropped, as tar does
-// when it unpacks. A reason says why a name can't be placed and completes the sentence
-// "The entry …".
+// when it unpacks. A reason explains why a name can't be placed and completes the
+// sentence "The entry …".
 func place(name string) (placed, reason string) {
 	switch {
 	case name == "":

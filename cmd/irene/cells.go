@@ -24,7 +24,7 @@ type cells struct {
 	stacks []string
 }
 
-// Cells returns the nodes whose kubelets report that they are ready, also those that are
+// Cells returns the nodes that are ready by the reports of their kubelets, also those that are
 // cordoned: their instances run on.
 func (c cells) Cells(context.Context) ([]opi.Cell, error) {
 	switch {

@@ -69,7 +69,7 @@ func (p Pods) validate(wrong *faults) {
 		entry := fmt.Sprintf("%s.host_aliases[%d]", key, i)
 		wrong.ip(entry+".ip", alias.IP)
 		if entries[alias.IP] {
-			wrong.add(entry+".ip", "%s stands in another entry, too; put all of its names into one", alias.IP)
+			wrong.add(entry+".ip", "%s is in another entry, too; put all of its names into one", alias.IP)
 		}
 		entries[alias.IP] = true
 		if len(alias.Hostnames) == 0 {

@@ -118,7 +118,7 @@ apps:
 			"  kubernetes.pods.host_aliases[0].hostnames: is required",
 			"  kubernetes.pods.host_aliases[0].ip: \"uaa\" is not an IP address",
 			"  kubernetes.pods.host_aliases[1].hostnames[0]: \"cloud_controller\" can't be used",
-			"  kubernetes.pods.host_aliases[2].ip: 192.0.2.1 stands in another entry, too",
+			"  kubernetes.pods.host_aliases[2].ip: 192.0.2.1 is in another entry, too",
 		}},
 		"the DNS of pods": {strings.Replace(required, "namespace: apps", `namespace: apps, pods: {
   dns: {policy: Host, nameservers: [192.0.2.1, 192.0.2.2, 192.0.2.3, bosh-dns]}}`, 1), []string{

@@ -114,7 +114,7 @@ func heldLRPs(appsView *view.View, door syncedDoor) (present, elsewhere map[stri
 type reason struct{ kubernetes, then string }
 
 // leftOut returns why doors don't list LRPs, by process guid: those of other doors or domains,
-// and those whose Secret is missing.
+// and those without their Secret.
 func leftOut(elsewhere map[string]held, appsView *view.View) map[string]reason {
 	left := map[string]reason{}
 	for guid, lrp := range elsewhere {

@@ -7,8 +7,9 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// syncedDoor is the front door whose list Cloud Controller's sync compares with its database:
-// GET /apps of the OPI door, or the scheduling infos of the domain cf-apps of the BBS door.
+// syncedDoor is the front door that Cloud Controller's sync calls. The sync compares with its
+// database what the door lists: GET /apps of the OPI door, or the scheduling infos of the
+// domain cf-apps of the BBS door.
 type syncedDoor struct {
 	door     opi.Door
 	adoptOPI bool

@@ -28,7 +28,7 @@ func checkArguments(args []string) ([]string, bool) {
 
 // check connects to all ports at once, at the container's own address, and returns 0 if each
 // took the connection within the timeout. Otherwise it writes one line about the first port
-// that did not, for whoever reads why an instance was restarted.
+// that did not, which explains why an instance was restarted.
 func check(args, environ []string, stderr io.Writer) int {
 	timeout, err := time.ParseDuration(args[0])
 	if err != nil {

@@ -81,6 +81,6 @@
 // # Concurrency
 //
 // The main goroutine alone signals and waits for processes, so a signal can't reach a
-// process that has already been reaped and whose number was given to another. Two
-// goroutines for each sidecar pass on its output. Nothing is polled.
+// process that got the number of one that was already reaped. Two goroutines for each
+// sidecar pass on its output. Nothing is polled.
 package main

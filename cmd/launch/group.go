@@ -35,8 +35,8 @@ type group struct {
 	relays sync.WaitGroup
 }
 
-func newGroup(processes []process) *group {
-	g := &group{firstEnded: func(string, int) {}}
+func newGroup(processes []process, firstEnded func(source string, status int)) *group {
+	g := &group{firstEnded: firstEnded}
 	for _, p := range processes {
 		g.members = append(g.members, &member{process: p})
 	}
@@ -77,7 +77,8 @@ func (g *group) startMember(m *member) error {
 	return nil
 }
 
-// relay returns a pipe whose lines go to a stream of launch's, with the source before each.
+// relay returns a pipe. Its lines are passed on to one of launch's streams, with the source
+// before each.
 func (g *group) relay(source string, to io.Writer) (*os.File, error) {
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -69,13 +69,12 @@ func (l launcher) run(received signals, args []string, environ []string) int {
 		return l.abort(err)
 	}
 	container := newContainer()
-	group := newGroup(processes)
+	group := newGroup(processes, l.noteEnd)
 	if err := group.start(); err != nil {
 		// As process 1, launch takes them along. Elsewhere no other process would end them.
 		_ = container.signal(syscall.SIGKILL)
 		return l.abort(err)
 	}
-	group.firstEnded = l.noteEnd
 	status, err := group.supervise(container, received, l.grace)
 	if err != nil {
 		return l.abort(err)

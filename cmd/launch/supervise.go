@@ -13,7 +13,7 @@ import (
 // grace bounds how long processes that the app left behind may take to end after
 // the SIGTERM that they get.
 type grace struct {
-	// afterStop is counted from the moment at which launch was told to stop. Members of a
+	// afterStop is counted from the moment at which launch got the signal to stop. Members of a
 	// group have the same time after the first of them has ended by itself.
 	afterStop time.Duration
 	// afterExit is counted from the app's end and holds when the app ended by

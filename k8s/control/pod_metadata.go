@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	// DefaultPodPatchesPerSecond is how many pods PodMetadata patches a second at most: after
-	// an upgrade, 10,000 pods take less than seven minutes. Whoever watches pods gets an event
-	// for each, and policy agents compute their rules again.
-	DefaultPodPatchesPerSecond = 25
+	// podPatchesPerSecond bounds how many pods PodMetadata patches a second: after
+	// an upgrade, 10,000 pods take less than seven minutes. Each patch is an event for all that
+	// watch pods, and policy agents compute their rules again.
+	podPatchesPerSecond = 25
 	// podPatchBurst lets the pods of a few LRPs be patched at once.
 	podPatchBurst = 50
 )
@@ -58,8 +58,7 @@ type PodMetadataOptions struct {
 	// View must not be running yet when PodMetadata is made.
 	View PodMetadataView
 	Pods coreclient.PodsGetter
-	// PatchesPerSecond bounds the patches of all pods together; DefaultPodPatchesPerSecond
-	// when 0.
+	// PatchesPerSecond bounds the patches of all pods together; 25 when 0.
 	PatchesPerSecond float32
 	// Workers bounds how many pods are patched at the same time; 4 when 0.
 	Workers int
@@ -91,7 +90,7 @@ type lackingPods struct {
 // NewPodMetadata subscribes to the view.
 func NewPodMetadata(options PodMetadataOptions) *PodMetadata {
 	options.Workers = cmp.Or(options.Workers, 4)
-	options.PatchesPerSecond = cmp.Or(options.PatchesPerSecond, DefaultPodPatchesPerSecond)
+	options.PatchesPerSecond = cmp.Or(options.PatchesPerSecond, podPatchesPerSecond)
 	p := &PodMetadata{
 		options: options,
 		logger:  options.Logger.Session("pod-metadata"),

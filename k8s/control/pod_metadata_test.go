@@ -33,8 +33,8 @@ import (
 	"github.com/irene-cf/irene/opi"
 )
 
-// labeling has an LRP of some instances, whose pods are those of an earlier release, and the
-// controller.
+// labeling has the controller and an LRP of some instances, with pods as an earlier release made
+// them.
 type labeling struct {
 	*view.View
 	client  *fake.Clientset

@@ -40,7 +40,7 @@ func Fault(cause error) string {
 const (
 	// first is the pause after a failed attempt; it doubles with each that follows.
 	first = 5 * time.Second
-	// ongoing is the pause before the result of work that goes on is asked for again.
+	// ongoing is the pause before the next call for the result of work that goes on.
 	ongoing = time.Second
 )
 

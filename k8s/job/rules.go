@@ -103,7 +103,7 @@ func finishedWithout(finished *batchv1.JobCondition, now time.Time) Verdict {
 // withoutPod waits for the pod to be made.
 func (r Rules) withoutPod(job *batchv1.Job, now time.Time) Verdict {
 	if isSuspended(job) {
-		return Verdict{} // by hand; whoever did it will go on, or delete it
+		return Verdict{} // until its image is there; or by hand, and then it is resumed or deleted by hand
 	}
 	if wait := r.Limits.SchedulingPatience - now.Sub(podDue(job)); wait > 0 {
 		return Verdict{After: wait}

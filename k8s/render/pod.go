@@ -37,7 +37,7 @@ type NameResolution struct {
 	HostAliases []corev1.HostAlias
 	// Policy is empty for Kubernetes' default, ClusterFirst.
 	Policy corev1.DNSPolicy
-	// Config is added to what the policy says; it may be nil.
+	// Config is added to what the policy sets; it may be nil.
 	Config *corev1.PodDNSConfig
 }
 

@@ -47,7 +47,7 @@ func requestedUID(lrp opi.LRP) *int64 {
 
 // UserByName returns the user of a docker image that the request asks for and that has to be looked
 // up in the image: by name, or with a group. It is empty for any other request, and for root:
-// callers send that if they don't know the image's own user, which then stands.
+// callers also send that for images of which they have no user, and then the image's own counts.
 func UserByName(lrp opi.LRP) string {
 	user := lrp.MainProcess().User
 	if lrp.RootFS.Image == nil || user == "root" || requestedUID(lrp) != nil {

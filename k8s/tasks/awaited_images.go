@@ -183,19 +183,19 @@ func (a *AwaitedImages) findTask(ctx context.Context, i *awaitedTask) (reconcile
 
 // assembleImage waits for the image. What went wrong is written down for users.
 func (a *AwaitedImages) assembleImage(ctx context.Context, i *awaitedTask) (reconcile.Result, error) {
+	droplet := i.state.Droplet // a copy: its URL must not get into the annotation
 	task := opi.Task{
 		GUID: i.job.Labels[keys.GUID], App: opi.Owner{GUID: i.job.Annotations[keys.ApplicationID]},
-		RootFS: opi.RootFS{Stack: i.state.Stack}, Droplet: &i.state.Droplet,
+		RootFS: opi.RootFS{Stack: i.state.Stack}, Droplet: &droplet,
 	}
 	secret, err := a.tasks.options.Client.CoreV1().Secrets(i.job.Namespace).Get(ctx, i.job.Name, metav1.GetOptions{})
 	switch {
 	case err == nil:
-		task.Droplet.URL = string(secret.Data[dropletURLKey])
+		droplet.URL = string(secret.Data[dropletURLKey])
 	case !apierrors.IsNotFound(err): // without it the droplet may come from elsewhere
 		return reconcile.Result{Last: true}, fmt.Errorf("read Secret: %w", apierror.Classify(err))
 	}
-	image, err := a.options.Images.AssembleAs(ctx, render.TaskLRP(task), render.DropletTag(*task.Droplet, i.job.Name))
-	task.Droplet.URL = ""
+	image, err := a.options.Images.AssembleAs(ctx, render.TaskLRP(task), render.DropletTag(droplet, i.job.Name))
 	if err == nil {
 		i.revision = image.Revision
 		return reconcile.Result{}, nil

@@ -37,8 +37,6 @@ type assembly struct {
 func (a *assembly) AssembleAs(_ context.Context, lrp opi.LRP, tag string) (render.AppImage, error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	droplet := *lrp.Droplet
-	lrp.Droplet = &droplet
 	a.asked, a.tags = append(a.asked, lrp), append(a.tags, tag)
 	return render.AppImage{Stack: "cflinuxfs4", Revision: "new"}, a.err
 }
@@ -122,7 +120,7 @@ func TestAcceptWaitsForNoImage(t *testing.T) {
 	g.Expect(jobtest.Callback(w.decided(t))).To(ContainSubstring("task was cancelled"))
 }
 
-// A task whose image is there looks as one that waited for it in the request.
+// A task with its image in the registry is made as Desire makes it.
 func TestAcceptWithTheImage(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld()

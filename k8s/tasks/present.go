@@ -40,7 +40,8 @@ func (t *Tasks) Door(ctx context.Context, guid string) (opi.Door, error) {
 	return job.Door(found), nil
 }
 
-// ListPresent returns the tasks whose guids List does for each of some doors, in order.
+// ListPresent returns the tasks of some doors. For one door, it returns those in List, in the
+// same order.
 func (t *Tasks) ListPresent(ctx context.Context, doors []opi.Door) ([]opi.PresentTask, error) {
 	found, err := t.list(ctx, doors)
 	if err != nil || len(found) == 0 {

@@ -77,8 +77,8 @@ func (t *Tasks) Accept(ctx context.Context, task opi.Task) error {
 	return t.desire(ctx, task, t.options.Images.FindTaskImage)
 }
 
-// resolver returns what must be known of a task's image, and whether the image is yet to be put
-// into the registry.
+// resolver returns what a task's objects need of its image, and whether the image is yet to be
+// put into the registry.
 type resolver func(context.Context, opi.Task) (image render.ResolvedImage, awaited bool, err error)
 
 func (t *Tasks) desire(ctx context.Context, task opi.Task, resolve resolver) error {

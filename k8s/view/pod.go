@@ -104,8 +104,8 @@ type Container struct {
 	// which may have ended, and LastPassed whether it was in the run before. False is
 	// not known: nobody looked at the time.
 	Passed, LastPassed bool
-	// hasSidecars is set for an instance of several processes, whose termination message
-	// names the one that ended first.
+	// hasSidecars is set for an instance of several processes. Its termination message names
+	// the one that ended first.
 	hasSidecars bool
 	// checks are those that a kubelet ends the container for.
 	checks unique.Handle[checks]

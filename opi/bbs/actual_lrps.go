@@ -124,7 +124,7 @@ func (h *lrpRoutes) refused(id opi.LRPIdentifier) []opi.PresentLRP {
 	if len(instances) == 0 {
 		return nil
 	}
-	return []opi.PresentLRP{{DesiredLRP: opi.DesiredLRP{LRPIdentifier: id, Domain: appsDomain}, States: instances}}
+	return []opi.PresentLRP{{DesiredLRP: opi.DesiredLRP{LRPIdentifier: id, Domain: opi.DomainApps}, States: instances}}
 }
 
 // allPresent is for operators' tools.

@@ -2,12 +2,8 @@ package bbs
 
 import "github.com/irene-cf/irene/opi"
 
-const (
-	// appsDomain is the domain of Cloud Controller's apps.
-	appsDomain = opi.DomainApps
-	// tasksDomain is the domain of Cloud Controller's tasks.
-	tasksDomain = "cf-tasks"
-)
+// tasksDomain is the domain of Cloud Controller's tasks.
+const tasksDomain = "cf-tasks"
 
 // adoption holds which front doors' LRPs, tasks and builds this door answers for. What belongs
 // to another door does not exist for callers of this one.

@@ -141,7 +141,7 @@ func (h *lrpRoutes) update(ctx context.Context, request *models.UpdateDesiredLRP
 	}
 	if lrp.Door != opi.DoorBBS {
 		// Its caller speaks to this door from now on.
-		door, domain := opi.DoorBBS, appsDomain
+		door, domain := opi.DoorBBS, opi.DomainApps
 		update.Door, update.Domain = &door, &domain
 	}
 	return h.lrps.Update(ctx, id, update)

@@ -73,7 +73,7 @@ func (h *lrpRoutes) register(f *front) {
 // domainOf returns the domain in which this door has an LRP. ok is false for an LRP of another
 // door, which does not exist for callers of this one.
 func (h *lrpRoutes) domainOf(door opi.Door, domain string) (_ string, ok bool) {
-	return h.adoption.domainOf(door, domain, appsDomain)
+	return h.adoption.domainOf(door, domain, opi.DomainApps)
 }
 
 // find returns an LRP of this door with the domain that it has here.

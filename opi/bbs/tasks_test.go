@@ -261,7 +261,7 @@ func TestCancelAsInTheExample(t *testing.T) {
 	g.Expect(d.work.canceled).To(Equal([]string{"task " + taskGUID, "build some-build"}))
 }
 
-// The sync fails a task that is neither listed nor found, and cancels one that it does not know.
+// The sync fails a task that is neither listed nor found, and cancels one that is not in its database.
 func TestTasksOfTheOPIDoor(t *testing.T) {
 	g := NewWithT(t)
 	adopted := migrate()

@@ -16,18 +16,18 @@
 // # Arguments
 //
 // An instance with sidecars runs "launch --source=SOURCE --sidecar=JSON --sidecar=JSON …". The
-// first is the app's source, and each JSON is a [Sidecar]. Values of variables never stand in
-// the arguments: a sidecar's own value is in another variable of the container, whose name
-// [Variable] returns, so that the pod spec can refer to a Secret for it.
+// first is the app's source, and each JSON is a [Sidecar]. Values of variables are never in
+// the arguments: a sidecar's own value is in another variable of the container, by the name
+// that [Variable] returns, so that the pod spec can refer to a Secret for it.
 //
 // # Lines
 //
 // A line that the app writes is passed on byte for byte. A line of a sidecar begins with
 // [Prefix], which is "[SOURCE] ". A line that is too long for one write is passed on in pieces,
 // each a line of its own: all but the last one begin with [ContinuedPrefix], "[SOURCE]+ ". A
-// reader that knows the sources from the arguments compares the beginning of each line with
+// reader that has the sources from the arguments compares the beginning of each line with
 // these prefixes, the longest first, and joins the pieces of one source and stream. Pieces of
-// other processes may stand between them. An app that writes such a prefix itself passes for
+// other processes may come between them. An app that writes such a prefix itself passes for
 // its own sidecar.
 //
 // # End
