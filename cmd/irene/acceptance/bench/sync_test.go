@@ -116,7 +116,7 @@ func mutualTLS(b *benchmark, certificates *steptest.Platform) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: certificates.Pool, ServerName: "127.0.0.1"}
 }
 
-// startFed starts an irene whose API server has so many copies of an LRP.
+// startFed starts an irene on an API server that has so many copies of an LRP.
 func (b *benchmark) startFed(from original, number int, bbs map[string]any) *ireneprocess.Process {
 	server, _ := newFedAPIServer(b.T, from, number)
 	options := b.options
