@@ -245,8 +245,9 @@ var _ = Describe("the BBS door", func() {
 			Equal([]string{"CRASHED: APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 0"}), Equal([]string{"RUNNING"})))
 
 		By("not starting the app that misses a port")
-		Eventually(half.crashes).WithContext(ctx).ShouldNot(BeEmpty())
-		Expect(half.crashes()[0].Description).To(Equal("failed health check: port 8081 refused the connection (not passed within 4s of the start)"))
+		// On a busy machine its first start may miss the other port as well.
+		Eventually(half.crashes).WithContext(ctx).Should(ContainElement(HaveField("Description",
+			"failed health check: port 8081 refused the connection (not passed within 4s of the start)")))
 
 		By("removing it")
 		a.remove(ctx)
