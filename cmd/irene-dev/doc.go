@@ -40,8 +40,8 @@
 // app's instances are. "cloudcontroller" is Cloud Controller with its uploader and its
 // blobstore, as far as builds need them (fixtures/cloudcontroller/standin), with a desk
 // of its own for "push". "up" starts each as a process of its own; all their ports are
-// on loopback, but for those that pods reach. Irene reports crashes to the stand-in, whose log
-// shows them. Apps have host names below .localhost, which curl and browsers take for this
+// on loopback, but for those that pods reach. Irene reports crashes to the stand-in, which
+// logs them. Apps have host names below .localhost, which curl and browsers take for this
 // machine without asking DNS. The registry ("irene
 // registry serve") and the stand-in listen on the address that nodes and pods reach; the
 // registry wants a password.

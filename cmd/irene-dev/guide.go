@@ -90,7 +90,7 @@ func (c *cloud) guide() (string, error) {
 		"site":       c.url(siteName + "." + appDomain),
 		"push":       c.pushCommand("$SITE", siteName),
 		"delete":     c.command("delete", siteName),
-		"told":       c.log(cloudControllerName),
+		"reports":    c.log(cloudControllerName),
 		"down":       c.downCommand(),
 	})
 	return text.String(), err
@@ -115,8 +115,8 @@ So does it with a folder of yours; pushed again, the new version takes the place
   curl {{.site}}/
   {{.scale}}
 With {{.opiFlag}} it is pushed by the OPI door, and moves there from the other one.
-What Cloud Controller's stand-in was asked and told of builds:
-  grep 'msg=build' {{.told}}
+Requests and reports of builds in the log of Cloud Controller's stand-in:
+  grep 'msg=build' {{.reports}}
 
 Irene's OPI door, as an old Cloud Controller uses it (the sample app's request is in {{.request}}):
   API={{.api}} GUID={{.guid}} VERSION={{.version}}
@@ -163,7 +163,7 @@ Irene itself (its log is {{.ireneLog}}):
 A crash (kubectl get pods counts the restart, and Cloud Controller's stand-in gets a report), the end of the sample app,
 which another "up" brings back, and that of your own, for good:
   curl '{{.app}}/exit?code=7'
-  until grep msg=crashed {{.told}}; do sleep 1; done
+  until grep msg=crashed {{.reports}}; do sleep 1; done
   curl -X PUT $API/apps/$GUID/$VERSION/stop
   {{.delete}}
 

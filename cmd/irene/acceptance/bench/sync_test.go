@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"time"
 
 	"code.cloudfoundry.org/bbs/models"
@@ -66,8 +65,7 @@ func (b *benchmark) measureSyncAt(certificates *steptest.Platform, from original
 		}
 		return content
 	}
-	door := strings.Replace(irene.BBSURL, "http:", "https:", 1)
-	list := post(door)
+	list := post(irene.BBSURL)
 	var infos models.DesiredLRPSchedulingInfosResponse
 	check(b.T, proto.Unmarshal(list, &infos))
 	if len(infos.DesiredLrpSchedulingInfos) != number {
@@ -91,11 +89,11 @@ func (b *benchmark) measureSyncAt(certificates *steptest.Platform, from original
 	for round := range syncRounds {
 		// The sides take turns in being first.
 		if round%2 == 0 {
-			read(&ours, door)
+			read(&ours, irene.BBSURL)
 			read(&bare, plain.URL)
 		} else {
 			read(&bare, plain.URL)
-			read(&ours, door)
+			read(&ours, irene.BBSURL)
 		}
 	}
 	calls := b.apiCallsOf(irene) - before
@@ -116,7 +114,7 @@ func mutualTLS(b *benchmark, certificates *steptest.Platform) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: certificates.Pool, ServerName: "127.0.0.1"}
 }
 
-// startFed starts an irene whose API server has so many copies of an LRP.
+// startFed starts an irene on an API server that has so many copies of an LRP.
 func (b *benchmark) startFed(from original, number int, bbs map[string]any) *ireneprocess.Process {
 	server, _ := newFedAPIServer(b.T, from, number)
 	options := b.options

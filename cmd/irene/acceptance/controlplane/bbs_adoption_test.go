@@ -254,7 +254,7 @@ var _ = Describe("A foundation with both doors", func() {
 			Eventually(carry(d, "")).Should(Succeed())
 		}
 
-		By("replacing a pod, whose template is still that of the earlier release")
+		By("replacing a pod with one of the earlier release's template")
 		Expect(irene.StopInstance(ctx, running.GUID(), running.Version(), "1")).To(controlplane.Answered(http.StatusOK))
 		Eventually(func() map[string]types.UID { return place.PodUIDs(ctx, running.GUID()) }).Should(And(HaveLen(2), Not(Equal(pods[running.GUID()]))))
 		Eventually(carry(running, "")).Should(Succeed())

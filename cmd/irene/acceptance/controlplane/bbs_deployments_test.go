@@ -22,7 +22,8 @@ import (
 	"github.com/irene-cf/irene/k8s/keys"
 )
 
-// deployed is a platform whose apps Cloud Controller's deployment updater and its users change.
+// deployed is a platform with apps that Cloud Controller's deployment updater and its users
+// change.
 // The spec plays the kubelet of the only node.
 type deployed struct {
 	*controlplane.Platform

@@ -130,7 +130,7 @@ var _ = Describe("Tasks and staging of the BBS door", Ordered, ContinueOnFailure
 	}
 
 	Describe("A task", func() {
-		// newTask runs a droplet that its URL leads to, on nodes whose pods end by themselves.
+		// newTask runs a droplet that its URL leads to, on nodes where pods end by themselves.
 		newTask := func(from droplet.Droplet) *models.DesireTaskRequest {
 			GinkgoHelper()
 			request := exampleTask("bbs-31-desire-task-run-buildpack-plain.pb")
@@ -145,8 +145,8 @@ var _ = Describe("Tasks and staging of the BBS door", Ordered, ContinueOnFailure
 		}
 		ended := func(guid string) func() standin.Task {
 			return func() standin.Task {
-				told, _ := place.cc.Task(guid)
-				return told
+				reported, _ := place.cc.Task(guid)
+				return reported
 			}
 		}
 		const within = 90 * time.Second
@@ -176,7 +176,7 @@ var _ = Describe("Tasks and staging of the BBS door", Ordered, ContinueOnFailure
 			Expect(tag).To(Equal("-" + found[0].Name))
 			Eventually(func() []string { return listed(ctx) }).ShouldNot(ContainElement(request.TaskGuid))
 
-			By("running another one, whose image is there")
+			By("running another one with an image that is there")
 			again := newTask(from)
 			Expect(desire(ctx, again)).To(BeNil())
 			Expect(jobs(ctx, again.TaskGuid)).To(HaveEach(HaveField("Spec.Suspend", Not(HaveValue(BeTrue())))))

@@ -3,7 +3,6 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller"
+	"github.com/irene-cf/irene/fixtures/cloudcontroller/bbsclient"
 	"github.com/irene-cf/irene/fixtures/cloudcontroller/standin"
 	"github.com/irene-cf/irene/fixtures/droplet"
 	"github.com/irene-cf/irene/fixtures/imageworks"
@@ -32,6 +32,7 @@ import (
 type bbsInstallation struct {
 	*assembling
 	cloudController *standin.Server
+	door            *bbsclient.Client
 }
 
 func newBBSInstallation(ctx context.Context, namespace string) *bbsInstallation {
@@ -41,27 +42,14 @@ func newBBSInstallation(ctx context.Context, namespace string) *bbsInstallation 
 	DeferCleanup(cc.Close)
 	works, err := imageworks.Start(GinkgoT().TempDir(), GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
-	return &bbsInstallation{cloudController: cc, assembling: assembleWith(ctx, namespace, works, map[string]any{
+	i := &bbsInstallation{cloudController: cc, assembling: assembleWith(ctx, namespace, works, map[string]any{
 		"bbs":              map[string]any{"listen": map[string]any{"address": loopback.Address(), "plaintext": true}},
 		"cloud_controller": map[string]any{"url": cc.URL()},
 	})}
-}
-
-// call sends a message to the door and wants an answer.
-func (i *bbsInstallation) call(ctx context.Context, route string, request, answer proto.Message) {
-	GinkgoHelper()
-	body, err := proto.Marshal(request)
+	i.door, err = bbsclient.New(bbsclient.Options{URL: i.BBSURL})
 	Expect(err).NotTo(HaveOccurred())
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, i.BBSURL+route, bytes.NewReader(body))
-	Expect(err).NotTo(HaveOccurred())
-	post.Header.Set("Content-Type", "application/x-protobuf")
-	response, err := http.DefaultClient.Do(post)
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = response.Body.Close() }() // only read
-	content, err := io.ReadAll(response.Body)
-	Expect(err).NotTo(HaveOccurred())
-	Expect(response.StatusCode).To(Equal(http.StatusOK), string(content))
-	Expect(proto.Unmarshal(content, answer)).To(Succeed())
+	DeferCleanup(i.door.Close)
+	return i
 }
 
 // bbsApp is an LRP of the BBS door.
@@ -130,24 +118,21 @@ func (a *bbsApp) desire(ctx context.Context) {
 		}
 		a.remove(ctx)
 	})
-	var answer models.DesiredLRPLifecycleResponse
-	a.home.call(ctx, "/v1/desired_lrp/desire.r2", &models.DesireLRPRequest{DesiredLrp: a.DesiredLRP}, &answer)
-	Expect(answer.Error).To(BeNil())
+	Expect(a.home.door.DesireLRP(ctx, a.DesiredLRP)).To(Succeed())
 }
 
 // remove stops the LRP; one that is not there is no error.
 func (a *bbsApp) remove(ctx context.Context) {
 	GinkgoHelper()
-	var answer models.DesiredLRPLifecycleResponse
-	a.home.call(ctx, "/v1/desired_lrp/remove", &models.RemoveDesiredLRPRequest{ProcessGuid: a.ProcessGuid}, &answer)
+	Expect(a.home.door.RemoveLRP(ctx, a.ProcessGuid)).To(Succeed())
 }
 
 func (a *bbsApp) states(ctx context.Context) []string {
 	GinkgoHelper()
-	var answer models.ActualLRPsResponse
-	a.home.call(ctx, "/v1/actual_lrps/list", &models.ActualLRPsRequest{ProcessGuid: a.ProcessGuid}, &answer)
+	instances, err := a.home.door.Instances(ctx, a.ProcessGuid)
+	Expect(err).NotTo(HaveOccurred())
 	var states []string
-	for _, instance := range answer.ActualLrps {
+	for _, instance := range instances {
 		states = append(states, strings.TrimSuffix(instance.State+": "+instance.PlacementError, ": "))
 	}
 	return states
@@ -260,8 +245,9 @@ var _ = Describe("the BBS door", func() {
 			Equal([]string{"CRASHED: APP/PROC/WEB/SIDECAR/LOGGER: Exited with status 0"}), Equal([]string{"RUNNING"})))
 
 		By("not starting the app that misses a port")
-		Eventually(half.crashes).WithContext(ctx).ShouldNot(BeEmpty())
-		Expect(half.crashes()[0].Description).To(Equal("failed health check: port 8081 refused the connection (not passed within 4s of the start)"))
+		// On a busy machine its first start may miss the other port as well.
+		Eventually(half.crashes).WithContext(ctx).Should(ContainElement(HaveField("Description",
+			"failed health check: port 8081 refused the connection (not passed within 4s of the start)")))
 
 		By("removing it")
 		a.remove(ctx)

@@ -4,7 +4,6 @@ package node_test
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -40,7 +39,7 @@ func (s *stagingInstallation) door(name string) door {
 	if name == opiDoor {
 		return runner.NewOPI(s.Process.Client, s.cloudController.URL())
 	}
-	client, err := bbsclient.New(bbsclient.Options{URL: strings.Replace(s.BBSURL, "http:", "https:", 1), TLS: &bbsclient.TLS{
+	client, err := bbsclient.New(bbsclient.Options{URL: s.BBSURL, TLS: &bbsclient.TLS{
 		CertificateFile: s.certificate, KeyFile: s.key, AuthorityFile: s.authority,
 	}})
 	Expect(err).NotTo(HaveOccurred())
