@@ -128,7 +128,9 @@ func slim(object any) (any, error) {
 
 func slimMeta(meta *metav1.ObjectMeta) {
 	meta.ManagedFields = nil
-	delete(meta.Annotations, corev1.LastAppliedConfigAnnotation)
+	for _, key := range []string{corev1.LastAppliedConfigAnnotation, keys.WorkRecord, keys.MetricTags} {
+		delete(meta.Annotations, key)
+	}
 }
 
 // slimPodSpec keeps what tells how the pod is placed and bounded.

@@ -10,7 +10,10 @@ type PresentTask struct {
 	Domain string
 
 	Annotation string
-	AppGUID    string
+	MetricTags map[string]MetricTag
+	// Limits hold FileDescriptors, PIDs and LogBytesPerSecond alone.
+	Limits  Limits
+	AppGUID string
 	// Stack is the name of the stack on which a droplet runs, Image the reference of a docker
 	// app's image; at most one of them is set.
 	Stack, Image string

@@ -49,6 +49,9 @@ func (s Settings) Render(build opi.Build, images stager.PodImages, credentials s
 		return Objects{}, err
 	}
 	needs.Private[keys.CallbackKey] = []byte(build.CompletionCallback)
+	if err := work.Keep(render.BuildRecord(build), needs.Private); err != nil {
+		return Objects{}, err
+	}
 	if err := errors.Join(
 		job.CheckSize("source", "addresses of buildpacks, app package, droplet and cache", needs.Private),
 		job.CheckSize("environment", "names and values", needs.Public),
@@ -85,12 +88,19 @@ func (s Settings) renderRecord(work job.Work, build opi.Build) (Objects, error) 
 	if err != nil {
 		return Objects{}, fmt.Errorf("encode image: %w", err)
 	}
+	content := map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image}
+	if err := errors.Join(
+		work.Keep(render.BuildRecord(build), content),
+		job.CheckSize("egressRules", "the rules and the image's credentials", content),
+	); err != nil {
+		return Objects{}, err
+	}
 	pod := s.pod(build.PlacementTags)
 	pod.Containers = []corev1.Container{s.container("record", noImage, build.Limits.MemoryMiB, s.Steps.DiskMiB(build))}
 	record := work.Job(pod)
 	record.Spec.Suspend = ptr.To(true)
 	record.Annotations[keys.DockerImage] = build.Image.Reference
-	secret := work.Secret("", corev1.SecretTypeOpaque, map[string][]byte{keys.CallbackKey: []byte(build.CompletionCallback), imageFile: image})
+	secret := work.Secret("", corev1.SecretTypeOpaque, content)
 	return Objects{Objects: job.Objects{Secrets: []*corev1.Secret{secret}, Job: record}}, nil
 }
 

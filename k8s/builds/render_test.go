@@ -3,6 +3,7 @@ package builds
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/irene-cf/irene/fixtures/jobtest"
 	"github.com/irene-cf/irene/k8s/job"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 	"github.com/irene-cf/irene/stager"
@@ -301,6 +303,45 @@ func TestNames(t *testing.T) {
 		g.Expect(job.Name(namePrefix, guid)).To(MatchRegexp(`^stage-[0-9a-f]{40}$`))
 	}
 	g.Expect(job.Name(namePrefix, "A")).NotTo(Equal(job.Name(namePrefix, "a")))
+}
+
+// What Irene does not act on is kept where people and later releases find it.
+func TestWhatIsKeptOfABuild(t *testing.T) {
+	image := testBuild()
+	image.Source, image.Image = nil, &opi.Image{Reference: "docker.io/some/image"}
+	for name, build := range map[string]opi.Build{"buildpack": testBuild(), "docker": image} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			plain, err := testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+			build.MetricTags = map[string]opi.MetricTag{"app_name": {Text: "the app"}}
+			build.EgressRules = []opi.EgressRule{{Protocol: "tcp", Destinations: []string{"1.2.3.4"}, Ports: []int32{80}}}
+			build.OrganizationalUnits = []string{"app:app-guid"}
+			build.Limits.PIDs, build.Limits.LogBytesPerSecond = 1024, new(int64(-1))
+			kept, err := testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+
+			const tags = `{"app_name":"the app"}`
+			annotations, podAnnotations := kept.Job.Annotations, kept.Job.Spec.Template.Annotations
+			g.Expect(annotations).To(HaveKeyWithValue(keys.MetricTags, tags))
+			g.Expect(podAnnotations).To(HaveKeyWithValue(keys.MetricTags, tags))
+			g.Expect(podAnnotations).NotTo(HaveKey(keys.WorkRecord))
+			g.Expect(annotations[keys.WorkRecord]).To(MatchJSON(`{"version":1,"limits":{"pids":1024,"logBytesPerSecond":-1},"egressRules":[{"protocol":"tcp","destinations":["1.2.3.4"],"ports":[80]}],"organizationalUnits":["app:app-guid"]}`))
+			delete(annotations, keys.MetricTags)
+			delete(annotations, keys.WorkRecord)
+			delete(podAnnotations, keys.MetricTags)
+			g.Expect(kept).To(Equal(plain), "all else is as it was")
+
+			for i := range 3000 {
+				build.EgressRules = append(build.EgressRules, opi.EgressRule{Protocol: "all", Destinations: []string{fmt.Sprintf("10.0.%d.%d", i/256, i%256)}})
+			}
+			kept, err = testSettings().Render(build, testImages(), testCredentials())
+			g.Expect(err).NotTo(HaveOccurred())
+			record, err := render.DecodeWorkRecord(kept.Job.Annotations, kept.Secrets[0].Data)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(record).To(Equal(render.BuildRecord(build)))
+		})
+	}
 }
 
 func TestOnlyOtherDoorsAreNoted(t *testing.T) {

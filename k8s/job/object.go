@@ -87,6 +87,29 @@ func (w Work) Job(pod render.Pod) *batchv1.Job {
 	}
 }
 
+// Keep adds annotations with what Irene keeps of the work and does not act on. What does not
+// fit there goes into data, the content of the Secret of the Job's name. The error is an
+// *opi.FieldError for work that has too much of it.
+func (w *Work) Keep(record render.WorkRecord, data map[string][]byte) error {
+	others := maps.Clone(w.Annotations)
+	maps.Copy(others, w.Record)
+	tags, text, err := record.Encode(others, data)
+	if err != nil {
+		return err
+	}
+	if tags != "" {
+		w.Annotations[keys.MetricTags] = tags
+	}
+	if text != "" {
+		w.Record = maps.Clone(w.Record)
+		if w.Record == nil {
+			w.Record = map[string]string{}
+		}
+		w.Record[keys.WorkRecord] = text
+	}
+	return nil
+}
+
 // Door returns the front door by which the work of a Job was asked for.
 func Door(job metav1.Object) opi.Door { return opi.Door(job.GetAnnotations()[keys.Door]) }
 

@@ -99,6 +99,8 @@ const (
 	// MetricTags is a JSON object that holds the LRP's metric tags at present, by name: a
 	// string, or {"dynamic":"index"} or {"dynamic":"instance_guid"}. Absent when there are
 	// none.
+	//
+	// It is also on the Job of a task or build and on its pod, as the request had them.
 	MetricTags = "irene.cloudfoundry.org/metric-tags"
 	// IsolationSegment is the LRP's first placement tag, which names the routers
 	// that serve its routes; absent for the shared ones.

@@ -8,6 +8,9 @@ const (
 	// Request is an annotation: the opi.Task.Request or opi.Build.Request that the Job was made
 	// for; absent for requests without identity.
 	Request = "irene.cloudfoundry.org/request"
+	// WorkRecord is an annotation: the stored form of what Irene keeps of the task or build and
+	// does not act on, with its version. Absent when there is nothing.
+	WorkRecord = "irene.cloudfoundry.org/work-record"
 	// Outcome is an annotation: a JSON object with the opi.Outcome, which package events
 	// writes and reads. It is written once, before the outcome is sent.
 	Outcome = "irene.cloudfoundry.org/outcome"

@@ -1,9 +1,6 @@
 package render
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/opi"
 )
@@ -196,11 +193,7 @@ func fitAnnotations(annotations map[string]string, r lrpRecord, request string, 
 		return err
 	}
 	if !add(keys.LRP, text) && len(r.LRP.EgressRules) > 0 {
-		rules, err := json.Marshal(r.LRP.EgressRules)
-		if err != nil {
-			return fmt.Errorf("encode egress rules: %w", err)
-		}
-		if data[secretKeyEgressRules], err = compress(rules); err != nil {
+		if err := packEgressRules(r.LRP.EgressRules, data); err != nil {
 			return err
 		}
 		r.LRP.EgressRules, r.EgressRulesInSecret = nil, true

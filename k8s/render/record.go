@@ -31,7 +31,7 @@ type lrpRecord struct {
 	EgressRulesInSecret bool `json:"egressRulesInSecret,omitempty"`
 }
 
-// Keys in an LRP's Secret for what does not fit into annotations.
+// Keys in the Secret of an LRP, and the second one in that of a task or build, for what does not fit into annotations.
 const (
 	secretKeyRequest     = "original-request.gz"
 	secretKeyEgressRules = "egress-rules.gz"
@@ -79,15 +79,36 @@ func decodeRecord(text string, data map[string][]byte) (lrpRecord, error) {
 		return lrpRecord{}, fmt.Errorf("decode LRP record: version %d is not known to this release", r.Version)
 	}
 	if r.EgressRulesInSecret {
-		rules, err := decompress(data[secretKeyEgressRules])
+		rules, err := unpackEgressRules(data)
 		if err != nil {
-			return lrpRecord{}, fmt.Errorf("decode egress rules of LRP record: %w", err)
+			return lrpRecord{}, fmt.Errorf("decode LRP record: %w", err)
 		}
-		if err := json.Unmarshal(rules, &r.LRP.EgressRules); err != nil {
-			return lrpRecord{}, fmt.Errorf("decode egress rules of LRP record: %w", err)
-		}
+		r.LRP.EgressRules = rules
 	}
 	return r, nil
+}
+
+// packEgressRules puts egress rules, compressed, into data, the content of a Secret.
+func packEgressRules(rules []opi.EgressRule, data map[string][]byte) error {
+	text, err := json.Marshal(rules)
+	if err != nil {
+		return fmt.Errorf("encode egress rules: %w", err)
+	}
+	data[secretKeyEgressRules], err = compress(text)
+	return err
+}
+
+// unpackEgressRules is the reverse of packEgressRules.
+func unpackEgressRules(data map[string][]byte) ([]opi.EgressRule, error) {
+	text, err := decompress(data[secretKeyEgressRules])
+	if err != nil {
+		return nil, fmt.Errorf("decode egress rules: %w", err)
+	}
+	var rules []opi.EgressRule
+	if err := json.Unmarshal(text, &rules); err != nil {
+		return nil, fmt.Errorf("decode egress rules: %w", err)
+	}
+	return rules, nil
 }
 
 func compress(content []byte) ([]byte, error) {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 
+	"code.cloudfoundry.org/lager/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metalabels "k8s.io/apimachinery/pkg/labels"
 
 	"github.com/irene-cf/irene/k8s/apierror"
 	"github.com/irene-cf/irene/k8s/job"
 	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
 
@@ -27,7 +29,11 @@ func (t *Tasks) Present(ctx context.Context, guid string) (opi.PresentTask, erro
 	if err != nil {
 		return opi.PresentTask{}, err
 	}
-	return present(found, nodes), nil
+	task, err := present(found, nodes)
+	if err != nil {
+		t.logger.Error("read-record", err, lager.Data{"task_guid": guid})
+	}
+	return task, nil
 }
 
 // Door returns the door by which a task that is listed was desired. The error wraps
@@ -53,7 +59,9 @@ func (t *Tasks) ListPresent(ctx context.Context, doors []opi.Door) ([]opi.Presen
 	}
 	tasks := make([]opi.PresentTask, 0, len(found))
 	for i := range found {
-		tasks = append(tasks, present(&found[i], nodes))
+		// What can be read is returned with the error: a list that lacks a task ends it.
+		task, _ := present(&found[i], nodes)
+		tasks = append(tasks, task)
 	}
 	slices.SortFunc(tasks, func(a, b opi.PresentTask) int { return cmp.Compare(a.GUID, b.GUID) })
 	return tasks, nil
@@ -74,17 +82,22 @@ func (t *Tasks) nodes(ctx context.Context, selector string) (map[string]string, 
 	return nodes, nil
 }
 
-func present(found metav1.Object, nodes map[string]string) opi.PresentTask {
+// present returns a task. The error is about what is kept of it and can't be read; all else is
+// returned with it.
+func present(found metav1.Object, nodes map[string]string) (opi.PresentTask, error) {
 	labels, annotations := found.GetLabels(), found.GetAnnotations()
+	record, err := render.DecodeWorkRecord(annotations, nil)
 	return opi.PresentTask{
 		GUID:       labels[keys.GUID],
 		Door:       job.Door(found),
 		Domain:     labels[keys.Domain],
 		Annotation: annotations[keys.LastUpdated],
+		MetricTags: record.MetricTags,
+		Limits:     record.Limits,
 		AppGUID:    labels[keys.AppGUID],
 		Stack:      annotations[keys.Stack],
 		Image:      annotations[keys.TaskImage],
 		Created:    found.GetCreationTimestamp().Time,
 		Cell:       nodes[labels[keys.GUID]],
-	}
+	}, err
 }

@@ -34,7 +34,9 @@ func TestPresentTasks(t *testing.T) {
 	g := NewWithT(t)
 	docker := bbsTask()
 	docker.GUID, docker.Droplet, docker.RootFS.Image, docker.Annotation = "docker", nil, testImageTask().RootFS.Image, ""
-	running, waiting := bbsJob(t, bbsTask()), bbsJob(t, docker)
+	running, waiting := bbsJob(t, keptTask()), bbsJob(t, docker, func(job *batchv1.Job) {
+		job.Annotations[keys.WorkRecord] = `{"version":2}` // a later release's
+	})
 	pod := testPod(running, func(pod *corev1.Pod) { pod.Spec.NodeName = "node-1" })
 
 	scheme := runtime.NewScheme()
@@ -43,6 +45,7 @@ func TestPresentTasks(t *testing.T) {
 	w.options.Metadata = metadatafake.NewSimpleMetadataClient(scheme, metadataOf(running), metadataOf(waiting), metadataOf(testJob(t, func(job *batchv1.Job) { job.Name = "task-opi" })))
 	wanted := opi.PresentTask{
 		GUID: testGUID, Door: opi.DoorBBS, Domain: "cf-tasks", Annotation: "note", AppGUID: "app-guid", Stack: "cflinuxfs4",
+		MetricTags: keptTask().MetricTags, Limits: opi.Limits{PIDs: 1024, LogBytesPerSecond: new(int64(0))},
 		Created: running.CreationTimestamp.Time, Cell: "node-1",
 	}
 	wantedDocker := opi.PresentTask{

@@ -23,9 +23,6 @@ func (s Settings) Render(task opi.Task, image render.ResolvedImage) (job.Objects
 		return job.Objects{}, fmt.Errorf("render task %s: %w", task.GUID, err)
 	}
 	pod.SecretData[keys.CallbackKey] = []byte(task.CompletionCallback)
-	if err := job.CheckSize("environment", "all secret values", pod.SecretData); err != nil {
-		return job.Objects{}, err
-	}
 	labels := render.OwnerLabels(keys.SourceTypeTask, task.GUID, task.App, task.Space, task.Organization)
 	labels[keys.TaskName] = render.LabelText(task.Name)
 	if task.Droplet != nil {
@@ -39,6 +36,12 @@ func (s Settings) Render(task opi.Task, image render.ResolvedImage) (job.Objects
 	work := job.Work{
 		Namespace: s.Translation.Namespace, Name: name, Door: task.Door,
 		Labels: labels, Annotations: annotations, Record: record(task, image), Request: task.Request, Limits: s.Limits,
+	}
+	if err := work.Keep(render.TaskRecord(task), pod.SecretData); err != nil {
+		return job.Objects{}, err
+	}
+	if err := job.CheckSize("environment", "all secret values", pod.SecretData); err != nil {
+		return job.Objects{}, err
 	}
 	return job.Objects{
 		Secrets: []*corev1.Secret{work.Secret("", pod.SecretType, pod.SecretData)},

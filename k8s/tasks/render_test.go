@@ -3,6 +3,7 @@ package tasks
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/irene-cf/irene/fixtures/jobtest"
+	"github.com/irene-cf/irene/k8s/keys"
 	"github.com/irene-cf/irene/k8s/render"
 	"github.com/irene-cf/irene/opi"
 )
@@ -115,6 +117,51 @@ func TestRenderRefusals(t *testing.T) {
 			g.Expect(err).To(MatchError(ContainSubstring(want)))
 		})
 	}
+}
+
+// What Irene does not act on is kept where people and later releases find it.
+func TestWhatIsKeptOfATask(t *testing.T) {
+	g := NewWithT(t)
+	plain, err := testSettings().Render(bbsTask(), assembled())
+	g.Expect(err).NotTo(HaveOccurred())
+	task := keptTask()
+	kept, err := testSettings().Render(task, assembled())
+	g.Expect(err).NotTo(HaveOccurred())
+
+	const tags = `{"app_name":"the app"}`
+	annotations, podAnnotations := kept.Job.Annotations, kept.Job.Spec.Template.Annotations
+	g.Expect(annotations).To(HaveKeyWithValue(keys.MetricTags, tags))
+	g.Expect(podAnnotations).To(HaveKeyWithValue(keys.MetricTags, tags))
+	g.Expect(podAnnotations).NotTo(HaveKey(keys.WorkRecord))
+	g.Expect(annotations[keys.WorkRecord]).To(MatchJSON(`{"version":1,"limits":{"pids":1024,"logBytesPerSecond":0},"egressRules":[{"protocol":"tcp","destinations":["1.2.3.4"],"ports":[80]}],"organizationalUnits":["app:app-guid"]}`))
+
+	delete(annotations, keys.MetricTags)
+	delete(annotations, keys.WorkRecord)
+	delete(podAnnotations, keys.MetricTags)
+	g.Expect(kept).To(Equal(plain), "all else is as it was")
+}
+
+func TestManyEgressRulesOfATaskAreInItsSecret(t *testing.T) {
+	g := NewWithT(t)
+	task := keptTask()
+	for i := range 3000 {
+		task.EgressRules = append(task.EgressRules, opi.EgressRule{Protocol: "all", Destinations: []string{fmt.Sprintf("10.0.%d.%d", i/256, i%256)}})
+	}
+	objects, err := testSettings().Render(task, assembled())
+	g.Expect(err).NotTo(HaveOccurred())
+	record, err := render.DecodeWorkRecord(objects.Job.Annotations, objects.Secrets[0].Data)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(record).To(Equal(render.TaskRecord(task)))
+}
+
+// keptTask has a value in every part that is only kept.
+func keptTask() opi.Task {
+	task := bbsTask()
+	task.MetricTags = map[string]opi.MetricTag{"app_name": {Text: "the app"}}
+	task.EgressRules = []opi.EgressRule{{Protocol: "tcp", Destinations: []string{"1.2.3.4"}, Ports: []int32{80}}}
+	task.OrganizationalUnits = []string{"app:app-guid"}
+	task.Limits.PIDs, task.Limits.LogBytesPerSecond = 1024, new(int64(0))
+	return task
 }
 
 func TestOnlyOtherDoorsAreNoted(t *testing.T) {

@@ -47,9 +47,10 @@
 //   - A task that is to run as a user of its docker image by name is answered with status 503 if
 //     the image's registry does not answer.
 //   - Of a build and of a task, EgressRules, MetricTags and OrganizationalUnits, and the limits of
-//     processes and of the log rate, have no effect.
-//   - A task's definition in answers has the root file system, the log guid and the annotation
-//     alone: the rest is secret or read by no caller.
+//     open files, processes and the log rate, are kept and have no effect.
+//   - A task's definition in answers has the root file system, the log guid, the annotation, the
+//     metric tags and the limits of processes and the log rate alone: the rest is secret, large
+//     or read by no caller.
 //
 // # What is invalid
 //

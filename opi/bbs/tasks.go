@@ -179,21 +179,26 @@ func foreign(kind, guid string, door opi.Door) error {
 }
 
 // wireTask converts a task. What it runs and its callback are left out: they have secrets, and
-// no caller reads them.
+// no caller reads them. So are egress rules, as in answers about LRPs: they may be large.
 func wireTask(task opi.PresentTask) *models.Task {
 	state := models.Task_Pending
 	if task.Cell != "" {
 		state = models.Task_Running
 	}
+	wire := &models.TaskDefinition{
+		RootFs: wireRootFS(task.Stack, task.Image), LogGuid: task.AppGUID, Annotation: task.Annotation,
+		MaxPids: int32(task.Limits.PIDs), MetricTags: wireMetricTags(task.MetricTags),
+	}
+	if task.Limits.LogBytesPerSecond != nil {
+		wire.LogRateLimit = &models.LogRateLimit{BytesPerSecond: *task.Limits.LogBytesPerSecond}
+	}
 	return &models.Task{
-		TaskDefinition: &models.TaskDefinition{
-			RootFs: wireRootFS(task.Stack, task.Image), LogGuid: task.AppGUID, Annotation: task.Annotation,
-		},
-		TaskGuid:  task.GUID,
-		Domain:    task.Domain,
-		CreatedAt: task.Created.UnixNano(),
-		UpdatedAt: task.Created.UnixNano(),
-		State:     state,
-		CellId:    task.Cell,
+		TaskDefinition: wire,
+		TaskGuid:       task.GUID,
+		Domain:         task.Domain,
+		CreatedAt:      task.Created.UnixNano(),
+		UpdatedAt:      task.Created.UnixNano(),
+		State:          state,
+		CellId:         task.Cell,
 	}
 }

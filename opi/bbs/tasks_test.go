@@ -230,6 +230,29 @@ func TestListOfTasksAsInTheExample(t *testing.T) {
 	g.Expect(one.Task.Annotation).To(Equal("note"))
 }
 
+func TestWhatIsKeptOfATaskIsAnswered(t *testing.T) {
+	g := NewWithT(t)
+	d := newDoor(newPlatform())
+	task := migrate()
+	task.MetricTags = map[string]opi.MetricTag{"app_name": {Text: "dora"}, "instance_id": {Dynamic: opi.TagIndex}}
+	task.Limits = opi.Limits{PIDs: 1024, LogBytesPerSecond: new(int64(0))}
+	d.work.present = []opi.PresentTask{task}
+	check := func(wire *models.TaskDefinition) {
+		t.Helper()
+		g.Expect(wire.MaxPids).To(BeEquivalentTo(1024))
+		g.Expect(wire.LogRateLimit).To(Equal(&models.LogRateLimit{BytesPerSecond: 0}), "0 is a limit")
+		g.Expect(wire.MetricTags).To(Equal(map[string]*models.MetricTagValue{
+			"app_name": {Static: "dora"}, "instance_id": {Dynamic: models.MetricTagDynamicValueIndex},
+		}))
+	}
+	var one models.TaskResponse
+	d.post(g, "/v1/tasks/get_by_task_guid.r3", &models.TaskByGuidRequest{TaskGuid: taskGUID}, &one)
+	check(one.Task.TaskDefinition)
+	var all models.TasksResponse
+	d.post(g, "/v1/tasks/list.r3", &models.TasksRequest{}, &all)
+	check(all.Tasks[0].TaskDefinition)
+}
+
 func TestGetTaskAsInTheExamples(t *testing.T) {
 	g := NewWithT(t)
 	d := newDoor(newPlatform())

@@ -12,7 +12,28 @@ import (
 
 	"github.com/irene-cf/irene/fixtures"
 	"github.com/irene-cf/irene/fixtures/controlplane"
+	"github.com/irene-cf/irene/k8s/keys"
+	"github.com/irene-cf/irene/k8s/render"
 )
+
+// expectKept expects what Irene does not act on of a task or build to be on its Job.
+func expectKept(ctx context.Context, namespace string, request *models.DesireTaskRequest) {
+	GinkgoHelper()
+	wire := request.TaskDefinition
+	list, err := api.BatchV1().Jobs(namespace).List(ctx, controlplane.SelectGUID(request.TaskGuid))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(list.Items).To(HaveLen(1))
+	job := list.Items[0]
+	Expect(job.Annotations).To(HaveKey(keys.WorkRecord))
+	record, err := render.DecodeWorkRecord(job.Annotations, nil)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(record.Limits.PIDs).To(BeEquivalentTo(wire.MaxPids))
+	Expect(record.Limits.LogBytesPerSecond).To(HaveValue(Equal(wire.LogRateLimit.BytesPerSecond)))
+	Expect(record.EgressRules).To(HaveLen(len(wire.EgressRules)))
+	Expect(record.OrganizationalUnits).To(Equal(wire.CertificateProperties.OrganizationalUnit))
+	Expect(record.MetricTags).To(HaveLen(len(wire.MetricTags)))
+	Expect(job.Spec.Template.Annotations).To(HaveKeyWithValue(keys.MetricTags, job.Annotations[keys.MetricTags]))
+}
 
 var _ = Describe("A task of the BBS door", func() {
 	It("runs once, is listed until its end was answered, and can be canceled", func(ctx context.Context) {
@@ -57,6 +78,12 @@ var _ = Describe("A task of the BBS door", func() {
 		t, request := newTask()
 		Expect(desire(request)).To(BeNil())
 		Expect(listed()).To(ConsistOf(t.guid))
+		expectKept(ctx, place.Namespace, request)
+		var shown models.TaskResponse
+		cc.call(ctx, "/v1/tasks/get_by_task_guid.r2", &models.TaskByGuidRequest{TaskGuid: t.guid}, &shown)
+		Expect(shown.Task.TaskDefinition.MaxPids).To(Equal(request.TaskDefinition.MaxPids))
+		Expect(shown.Task.TaskDefinition.LogRateLimit).To(Equal(request.TaskDefinition.LogRateLimit))
+		Expect(shown.Task.TaskDefinition.MetricTags).To(Equal(request.TaskDefinition.MetricTags))
 		Expect(desire(request).Type).To(Equal(models.Error_ResourceExists), "it is another request")
 		t.placed(ctx)
 		t.exits(ctx, 3, "Error")

@@ -240,6 +240,8 @@ var _ = Describe("Tasks and staging of the BBS door", Ordered, ContinueOnFailure
 				request, b := place.stagingRequest(file, standin.Build{})
 				Expect(desire(ctx, request)).To(BeNil())
 				pod := place.placed(ctx, b.build)
+				expectKept(ctx, place.Namespace, request)
+				Expect(pod.Annotations).To(HaveKey(keys.MetricTags))
 				Expect(pod.Spec.ActiveDeadlineSeconds).To(HaveValue(BeEquivalentTo(900)))
 				Expect(listed(ctx)).NotTo(ContainElement(b.GUID), "builds are in no sync")
 				b.succeeds(ctx)
