@@ -19,9 +19,19 @@ import (
 
 // LRP is what the view keeps of a StatefulSet.
 type LRP struct {
+	// What lists of all LRPs read comes first, in few cache lines.
 	opi.LRPIdentifier
 	// Door is the front door by which the LRP was desired.
 	Door opi.Door
+	// Domain is the LRP's domain; empty for a door without domains.
+	Domain string
+	// Encoding is of this version of the StatefulSet, and shared by copies of the LRP.
+	Encoding *opi.Encoding
+	// Secret names the Secret that the template refers to; empty for none.
+	Secret string
+	// Deleting is whether the object is being deleted, by the API server's word
+	// or by a delete of our own that the watch has not confirmed yet.
+	Deleting bool
 	// Namespace and Name are the StatefulSet's.
 	Namespace, Name string
 	UID             types.UID
@@ -37,9 +47,6 @@ type LRP struct {
 	Surge int
 	// Moving is whether a roll of its stack has begun with the LRP and not ended.
 	Moving bool
-	// Deleting is whether the object is being deleted, by the API server's word
-	// or by a delete of our own that the watch has not confirmed yet.
-	Deleting bool
 	// AppGUID and AppName are the app's in Cloud Controller, as SpaceGUID,
 	// SpaceName, OrganizationGUID and OrganizationName are those of its space and
 	// organization; each may be empty.
@@ -61,8 +68,6 @@ type LRP struct {
 	tags tagShape
 	// podMetadata is the digest of what PodMetadata returns.
 	podMetadata metadataDigest
-	// Domain is the LRP's domain; empty for a door without domains.
-	Domain string
 	// Ports are the ports of the template's first container, separated by commas.
 	Ports string
 	// Stack is the name of the stack that a buildpack app runs on, Image the reference of a
@@ -76,12 +81,8 @@ type LRP struct {
 	PIDs int32
 	// RequestDigest tells whether a repeated request would make the same template.
 	RequestDigest string
-	// Secret names the Secret that the template refers to; empty for none.
-	Secret string
 	// DiskCrashes is the annotation keys.DiskCrashes as it stands on the object.
 	DiskCrashes string
-	// Encoding is of this version of the StatefulSet, and shared by copies of the LRP.
-	Encoding *opi.Encoding
 }
 
 func (l *LRP) uid() types.UID                { return l.UID }

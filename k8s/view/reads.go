@@ -64,7 +64,7 @@ func (v *View) EachLRP(visit func(*LRP)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, group := range v.lrps.groups {
-		if oldest := v.oldestOf(group); oldest != nil && !v.secretMissing(oldest) {
+		if oldest := v.oldestOf(group); oldest != nil && v.listable(oldest) {
 			visit(oldest)
 		}
 	}
@@ -137,15 +137,16 @@ func (v *View) alive(lrp *LRP) bool {
 }
 
 func (v *View) secretMissing(lrp *LRP) bool {
-	if lrp.Secret == "" {
+	return lrp.Secret != "" && !v.secretUsable(lrp.Secret)
+}
+
+func (v *View) secretUsable(name string) bool {
+	secret, ok := v.secrets.byName[name]
+	if !ok || secret.Deleting {
 		return false
 	}
-	secret, ok := v.secrets.byName[lrp.Secret]
-	if !ok || secret.Deleting {
-		return true
-	}
 	_, buried := v.secrets.tombstones.buried(secret.UID)
-	return buried
+	return !buried
 }
 
 func (v *View) podsOf(owner types.UID) []Pod {

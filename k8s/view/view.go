@@ -102,6 +102,7 @@ type View struct {
 	// diskPods has the pods that are over their disk limit or have the finalizer of the
 	// crash back-off.
 	diskPods map[opi.LRPIdentifier]map[types.UID]*Pod
+	missing  missingSecrets
 	mostLost bool
 	// nodesForbidden is whether nodes have never been listed for want of permission.
 	nodesForbidden bool
@@ -127,6 +128,7 @@ func New(options Options) *View {
 		diskPods:      map[opi.LRPIdentifier]map[types.UID]*Pod{},
 		client:        options.Client,
 		seed:          maphash.MakeSeed(),
+		missing:       missingSecrets{names: map[string]struct{}{}, pruneAt: pruneMissing},
 	}
 	v.checkEvents = &checkEvents{logger: v.logger.Session("failed-checks"), events: map[types.UID]checkEvent{}, pods: map[types.UID][]types.UID{}}
 	if v.staleAfter == 0 {
@@ -139,11 +141,11 @@ func New(options Options) *View {
 		v.clock = clock.RealClock{}
 	}
 	v.created = v.clock.Now()
-	v.lrps = newStore(v, StatefulSets, v.slimStatefulSet, (*LRP).identifier, labelledChanged)
+	v.lrps = newStore(v, StatefulSets, v.slimStatefulSet, (*LRP).identifier, v.lrpChanged)
 	v.lrps.admit, v.lrps.identifier = v.admitLRP, (*LRP).identifier
 	v.pods = newStore(v, Pods, v.slimPod, func(p *Pod) types.UID { return p.Owner }, v.podChanged)
 	v.pods.admit, v.pods.identifier = v.admitPod, (*Pod).identifier
-	v.secrets = newStore(v, Secrets, slimSecret, (*Secret).identifier, labelledChanged)
+	v.secrets = newStore(v, Secrets, slimSecret, (*Secret).identifier, v.secretChanged)
 	v.secrets.admit = v.admitSecret
 	v.budgets = newStore(v, Budgets, slimBudget, func(b *Budget) types.UID { return b.Owner }, labelledChanged)
 	v.budgets.admit = v.admitBudget
