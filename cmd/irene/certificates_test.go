@@ -42,13 +42,14 @@ func TestOnlyListedClientsGetIn(t *testing.T) {
 		body   string
 		fails  string
 	}{
-		"no certificate":      {client: client(ours, nil), fails: "certificate required"},
-		"another authority":   {client: client(ours, others.client("cloud_controller")), fails: "certificate"},
-		"listed common name":  {client: client(ours, ours.client("cloud_controller")), status: 200, body: "hello"},
-		"listed DNS name":     {client: client(ours, ours.client("api", "other.internal", "api.cf.internal")), status: 200, body: "hello"},
-		"no listed name":      {client: client(ours, ours.client("diego", "cell.internal")), status: 403, body: `{"error":{"message":"the client certificate of \"diego\", \"cell.internal\" is not among those allowed by listen.tls.client_names"},"message":"the client certificate of \"diego\", \"cell.internal\" is not among those allowed by listen.tls.client_names"}`},
-		"no name at all":      {client: client(ours, ours.client("")), status: 403, body: `{"error":{"message":"the client certificate of a nameless client is not among those allowed by listen.tls.client_names"},"message":"the client certificate of a nameless client is not among those allowed by listen.tls.client_names"}`},
-		"names match exactly": {client: client(ours, ours.client("Cloud_controller", "x.api.cf.internal")), status: 403},
+		"no certificate":       {client: client(ours, nil), fails: "certificate required"},
+		"another authority":    {client: client(ours, others.client("cloud_controller")), fails: "certificate"},
+		"listed common name":   {client: client(ours, ours.client("cloud_controller")), status: 200, body: "hello"},
+		"listed DNS name":      {client: client(ours, ours.client("api", "other.internal", "api.cf.internal")), status: 200, body: "hello"},
+		"no listed name":       {client: client(ours, ours.client("diego", "cell.internal")), status: 403, body: `{"error":{"message":"the client certificate of \"diego\", \"cell.internal\" is not among those allowed by listen.tls.client_names"},"message":"the client certificate of \"diego\", \"cell.internal\" is not among those allowed by listen.tls.client_names"}`},
+		"no name at all":       {client: client(ours, ours.client("")), status: 403, body: `{"error":{"message":"the client certificate of a nameless client is not among those allowed by listen.tls.client_names"},"message":"the client certificate of a nameless client is not among those allowed by listen.tls.client_names"}`},
+		"common name repeated": {client: client(ours, ours.client("cell.internal", "cell.internal")), status: 403, body: `{"error":{"message":"the client certificate of \"cell.internal\" is not among those allowed by listen.tls.client_names"},"message":"the client certificate of \"cell.internal\" is not among those allowed by listen.tls.client_names"}`},
+		"names match exactly":  {client: client(ours, ours.client("Cloud_controller", "x.api.cf.internal")), status: 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -26,8 +26,9 @@ func onlyClients(listener string, names []string, fault faultWriter, next http.H
 	})
 }
 
+// namesOf returns each name once: the common name is mostly one of the DNS names, too.
 func namesOf(client *x509.Certificate) []string {
-	if client.Subject.CommonName == "" {
+	if client.Subject.CommonName == "" || slices.Contains(client.DNSNames, client.Subject.CommonName) {
 		return client.DNSNames
 	}
 	return append([]string{client.Subject.CommonName}, client.DNSNames...)
