@@ -16,13 +16,17 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .PHONY: run
-run: deps cluster-run binaries ## run Irene on an embedded Kubernetes with a sample app, and say what to look at
+run: deps cluster-run binaries ## run Irene on an embedded Kubernetes with two apps, and print what matters
 	@$(BIN)/irene-dev up --dir $(STATE) --bin $(BIN)
 
 .PHONY: push
 push: ## stage the folder DIR and run it at NAME.localhost: make push DIR=my-site NAME=my-site; ARGS="--env A=B" for more
 	@if [ ! -x $(BIN)/irene-dev ]; then echo "nothing runs yet: make run"; exit 1; fi
 	@$(BIN)/irene-dev push $(if $(DIR),"$(DIR)") --name "$(NAME)" --dir $(STATE) --bin $(BIN) $(ARGS)
+
+.PHONY: guide
+guide: ## print all that there is to look at once "make run" is done, as commands
+	@if [ -x $(BIN)/irene-dev ]; then $(BIN)/irene-dev guide --dir $(STATE) --bin $(BIN); else echo "nothing runs yet: make run"; exit 1; fi
 
 .PHONY: stop
 stop: ## remove all that "make run" started

@@ -29,6 +29,7 @@ const (
 	ireneConfig    = "irene.yaml"
 	natsPassword   = "nats-password"
 	desireName     = "desire.json" // the request for the sample app
+	guideName      = "guide.txt"   // all that there is to look at
 	registryConfig = "registry.yaml"
 	// registryContent is all that the registry holds.
 	registryContent = "registry"
@@ -104,7 +105,7 @@ func (f *folder) at(names ...string) string {
 // go too.
 func (f *folder) empty() error {
 	// The state goes last: until then a repeated "down" knows what to do.
-	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName,
+	for _, name := range []string{clusterName, readyName, logName, scratchName, programsName, ireneConfig, natsPassword, desireName, guideName,
 		registryConfig, registryContent, credentialsName, cloudControllerName, cloudControllerConfig, certificatesName, appsName, stateName + newSuffix, stateName} {
 		if err := os.RemoveAll(f.at(name)); err != nil {
 			return fmt.Errorf("remove: %w", err)

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/template"
@@ -46,6 +51,65 @@ func absolute(path string) string {
 	path, _ = filepath.Abs(path) // "" for a working directory that is gone matches nothing
 	return path
 }
+
+// guideCommand is how to read the guide, in the same words.
+func (c *cloud) guideCommand() string {
+	if c.byMake() {
+		return "make guide"
+	}
+	return c.command("guide")
+}
+
+// showSummary prints what matters of a cloud that runs, and writes the guide for
+// [showGuide].
+func (c *cloud) showSummary(out io.Writer) error {
+	guide, err := c.guide()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.at(guideName), []byte(guide), 0o644); err != nil {
+		return fmt.Errorf("write the guide: %w", err)
+	}
+	return summaryText.Execute(out, map[string]string{
+		"app":        c.url(sampleRoute),
+		"hello":      c.url(helloName + "." + appDomain),
+		"push":       c.pushCommand(siteName, siteName),
+		"apps":       c.command("apps"),
+		"kubeconfig": c.cluster.Kubeconfig,
+		"programs":   c.at(programsName),
+		"namespace":  appsNamespace,
+		"guid":       c.app.guid,
+		"ireneLog":   c.log(ireneProgram),
+		"guide":      c.guideCommand(),
+		"down":       c.downCommand(),
+	})
+}
+
+// showGuide prints the guide that the last "up" wrote.
+func showGuide(_ context.Context, o options, out io.Writer) error {
+	guide, err := os.ReadFile(filepath.Join(o.dir, guideName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("read the guide: %w", err)
+	}
+	_, err = out.Write(guide)
+	return err
+}
+
+var summaryText = template.Must(template.New("summary").Option("missingkey=error").Parse(`
+Irene runs, and so do two apps: one came as a droplet, the other was staged from source.
+  curl {{.app}}/
+  curl {{.hello}}/
+Push a folder of your own:  {{.push}}
+List apps, scale, delete:   {{.apps}}
+kubectl:                    export KUBECONFIG={{.kubeconfig}} PATH={{.programs}}:$PATH
+Logs of an app:             kubectl -n {{.namespace}} logs -l cloudfoundry.org/guid={{.guid}}
+Irene's own log:            {{.ireneLog}}
+All there is to look at:    {{.guide}}
+Stop all of it:             {{.down}}
+`))
 
 // siteName is the app that the guide pushes.
 const siteName = "my-site"

@@ -1,10 +1,35 @@
 package main
 
 import (
+	"bytes"
 	"testing"
 
 	. "github.com/onsi/gomega"
 )
+
+func TestSummaryNamesTheCommands(t *testing.T) {
+	g := NewWithT(t)
+	dir := t.TempDir()
+	c := &cloud{
+		options: options{dir: dir, bin: "/b"}, folder: &folder{path: dir},
+		state: state{Router: "127.0.0.1:8080"}, image: testImage,
+		cluster: clusterReady{Kubeconfig: "/d/kubeconfig"}, app: sampleApp{guid: "g", version: "v"},
+	}
+	var out, guide bytes.Buffer
+	g.Expect(showGuide(t.Context(), c.options, &guide)).To(MatchError(errNotRunning))
+	g.Expect(c.showSummary(&out)).To(Succeed())
+	for _, line := range []string{
+		"curl http://sample-app.localhost:8080/\n",
+		"push my-site --name my-site --dir " + dir,
+		"export KUBECONFIG=/d/kubeconfig PATH=" + dir + "/bin:$PATH\n",
+		"/b/irene-dev guide --dir " + dir,
+		"/b/irene-dev down --dir " + dir,
+	} {
+		g.Expect(out.String()).To(ContainSubstring(line))
+	}
+	g.Expect(showGuide(t.Context(), c.options, &guide)).To(Succeed())
+	g.Expect(guide.String()).To(ContainSubstring("To stop all of it:"))
+}
 
 func TestGuideCanBePasted(t *testing.T) {
 	g := NewWithT(t)

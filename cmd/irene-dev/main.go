@@ -17,7 +17,9 @@ const usage = `irene-dev runs Irene on a Kubernetes of its own, with a sample ap
 
 Usage:
   irene-dev up [--dir .irene] [--bin bin] [--rootfs FILE]
-        bring everything up, or what is missing of it, and say what to look at
+        bring everything up, or what is missing of it, and print what matters
+  irene-dev guide [--dir .irene]
+        print all that there is to look at, as commands
   irene-dev push FOLDER --name NAME [--buildpack BUILDPACK]... [--memory MiB]
                  [--disk MiB] [--env NAME=VALUE]... [--door bbs] [--dir .irene]
         stage a folder and run it at NAME.localhost, in place of its version
@@ -107,6 +109,9 @@ func parse(command string, args []string) (run func(context.Context, io.Writer) 
 	case "push":
 		o, err := parsePushOptions(args)
 		return func(ctx context.Context, out io.Writer) error { return push(ctx, o, out) }, err
+	case "guide":
+		o, err := parseOptions(command, args)
+		return func(ctx context.Context, out io.Writer) error { return showGuide(ctx, o, out) }, err
 	case "apps":
 		o, err := parseOptions(command, args)
 		return func(ctx context.Context, out io.Writer) error { return listApps(ctx, o, out) }, err

@@ -57,7 +57,7 @@ var upSteps = []step{
 	{"wait until the sample app answers through the router", "5 to 15 s", (*cloud).awaitApp},
 }
 
-// up brings up what is missing and prints the guide.
+// up brings up what is missing, prints what matters of it and writes the guide.
 func up(ctx context.Context, o options, out io.Writer) error {
 	f, err := openFolder(o.dir, true)
 	if err != nil {
@@ -77,9 +77,7 @@ func up(ctx context.Context, o options, out io.Writer) error {
 	}
 	switch {
 	case err == nil:
-		guide, err := c.guide()
-		fmt.Fprint(out, guide)
-		return err
+		return c.showSummary(out)
 	case ctx.Err() == nil && !c.state.Cluster.alive():
 		return err
 	case ctx.Err() == nil:

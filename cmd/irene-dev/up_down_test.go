@@ -54,7 +54,10 @@ func TestUpTwiceAndDown(t *testing.T) {
 	ran := stateOf(g, dir)
 	app := (&cloud{state: ran}).url(sampleRoute)
 	answers := func() { g.Expect(shell("curl -sf " + app)).To(HavePrefix("Hello from " + sampleAppName)) }
-	pasted := paste(t, guideOf(first))
+	g.Expect(strings.Count(summaryOf(first), "\n")).To(BeNumerically("<=", 12), "what matters fits on a small screen")
+	status, guide := run("guide")
+	g.Expect(status).To(Equal(0))
+	pasted := paste(t, guide)
 	for _, index := range []string{"0", "1", "2"} {
 		hello := "Hello from " + sampleAppName + ", instance " + index + " "
 		g.Expect(strings.Count(pasted, hello)).To(BeNumerically(">=", 3), "once asked for, and twice in six turns")
@@ -83,9 +86,9 @@ func TestUpTwiceAndDown(t *testing.T) {
 	after := registryBytes(g, ran)
 	g.Expect(after.received).To(Equal(moved.received), "nothing is pushed a second time")
 	g.Expect(after.sent-moved.sent).To(BeNumerically("<", 1000), "nothing is pulled a second time; answers without content have a few bytes")
-	g.Expect(guideOf(second)).To(Equal(guideOf(first)))
+	g.Expect(summaryOf(second)).To(Equal(summaryOf(first)))
 	answers()
-	openShell(t, guideOf(first))
+	openShell(t, guide)
 
 	g.Expect(syscall.Kill(ran.Irene.PID, syscall.SIGKILL)).To(Succeed())
 	status, _ = run(up...)
@@ -289,7 +292,7 @@ func registryBytes(g *WithT, s state) traffic {
 	return traffic{value("irene_registry_received_bytes_total"), value("irene_registry_sent_bytes_total")}
 }
 
-// guideOf is what "up" prints after its steps.
-func guideOf(output string) string {
+// summaryOf returns what "up" prints after its steps.
+func summaryOf(output string) string {
 	return output[strings.Index(output, "\n\n"):]
 }

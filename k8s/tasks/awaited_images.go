@@ -68,7 +68,8 @@ type AwaitedImagesOptions struct {
 	Images ImageAssembly
 	// Events shows people with kubectl why a task has no pod.
 	Events eventrecord.EventRecorder
-	// Workers bounds how many images are waited for at the same time; 32 when 0.
+	// Workers bounds how many images are waited for at the same time; 500 when 0. They hardly
+	// do more than wait.
 	Workers int
 	// Clock is the source of the time and of timers; the real one when nil.
 	Clock clock.WithTicker
@@ -85,7 +86,7 @@ type awaitedTask struct {
 
 // NewAwaitedImages returns a controller that does not run yet.
 func NewAwaitedImages(options AwaitedImagesOptions) *AwaitedImages {
-	options.Workers = cmp.Or(options.Workers, 32)
+	options.Workers = cmp.Or(options.Workers, 500)
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}

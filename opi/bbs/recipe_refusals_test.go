@@ -156,7 +156,7 @@ func TestLRPsThatDoNotFit(t *testing.T) {
 		// The root file system.
 		`root_fs: "cflinuxfs4" has no URL scheme`: func(wire *models.DesiredLRP) { wire.RootFs = "cflinuxfs4" },
 		`root_fs: "preloaded:" names no stack`:    func(wire *models.DesiredLRP) { wire.RootFs = "preloaded:" },
-		`root_fs: "oci:///x" is neither preloaded:<stack> nor docker://<image>`: func(wire *models.DesiredLRP) {
+		`root_fs: the scheme "oci" is neither that of preloaded:<stack> nor of docker://<image>`: func(wire *models.DesiredLRP) {
 			wire.RootFs = "oci:///x"
 		},
 		`root_fs: is not the URL of a docker image, docker://[<registry>]/<repository>[#<tag>]`: func(wire *models.DesiredLRP) {

@@ -25,7 +25,7 @@ func rootFS(wire definition) (opi.RootFS, error) {
 	case scheme == "preloaded":
 		return opi.RootFS{Stack: rest}, nil
 	case scheme != "docker":
-		return opi.RootFS{}, opi.Invalid("root_fs", "%q is neither preloaded:<stack> nor docker://<image>", shorten(text))
+		return opi.RootFS{}, opi.Invalid("root_fs", "the scheme %q is neither that of preloaded:<stack> nor of docker://<image>", shorten(scheme))
 	}
 	reference, ok := imageReference(text)
 	if !ok {
