@@ -64,23 +64,27 @@ chart-golden: helm ## write what the Helm chart renders, and its schema, anew
 test-control-plane: deps-control-plane cluster-control-plane binaries diegoclient ## tests against a real API server with fake nodes
 	$(say) "control plane tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-control-plane BIN=$(BIN)
-	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 2 -v $(filter-out $(PARALLEL_SUITE),$(CONTROL_PLANE_SUITES))
+	$(GO) test -race -tags controlplane -timeout 40m -count 1 -p 2 -v -run '$(CONTROL_PLANE_TESTS)' $(filter-out $(PARALLEL_SUITE),$(CONTROL_PLANE_SUITES))
 	$(GO) tool ginkgo run -race -tags controlplane -timeout 40m -procs $(PROCS) -poll-progress-after 2m $(PARALLEL_SUITE)
 
 .PHONY: test-node
 test-node: deps cluster-node binaries helm ## tests with real containers; needs root
 	$(say) "node tests"
 	@$(MAKE) --no-print-directory -C fixtures/cluster test-node BIN=$(BIN)
-	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v $(NODE_SUITES)
+	$(GO) test -race -tags node -timeout 30m -count 1 -p 1 -v -run '$(NODE_TESTS)' $(NODE_SUITES)
 
 # The specs of this suite run in parallel processes, each with a control plane of its
 # own. They wait most of their time, so there are more processes than cores.
 PARALLEL_SUITE := ./cmd/irene/acceptance/controlplane
 PROCS ?= 3
 
-# Suites stand apart from unit tests by their build tag.
-CONTROL_PLANE_SUITES := $(shell grep -rlE '^//go:build controlplane' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
-NODE_SUITES := $(shell grep -rlE '^//go:build node' --include '*_test.go' . | xargs -r -n1 dirname | sort -u)
+# Suites stand apart from unit tests by the build tag of their files. The unit tests of the same packages are not run again.
+files_tagged = grep -rlE '^//go:build $(1)' --include '*_test.go' . | xargs -r
+tests_tagged = ^($(shell $(call files_tagged,$(1)) sed -n 's/^func \(Test[A-Za-z0-9_]*\).t .*/\1/p' | sort -u | paste -sd '|'))$$
+CONTROL_PLANE_SUITES := $(shell $(call files_tagged,controlplane) -n1 dirname | sort -u)
+CONTROL_PLANE_TESTS := $(call tests_tagged,controlplane)
+NODE_SUITES := $(shell $(call files_tagged,node) -n1 dirname | sort -u)
+NODE_TESTS := $(call tests_tagged,node)
 
 .PHONY: bench
 bench: deps cluster-node binaries ## measure images, desire, list, instances, a move from Diego and staging, against baselines in the same run; the last needs root
