@@ -133,7 +133,7 @@ var _ = Describe("a build that does not succeed", Ordered, ContinueOnFailure, fu
 		robbed.failed(ctx, "StagingError", Or(ContainSubstring("somebody deleted its pod"), ContainSubstring("its pod is gone")))
 		AddReportEntry("pod deleted by hand → callback", robbed.told().Sub(began).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
 
-		late.failed(ctx, "StagingTimeExpired", Equal("Staging took longer than 25 s and was stopped"))
+		late.failed(ctx, "StagingTimeExpired", Equal("Staging took longer than 25 s and was stopped: exceeded 25s timeout"))
 		AddReportEntry("deadline of 25 s: asked → callback", late.told().Sub(late.asked).Round(time.Millisecond).String(), ReportEntryVisibilityAlways)
 		for _, b := range all {
 			b.toldOnce()
