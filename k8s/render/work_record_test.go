@@ -34,7 +34,7 @@ func encodedWork(t *testing.T, record WorkRecord, others map[string]string, data
 }
 
 // A record that any release has ever written must stay readable. The file is what version 1
-// wrote; never write it anew.
+// wrote; it must not change.
 func TestWorkRecordVersion1StaysReadable(t *testing.T) {
 	g := NewWithT(t)
 	text, err := os.ReadFile("testdata/work-record-v1.json")
