@@ -24,15 +24,29 @@ func (i Image) Validate() error {
 	case i.Reference == "":
 		errs = append(errs, Invalid("reference", "is missing"))
 	case strings.Contains(i.Reference, "://"):
-		errs = append(errs, Invalid("reference", "%q must not have a URL scheme", abbreviate(i.Reference)))
+		errs = append(errs, Invalid("reference", "%q must not have a URL scheme", quotable(i.Reference)))
 	default:
 		// Both of them parse references with this function.
 		if _, err := reference.ParseDockerRef(i.Reference); err != nil {
-			errs = append(errs, Invalid("reference", "%q is not an image reference ([registry/]repository[:tag][@digest]): %v", abbreviate(i.Reference), err))
+			errs = append(errs, Invalid("reference", "%q is not an image reference ([registry/]repository[:tag][@digest]): %v", quotable(i.Reference), err))
 		}
 	}
 	if i.Credentials != nil && i.Credentials.Username == "" {
 		errs = append(errs, Invalid("credentials", "a registry password is given without a user name"))
 	}
 	return errors.Join(errs...)
+}
+
+// quotable returns a reference for error texts, which are logged: without a user and password before
+// the registry and without a query. No valid reference has either.
+func quotable(text string) string {
+	text, _, _ = strings.Cut(text, "?")
+	before, name := "", text
+	if path := strings.LastIndex(text, "/"); path >= 0 {
+		before, name = text[:path], text[path:]
+	}
+	if at := strings.LastIndex(before, "@"); at >= 0 {
+		before = "…" + before[at:]
+	}
+	return abbreviate(before + name)
 }

@@ -26,3 +26,19 @@ func TestImageReferences(t *testing.T) {
 		g.Expect(opi.FieldErrors(err)).To(ConsistOf(HaveField("Field", "reference")), reference)
 	}
 }
+
+// Errors are logged, so they have no credentials.
+func TestImageReferencesWithCredentials(t *testing.T) {
+	g := NewWithT(t)
+	for reference, quoted := range map[string]string{
+		"https://user:secret@host/app":       `"…@host/app" must not have`,
+		"user:secret@host:99999/org/app":     `"…@host:99999/org/app" is not`,
+		"https://host/app?sig=secret":        `"https://host/app" must not have`,
+		"repo/APP@sha256:0":                  `"repo/APP@sha256:0" is not`,
+		"https://user:secret@host/app/b@x:y": `"…@host/app/b@x:y" must not have`,
+	} {
+		err := opi.Image{Reference: reference}.Validate()
+		g.Expect(err).To(MatchError(ContainSubstring(quoted)), reference)
+		g.Expect(err).NotTo(MatchError(ContainSubstring("secret")), reference)
+	}
+}
