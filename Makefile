@@ -76,7 +76,7 @@ test-node: deps cluster-node binaries helm ## tests with real containers; needs 
 # The specs of this suite run in parallel processes, each with a control plane of its
 # own. They wait most of their time, so there are more processes than cores.
 PARALLEL_SUITE := ./cmd/irene/acceptance/controlplane
-PROCS ?= 3
+PROCS ?= 4
 
 # Suites stand apart from unit tests by the build tag of their files. The unit tests of the same packages are not run again.
 files_tagged = grep -rlE '^//go:build $(1)' --include '*_test.go' . | xargs -r
