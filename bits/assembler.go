@@ -204,7 +204,7 @@ func (a *Assembler) Assemble(ctx context.Context, request AssemblyRequest) (Asse
 	}
 	assembled, err := a.join(ctx, request, false)
 	if errors.Is(err, opi.ErrUnavailable) && opi.Message(err) == "" {
-		err = opi.WithMessage(err, "%s", notReady)
+		err = opi.WithMessage(err, "%s", opi.ImageNotReady)
 	}
 	if err != nil {
 		return Assembled{}, fmt.Errorf("%s: %w", doing, err)
@@ -226,13 +226,10 @@ func (a *Assembler) AssembleAs(ctx context.Context, request AssemblyRequest, tag
 	}
 	if err != nil {
 		err = fmt.Errorf("tag the image of droplet %s: %w: %w", request.repository(), opi.ErrUnavailable, err)
-		return Assembled{}, ended(opi.WithMessage(err, "%s", notReady))
+		return Assembled{}, ended(opi.WithMessage(err, "%s", opi.ImageNotReady))
 	}
 	return assembled, nil
 }
-
-// notReady explains to users why there is no image, where nothing more is known.
-const notReady = "the platform can't get the app's image ready at present; it goes on trying"
 
 // Find returns what the image of a request is built on, and whether it is in the registry. It
 // starts no work. Errors are those of Assemble.

@@ -16,6 +16,9 @@ const (
 	ImageHasNoCommand = "the image has neither ENTRYPOINT nor CMD, and the app has no start command; give it one"
 )
 
+// ImageNotReady explains to app developers why there is no image, where nothing more is known.
+const ImageNotReady = "the platform can't get the app's image ready at present; it goes on trying"
+
 // Validate checks that the reference is one that kubelet and containerd accept, and
 // that credentials are complete.
 func (i Image) Validate() error {

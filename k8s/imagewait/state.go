@@ -34,7 +34,7 @@ const maxFaultBytes = 1024
 
 // Fault explains to users why there is no image.
 func Fault(cause error) string {
-	return opi.PlainText(cmp.Or(opi.Message(cause), "the platform can't get the app's image ready at present; it goes on trying"), maxFaultBytes)
+	return opi.PlainText(cmp.Or(opi.Message(cause), opi.ImageNotReady), maxFaultBytes)
 }
 
 const (
